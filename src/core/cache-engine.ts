@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import type { CacheStore } from '../stores/contract/cache-store.js';
+import type { NamespaceOptions } from './cache.options.js';
+import { CacheService } from './cache.service.js';
+import type { Clock } from './clock/clock.js';
+import { systemClock } from './clock/clock.js';
+import { StoreClock } from './clock/store-clock.js';
+import { EntryCodec } from './entry-codec.js';
+import { CacheUsageError } from './errors/cache.error.js';
+import { KeyWatch } from './flights/key-watch.js';
+import { ReadThrough } from './flights/read-through.js';
+import { RemoteReader } from './flights/remote.reader.js';
+import { Waiters } from './flights/waiters.js';
+import type { StampParts } from './keys/stamp.js';
+import { makeStamp } from './keys/stamp.js';
+import { Namespace } from './namespace.js';
+import { StoreGuard } from './outage/store-guard.js';
+import type { MemoryLimits } from './tiers/memory.tier.js';
+import { MemoryTier } from './tiers/memory.tier.js';
+import type { RequestScope } from './tiers/request.scope.js';
+import { TierCoherence } from './tiers/tier-coherence.js';
+import { TokenRegistry } from './tokens/token-registry.js';
+
+export const DEFAULT_NAMESPACE = 'default';
+/** How long a call may wait for the store, over all its steps. */
+const DEFAULT_DEADLINE_MS = 250;
+
+export interface EngineOptions {
+  readonly store: CacheStore;
+  readonly clock?: Clock;
+  /** Application version, build id and configured stamp; a namespace adds its schema version. */
+  readonly version?: Omit<StampParts, 'schema'>;
+  /** `default` is added if it is not among them. */
+  readonly namespaces?: readonly NamespaceOptions[];
+  /** `false` leaves the in-process tier out. */
+  readonly memory?: MemoryLimits | false;
+  /** Default 250 ms. */
+  readonly deadlineMs?: number;
+  /** The tier of the request being served, if one is. */
+  readonly requestScope?: (() => RequestScope | undefined) | undefined;
+  /** `false`: every call passes through to its loader. */
+  readonly enabled?: boolean;
+}
+
+/** What the services of all namespaces share: the tiers, the store behind its guard, and what is under way. */
+export class CacheEngine {
+  readonly clock: Clock;
+  readonly storeClock: StoreClock;
+  readonly guard: StoreGuard;
+  readonly memory: MemoryTier | undefined;
+  readonly tokens: TokenRegistry;
+  readonly watch = new KeyWatch();
+  readonly waiters: Waiters;
+  readonly coherence: TierCoherence;
+  readonly entries: EntryCodec;
+  readonly reader: RemoteReader;
+  readonly readThrough: ReadThrough;
+  readonly requestScope: (() => RequestScope | undefined) | undefined;
+  /** Nothing is kept: every call passes through to its loader. */
+  readonly passThrough: boolean;
+  private readonly store: CacheStore;
+  private version: Omit<StampParts, 'schema'>;
+  private readonly namespaces = new Map<string, Namespace>();
+  private readonly services = new Map<string, CacheService>();
+
+  /** @throws CacheUsageError for a bad or doubled namespace */
+  constructor(options: EngineOptions) {
+    this.store = options.store;
+    this.clock = options.clock ?? systemClock;
+    this.version = options.version ?? {};
+    this.passThrough = options.enabled === false || !options.store.capabilities.stores;
+    this.requestScope = this.passThrough ? undefined : options.requestScope;
+    this.guard = new StoreGuard(options.store, this.clock, options.deadlineMs ?? DEFAULT_DEADLINE_MS, () => this.storeClock.reset());
+    this.storeClock = new StoreClock(this.clock, () => this.store.now());
+    this.waiters = new Waiters(this.clock);
+    const isHeard = (): boolean => this.coherence.isHeard;
+    this.tokens = new TokenRegistry((names, budget) => this.guard.run('tokens', budget, (store) => store.tokens(names)), isHeard);
+    this.memory = options.memory === false ? undefined : new MemoryTier(options.memory ?? { maxEntries: 10_000, maxBytes: 64 * 1024 * 1024, maxStaleWithoutBusMs: 5000 }, this.clock);
+    this.coherence = new TierCoherence(this.namespaces, this.memory, this.tokens, this.watch, this.waiters);
+    this.entries = new EntryCodec(this.clock, this.storeClock);
+    this.reader = new RemoteReader(this.clock, this.storeClock, this.guard, this.entries, this.tokens, this.memory, this.watch);
+    this.readThrough = new ReadThrough(
+      this.clock, this.guard, this.reader, this.entries, this.tokens, this.memory, this.watch, this.waiters, isHeard,
+      () => randomBytes(12).toString('base64url'),
+    );
+    const namespaces = options.namespaces ?? [];
+    if (!namespaces.some((namespace) => namespace.name === DEFAULT_NAMESPACE)) this.addNamespace({ name: DEFAULT_NAMESPACE });
+    for (const namespace of namespaces) this.addNamespace(namespace);
+  }
+
+  /** Begins to connect; never throws, never waits. */
+  open(): void {
+    this.store.open(this.coherence);
+  }
+
+  /** @throws CacheUsageError `duplicate_namespace` */
+  addNamespace(options: NamespaceOptions): CacheService {
+    if (this.namespaces.has(options.name)) {
+      throw new CacheUsageError('duplicate_namespace', `namespace "${options.name}" is registered twice; give one of them another name`);
+    }
+    const namespace = new Namespace(options, this.stampFor(options.schemaVersion));
+    const service = new CacheService(this, namespace);
+    this.namespaces.set(namespace.name, namespace);
+    this.services.set(namespace.name, service);
+    return service;
+  }
+
+  /** @throws CacheUsageError `unknown_namespace` */
+  namespace(name: string): CacheService {
+    const service = this.services.get(name);
+    if (service === undefined) {
+      throw new CacheUsageError('unknown_namespace', `there is no namespace "${name}"; register it with TieredCacheModule.forFeature([{ name: '${name}' }])`);
+    }
+    return service;
+  }
+
+  get namespaceNames(): string[] {
+    return [...this.namespaces.keys()];
+  }
+
+  /** Changes the configured stamp of one namespace or of all, from now on: what was stored under another one becomes a miss here. */
+  setStamp(stamp: string, name?: string): void {
+    if (name === undefined) this.version = { ...this.version, stamp };
+    for (const namespace of this.namespaces.values()) {
+      if (name !== undefined && namespace.name !== name) continue;
+      namespace.stamp = makeStamp({ ...this.version, stamp, schema: namespace.schemaVersion });
+      this.memory?.removeAll(namespace.index);
+    }
+    this.coherence.detachAll();
+  }
+
+  /** Memory tier, breaker and work under way; for metrics and tests. */
+  inspect(): { memory: { entries: number; bytes: number; evictions: number } | undefined; isHeard: boolean; isStoreDown: boolean; flights: number; waiting: number; watched: number } {
+    let flights = 0;
+    for (const namespace of this.namespaces.values()) flights += namespace.flights.size;
+    return {
+      memory: this.memory && { entries: this.memory.entries, bytes: this.memory.bytes, evictions: this.memory.evictions },
+      isHeard: this.coherence.isHeard,
+      isStoreDown: this.guard.breaker.isOpen,
+      flights,
+      waiting: this.waiters.size,
+      watched: this.watch.size,
+    };
+  }
+
+  /** Resolves when what is under way has landed. */
+  async drain(): Promise<void> {
+    const flights = [...this.namespaces.values()].flatMap((namespace) => [...namespace.flights.values()]);
+    await Promise.allSettled(flights.map((flight) => flight.promise));
+  }
+
+  async close(): Promise<void> {
+    this.guard.close();
+    this.coherence.lost();
+    await this.store.close();
+  }
+
+  private stampFor(schema: string | number | undefined): string {
+    return makeStamp({ ...this.version, schema });
+  }
+}

@@ -1,0 +1,64 @@
+import type { Found, Tier } from './tiers/found.js';
+import { CachedResponseError } from './errors/cache.error.js';
+
+/**
+ * The answer to a read: found or not, and only then a value. A cached `undefined`, `null`, `false` or `0` is found.
+ * The value never shows up in logs, JSON or string conversions of the response.
+ * (After edx-django-utils' `CachedResponse`.)
+ * @example const hit = await cache.get('k'); if (hit.isFound) use(hit.value);
+ */
+export class CachedResponse<T = unknown> {
+  private constructor(
+    readonly key: string,
+    /** Whether there was an entry. Test this, not the response itself: objects are always truthy in JavaScript. */
+    readonly isFound: boolean,
+    /** Which tier answered; `undefined` on a miss. */
+    readonly tier: Tier | undefined,
+    /** Milliseconds since the value was loaded; `undefined` on a miss. */
+    readonly age: number | undefined,
+    /** Past `freshFor`: still usable, due for a refresh. */
+    readonly isStale: boolean,
+    private readonly read: () => unknown,
+  ) {}
+
+  /** For the engine. */
+  static found<T>(key: string, found: Found, now: number): CachedResponse<T> {
+    return new CachedResponse<T>(key, true, found.tier, Math.max(0, now - found.createdAt), now >= found.freshUntil, () =>
+      found.value.take(),
+    );
+  }
+
+  /** For the engine. */
+  static miss<T>(key: string): CachedResponse<T> {
+    return new CachedResponse<T>(key, false, undefined, undefined, false, () => {
+      throw new CachedResponseError(`there is no value for key "${key}": test isFound first, or use getValueOrDefault()`);
+    });
+  }
+
+  /** @throws CachedResponseError on a miss */
+  get value(): T {
+    return this.read() as T;
+  }
+
+  getValueOrDefault<D>(fallback: D): T | D {
+    return this.isFound ? this.value : fallback;
+  }
+
+  toJSON(): object {
+    return { key: this.key, isFound: this.isFound, tier: this.tier, age: this.age, isStale: this.isStale };
+  }
+
+  toString(): string {
+    return `CachedResponse(key=${this.key}, isFound=${this.isFound}${this.isFound ? ", value='*****'" : ''})`;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+
+  /** Comparisons and arithmetic with a response are a mistake: its `value` was meant. Template literals get the masked text. */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === 'string') return this.toString();
+    throw new CachedResponseError(`a CachedResponse was used as a value (key "${this.key}"): use its value, isFound or getValueOrDefault()`);
+  }
+}

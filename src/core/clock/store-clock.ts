@@ -1,0 +1,59 @@
+import type { Clock } from './clock.js';
+
+/** After this long a measurement is repeated: two clocks drift apart by some 100 microseconds in 30 s at worst. */
+const REMEASURE_MS = 30_000;
+
+/**
+ * The store's time, told from this process's monotonic clock and a measured offset. Freshness is judged in it, so that steps or skew of
+ * this host's wall clock never make an entry older or younger.
+ */
+export class StoreClock {
+  private offset: number | undefined;
+  private measuredAt = -Infinity;
+  private measuring: Promise<void> | undefined;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly readStore: () => Promise<number>,
+  ) {}
+
+  /** Resolves once the offset is known; rejects when the store does not tell the time. Usually `undefined`: nothing to wait for. */
+  ready(): Promise<void> | undefined {
+    if (this.offset === undefined) return this.measure();
+    if (this.clock.now() - this.measuredAt > REMEASURE_MS) this.measure().catch(() => undefined);
+    return undefined;
+  }
+
+  /** Drops the offset: the server may be another one now. */
+  reset(): void {
+    this.offset = undefined;
+  }
+
+  now(): number {
+    return this.clock.now() + this.known();
+  }
+
+  /** A moment of the store's time on this process's clock. */
+  toLocal(storeTime: number): number {
+    return storeTime - this.known();
+  }
+
+  private known(): number {
+    if (this.offset === undefined) throw new Error('the store clock was read before it was measured');
+    return this.offset;
+  }
+
+  private measure(): Promise<void> {
+    return (this.measuring ??= this.observe().finally(() => {
+      this.measuring = undefined;
+    }));
+  }
+
+  private async observe(): Promise<void> {
+    const sent = this.clock.now();
+    const storeNow = await this.readStore();
+    const received = this.clock.now();
+    this.offset = storeNow - (sent + received) / 2;
+    this.measuredAt = received;
+  }
+}

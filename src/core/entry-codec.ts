@@ -1,0 +1,96 @@
+import type { Frame } from './envelope/frame.js';
+import { encodeFrame, parseFrame } from './envelope/frame.js';
+import type { StoreClock } from './clock/store-clock.js';
+import type { Clock } from './clock/clock.js';
+import type { EncodedValue } from './codec/value.codec.js';
+import type { Address } from './keys/address.js';
+import type { Namespace } from './namespace.js';
+import type { Found, Tier } from './tiers/found.js';
+import { StoredValue } from './tiers/stored-value.js';
+import type { Epoch } from './tokens/epoch.js';
+import { makeFence } from './tokens/epoch.js';
+
+/** Lives of an entry, counted from now. */
+export interface Lives {
+  readonly ttlMs: number;
+  readonly freshForMs: number;
+}
+
+/** Turns values into frames and frames into values with a life on this process's clock. */
+export class EntryCodec {
+  constructor(
+    private readonly clock: Clock,
+    private readonly storeClock: StoreClock,
+  ) {}
+
+  /** @throws CacheUsageError `unsupported_value`, naming the path */
+  encode(namespace: Namespace, value: unknown): EncodedValue {
+    return namespace.codec.encode(value);
+  }
+
+  frame(namespace: Namespace, address: Address, encoded: EncodedValue, epochs: readonly Epoch[], lives: Lives): Buffer {
+    const now = this.storeClock.now();
+    return encodeFrame({
+      key: address.store,
+      createdAt: now,
+      freshUntil: now + lives.freshForMs,
+      expiresAt: now + lives.ttlMs,
+      codecId: namespace.codec.id,
+      rebuild: encoded.rebuild,
+      tags: epochs.map((epoch) => ({ name: epoch.name, token: epoch.token ?? '' })),
+      side: encoded.side,
+      payload: encoded.payload,
+    });
+  }
+
+  /** A sound frame of this key and codec that is still alive; nothing is decoded. */
+  parse(namespace: Namespace, address: Address, bytes: Uint8Array): Frame | undefined {
+    const frame = parseFrame(bytes, address.store);
+    if (frame === undefined || frame.codecId !== namespace.codec.id || frame.tags[0]?.name !== namespace.token) {
+      namespace.counters.rejected++;
+      return undefined;
+    }
+    return frame.expiresAt > this.storeClock.now() ? frame : undefined;
+  }
+
+  /** The frame's value for this process, with its remaining life. `undefined` when the payload does not decode. */
+  found(namespace: Namespace, frame: Frame, epochs: readonly Epoch[], tier: Tier): Found | undefined {
+    // Out of the socket's buffer: a view would keep the whole chunk alive.
+    const perReader = frame.rebuild || namespace.isolation === 'copy';
+    const value = new StoredValue(
+      namespace.codec,
+      perReader ? Buffer.from(frame.payload) : frame.payload,
+      perReader ? Buffer.from(frame.side) : frame.side,
+      perReader,
+    );
+    try {
+      value.take();
+    } catch {
+      namespace.counters.rejected++;
+      return undefined;
+    }
+    return {
+      value,
+      tier,
+      createdAt: this.storeClock.toLocal(frame.createdAt),
+      freshUntil: this.storeClock.toLocal(frame.freshUntil),
+      expiresAt: this.storeClock.toLocal(frame.expiresAt),
+      fence: makeFence(epochs),
+      bytes: frame.bytes.length,
+    };
+  }
+
+  /** A value just loaded, as its readers here get it. */
+  loaded(namespace: Namespace, encoded: EncodedValue, epochs: readonly Epoch[], lives: Lives): Found {
+    const now = this.clock.now();
+    return {
+      value: new StoredValue(namespace.codec, encoded.payload, encoded.side, encoded.rebuild || namespace.isolation === 'copy'),
+      tier: 'loader',
+      createdAt: now,
+      freshUntil: now + lives.freshForMs,
+      expiresAt: now + lives.ttlMs,
+      fence: makeFence(epochs),
+      bytes: encoded.payload.length + encoded.side.length,
+    };
+  }
+}

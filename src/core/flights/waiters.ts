@@ -1,0 +1,67 @@
+import type { Clock } from '../clock/clock.js';
+
+/** One caller that waits for news about a key. News that arrive before it starts to sleep are not missed. */
+export class Waiter {
+  private woken = false;
+  private wake: (() => void) | undefined;
+
+  constructor(
+    private readonly clock: Clock,
+    readonly leave: () => void,
+  ) {}
+
+  notify(): void {
+    this.woken = true;
+    this.wake?.();
+  }
+
+  /** Until notified, at most `ms`. */
+  async sleep(ms: number): Promise<void> {
+    if (!this.woken) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.clock.after(ms, resolve);
+        this.wake = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+    this.wake = undefined;
+    this.woken = false;
+  }
+}
+
+/** Who waits for which key. */
+export class Waiters {
+  private readonly waiting = new Map<string, Set<Waiter>>();
+
+  constructor(private readonly clock: Clock) {}
+
+  join(key: string): Waiter {
+    let group = this.waiting.get(key);
+    if (group === undefined) {
+      group = new Set();
+      this.waiting.set(key, group);
+    }
+    const joined = group;
+    const waiter = new Waiter(this.clock, () => {
+      joined.delete(waiter);
+      if (joined.size === 0 && this.waiting.get(key) === joined) this.waiting.delete(key);
+    });
+    joined.add(waiter);
+    return waiter;
+  }
+
+  notify(key: string): void {
+    const group = this.waiting.get(key);
+    if (group) for (const waiter of group) waiter.notify();
+  }
+
+  notifyAll(): void {
+    for (const group of this.waiting.values()) for (const waiter of group) waiter.notify();
+  }
+
+  get size(): number {
+    return this.waiting.size;
+  }
+}

@@ -1,0 +1,19 @@
+import { createHash } from 'node:crypto';
+
+/** Longest readable form of a key; the rest of a store's 200 characters is for namespace and stamp. */
+const MAX_READABLE = 100;
+const HASHED_PREFIX = 40;
+
+/**
+ * The key a store sees: `<stamp>:<namespace>:{<key>}`. The braces are Redis Cluster's hash tag, so that what belongs to one key shares a slot.
+ * A long key keeps a readable beginning and ends in `~` and the SHA-256 of the whole; `~` occurs in no short key.
+ */
+export function storeKey(stamp: string, namespace: string, encodedKey: string): string {
+  return `${stamp}:${namespace}:{${shorten(encodedKey)}}`;
+}
+
+/** As part of a key or token name: unchanged while short, else a readable beginning and a hash. */
+export function shorten(encoded: string): string {
+  if (encoded.length <= MAX_READABLE) return encoded;
+  return `${encoded.slice(0, HASHED_PREFIX)}~${createHash('sha256').update(encoded).digest('base64url')}`;
+}

@@ -1,0 +1,88 @@
+import type { Clock } from '../clock/clock.js';
+import { StoreUnavailableError } from '../errors/cache.error.js';
+import type { CacheStore } from '../../stores/contract/cache-store.js';
+import { CircuitBreaker } from './circuit-breaker.js';
+
+/** How long one call of the cache may still wait for the store, over all its steps. */
+export interface WaitBudget {
+  remainingMs: number;
+}
+
+/** Deadlines are rounded up to this, so that timers of equal length share one list in Node. */
+const TIMER_STEP_MS = 10;
+
+/**
+ * The only way to the store: every operation has a deadline, failures open a breaker, and every error that leaves is a
+ * StoreUnavailableError (a driver's own error may hold a password or a cached value).
+ */
+export class StoreGuard {
+  readonly breaker: CircuitBreaker;
+  private closed = false;
+
+  constructor(
+    private readonly store: CacheStore,
+    private readonly clock: Clock,
+    private readonly deadlineMs: number,
+    recovered: () => void,
+  ) {
+    this.breaker = new CircuitBreaker(clock, async () => {
+      await this.withDeadline('now', deadlineMs, this.store.now());
+      recovered();
+    });
+  }
+
+  budget(): WaitBudget {
+    return { remainingMs: this.deadlineMs };
+  }
+
+  /** Runs one operation within the budget. @throws StoreUnavailableError */
+  async run<T>(operation: string, budget: WaitBudget, call: (store: CacheStore) => Promise<T>): Promise<T> {
+    if (this.closed) throw this.unavailable(operation, 'closed');
+    if (this.breaker.isOpen) throw this.unavailable(operation, 'open');
+    if (budget.remainingMs <= 0) throw this.unavailable(operation, 'timeout');
+    const started = this.clock.now();
+    try {
+      const result = await this.withDeadline(operation, budget.remainingMs, call(this.store));
+      this.breaker.succeeded();
+      return result;
+    } catch (error) {
+      const failure = this.wrap(operation, error);
+      // A server that answers with a refusal (OOM, READONLY, LOADING) is quick: the breaker is for one that does not answer.
+      if (failure.reason !== 'refused') this.breaker.failed();
+      throw failure;
+    } finally {
+      budget.remainingMs -= this.clock.now() - started;
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    this.breaker.stop();
+  }
+
+  private withDeadline<T>(operation: string, ms: number, pending: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const cancel = this.clock.after(Math.ceil(ms / TIMER_STEP_MS) * TIMER_STEP_MS, () =>
+        reject(this.unavailable(operation, 'timeout')),
+      );
+      pending.then(
+        (result) => {
+          cancel();
+          resolve(result);
+        },
+        (error: unknown) => {
+          cancel();
+          reject(error as Error);
+        },
+      );
+    });
+  }
+
+  private wrap(operation: string, error: unknown): StoreUnavailableError {
+    return error instanceof StoreUnavailableError ? error : this.unavailable(operation, 'connection');
+  }
+
+  private unavailable(operation: string, reason: StoreUnavailableError['reason']): StoreUnavailableError {
+    return new StoreUnavailableError(this.store.name, operation, reason);
+  }
+}

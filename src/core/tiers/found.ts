@@ -1,0 +1,21 @@
+import type { Fence } from '../tokens/epoch.js';
+
+export type Tier = 'request' | 'memory' | 'remote' | 'loader';
+
+/** Hands out a value to one reader: the shared frozen one, or a copy of the reader's own. */
+export interface ValueSource {
+  readonly perReader: boolean;
+  take(): unknown;
+}
+
+/** A value with its life. All times on this process's monotonic clock. */
+export interface Found {
+  readonly value: ValueSource;
+  readonly tier: Tier;
+  readonly createdAt: number;
+  readonly freshUntil: number;
+  readonly expiresAt: number;
+  readonly fence: Fence;
+  /** Estimate of the memory it takes. */
+  readonly bytes: number;
+}

@@ -1,0 +1,132 @@
+import type { Clock } from '../clock/clock.js';
+import type { Fence } from '../tokens/epoch.js';
+import { isAlive } from '../tokens/epoch.js';
+import type { Found, ValueSource } from './found.js';
+import { S3FifoSlab } from './s3-fifo.slab.js';
+import type { SlotIndex } from './s3-fifo.slab.js';
+
+export interface MemoryLimits {
+  /** Default 10,000. */
+  readonly maxEntries: number;
+  /** Encoded bytes plus a fixed overhead per entry. Default 64 MiB. */
+  readonly maxBytes: number;
+  /** How long an entry may be served while changes elsewhere cannot be heard. Default 5 s. */
+  readonly maxStaleWithoutBusMs: number;
+}
+
+/** The payload is the frozen value itself, so that a hit decodes and allocates nothing. */
+const SHARED = 0;
+/** The payload is a ValueSource that decodes for each reader. */
+const PER_READER = 1;
+/** What an entry costs beside its value: slot, index, key. */
+const OVERHEAD_BYTES = 100;
+
+export const MISS: unique symbol = Symbol('miss');
+
+/** The in-process tier, shared by all namespaces of an engine. Knows nothing of stores; the coherence room tells it what to forget. */
+export class MemoryTier {
+  private readonly slab: S3FifoSlab<unknown, Fence>;
+  /** Everything in here is void from this moment on; set when the process is cut off from news. */
+  private dropAt = Infinity;
+  private isCutOff = true;
+
+  constructor(
+    private readonly limits: MemoryLimits,
+    private readonly clock: Clock,
+  ) {
+    this.slab = new S3FifoSlab<unknown, Fence>(limits);
+  }
+
+  /** The fresh value, or MISS. The hot path: a look-up, three comparisons, no allocation. */
+  fresh(index: SlotIndex, key: string): unknown {
+    const slot = index.get(key);
+    if (slot === undefined) return MISS;
+    const { slab } = this;
+    const now = this.clock.now();
+    if (now >= (slab.freshUntil[slot] as number) || now >= this.dropAt || !isAlive(slab.fences[slot] as Fence)) return MISS;
+    slab.touch(slot);
+    const payload = slab.payloads[slot];
+    return slab.kinds[slot] === SHARED ? payload : (payload as ValueSource).take();
+  }
+
+  /** The entry with its life, stale or not, or `undefined`. */
+  find(index: SlotIndex, key: string): Found | undefined {
+    const slot = index.get(key);
+    if (slot === undefined) return undefined;
+    const { slab } = this;
+    const now = this.clock.now();
+    if (now >= this.dropAt) {
+      this.clear();
+      this.dropAt = Infinity;
+      return undefined;
+    }
+    const fence = slab.fences[slot] as Fence;
+    if (now >= (slab.expiresAt[slot] as number) || !isAlive(fence)) return undefined;
+    slab.touch(slot);
+    const payload = slab.payloads[slot];
+    return {
+      value: slab.kinds[slot] === SHARED ? { perReader: false, take: () => payload } : (payload as ValueSource),
+      tier: 'memory',
+      createdAt: slab.createdAt[slot] as number,
+      freshUntil: slab.freshUntil[slot] as number,
+      expiresAt: slab.expiresAt[slot] as number,
+      fence,
+      bytes: 0,
+    };
+  }
+
+  insert(index: SlotIndex, key: string, found: Found, alone = false): void {
+    const cap = this.isCutOff || alone ? this.clock.now() + this.limits.maxStaleWithoutBusMs : Infinity;
+    const { value } = found;
+    this.slab.insert(
+      index,
+      key,
+      value.perReader ? value : value.take(),
+      found.fence,
+      value.perReader ? PER_READER : SHARED,
+      found.bytes + OVERHEAD_BYTES,
+      Math.min(found.freshUntil, cap),
+      Math.min(found.expiresAt, cap),
+      found.createdAt,
+    );
+  }
+
+  remove(index: SlotIndex, key: string): void {
+    const slot = index.get(key);
+    if (slot !== undefined) this.slab.remove(slot);
+  }
+
+  removeAll(index: SlotIndex): void {
+    for (const slot of index.values()) this.slab.remove(slot);
+  }
+
+  clear(): void {
+    this.slab.clear();
+  }
+
+  /** Changes elsewhere go unheard from now on: what is here has a little more to live, what comes is capped. */
+  cutOff(): void {
+    if (this.isCutOff) return;
+    this.isCutOff = true;
+    this.dropAt = this.clock.now() + this.limits.maxStaleWithoutBusMs;
+  }
+
+  /** Changes are heard again; what is here may have missed some. */
+  reconnected(): void {
+    this.clear();
+    this.isCutOff = false;
+    this.dropAt = Infinity;
+  }
+
+  get entries(): number {
+    return this.slab.entries;
+  }
+
+  get bytes(): number {
+    return this.slab.bytes;
+  }
+
+  get evictions(): number {
+    return this.slab.evictions;
+  }
+}

@@ -1,0 +1,211 @@
+import { CacheUsageError } from '../errors/cache.error.js';
+import { GhostTable } from './ghost.table.js';
+import { S3FifoQueues, SMALL_SHARE } from './s3-fifo.queues.js';
+
+/** Where one namespace's keys live: key -> slot. Only the slab writes to it. */
+export type SlotIndex = Map<string, number>;
+
+export interface SlabLimits {
+  /** At most 2^23 = 8,388,608 count: a Map throws beyond 2^24, and needs twice the places it uses when entries come and go. */
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+}
+
+const FIRST_CAPACITY = 1024;
+const MOST_ENTRIES = 2 ** 23;
+
+/**
+ * The entries of all namespaces of one memory tier, bounded by number and by bytes, without an object per entry;
+ * S3-FIFO decides which ones go. Growth replaces the arrays, so read them through the slab each time. A slot number
+ * is good until the next insert, remove or clear.
+ *
+ * @throws CacheUsageError `invalid_option` when `maxEntries` is below 1 or `maxBytes` below 0, or either is no number.
+ * @example
+ * const slot = slab.insert(index, 'a', value, fence, 0, 120, now + 1_000, now + 5_000);
+ * if (slab.expiresAt[slot] > now) slab.touch(slot);
+ */
+export class S3FifoSlab<P, F> {
+  payloads: Array<P | undefined> = [];
+  fences: Array<F | undefined> = [];
+  /** As given by the caller; Infinity in a free slot. */
+  expiresAt = new Float64Array(0);
+  freshUntil = new Float64Array(0);
+  createdAt = new Float64Array(0);
+  kinds = new Uint8Array(0);
+  /** Entries that had to go for others since the slab exists. */
+  evictions = 0;
+  /** The largest entry that is taken, in bytes: a larger one would cost too many others their place. */
+  readonly maxEntryBytes: number;
+
+  private readonly maxEntries: number;
+  private keys: Array<string | undefined> = [];
+  private owners = new Uint32Array(0);
+  private indexes: SlotIndex[] = [];
+  private ids = new Map<SlotIndex, number>();
+  private queues: S3FifoQueues;
+  private ghost = new GhostTable();
+  private swept = 0;
+
+  /** `onEvict` hears of entries that had to go for others, not of removed or overwritten ones; it must not call the slab. */
+  constructor(
+    private readonly limits: SlabLimits,
+    private readonly onEvict?: (index: SlotIndex, key: string, payload: P) => void,
+  ) {
+    const { maxEntries, maxBytes } = limits;
+    if (!(maxEntries >= 1) || !(maxBytes >= 0)) {
+      throw new CacheUsageError(
+        'invalid_option',
+        `memory.maxEntries must be at least 1 and memory.maxBytes at least 0; got ${maxEntries} and ${maxBytes}`,
+      );
+    }
+    this.maxEntries = Math.min(Math.floor(maxEntries), MOST_ENTRIES);
+    this.maxEntryBytes = Math.min(Math.floor(maxBytes * SMALL_SHARE), 2 ** 32 - 1);
+    this.queues = new S3FifoQueues(this.maxEntries, maxBytes);
+  }
+
+  get entries(): number {
+    return this.queues.entries;
+  }
+
+  get bytes(): number {
+    return this.queues.bytes;
+  }
+
+  /**
+   * Inserts or overwrites, and returns the slot. Evicts first, so that the limits hold at every moment. An overwritten
+   * entry keeps its place and its reads. Returns -1 for a `size` above `maxEntryBytes`: the key is then absent.
+   */
+  insert(
+    index: SlotIndex,
+    key: string,
+    payload: P,
+    fence: F,
+    kind: number,
+    size: number,
+    freshUntil: number,
+    expiresAt: number,
+    createdAt = 0,
+  ): number {
+    let slot = index.get(key) ?? -1;
+    if (!(size >= 0 && size <= this.maxEntryBytes)) {
+      if (slot >= 0) this.remove(slot);
+      return -1;
+    }
+    const bytes = Math.ceil(size);
+    if (slot < 0) {
+      slot = this.admit(index, key, bytes);
+    } else {
+      this.makeRoom(0, bytes - (this.queues.sizes[slot] as number), slot);
+      this.queues.resize(slot, bytes);
+    }
+    this.payloads[slot] = payload;
+    this.fences[slot] = fence;
+    this.kinds[slot] = kind;
+    this.freshUntil[slot] = freshUntil;
+    this.expiresAt[slot] = expiresAt;
+    this.createdAt[slot] = createdAt;
+    return slot;
+  }
+
+  /** Counts a read of the slot. */
+  touch(slot: number): void {
+    this.queues.touch(slot);
+  }
+
+  /** Removes the entry, also from its index; a free slot is left alone. */
+  remove(slot: number): void {
+    const key = this.keys[slot];
+    if (key === undefined) return;
+    this.indexes[this.owners[slot] as number]?.delete(key);
+    this.queues.leave(slot);
+    this.keys[slot] = this.payloads[slot] = this.fences[slot] = undefined;
+    this.expiresAt[slot] = Infinity;
+  }
+
+  /** Empties every index and gives the memory back; `evictions` stays. */
+  clear(): void {
+    for (const index of this.indexes) index.clear();
+    this.indexes = [];
+    this.ids = new Map();
+    this.keys = [];
+    this.payloads = [];
+    this.fences = [];
+    this.expiresAt = this.freshUntil = this.createdAt = new Float64Array(0);
+    this.kinds = new Uint8Array(0);
+    this.owners = new Uint32Array(0);
+    this.queues = new S3FifoQueues(this.maxEntries, this.limits.maxBytes);
+    this.ghost = new GhostTable();
+  }
+
+  /** Looks at the next `budget` slots, round robin, removes the expired ones and returns how many those were. */
+  removeExpired(now: number, budget: number): number {
+    const before = this.entries;
+    const capacity = this.keys.length;
+    for (let left = Math.min(budget, capacity); left > 0; left--) {
+      this.swept = this.swept + 1 < capacity ? this.swept + 1 : 0;
+      if ((this.expiresAt[this.swept] as number) <= now) this.remove(this.swept);
+    }
+    return before - this.entries;
+  }
+
+  private admit(index: SlotIndex, key: string, size: number): number {
+    let owner = this.ids.get(index);
+    if (owner === undefined) {
+      owner = this.indexes.push(index) - 1;
+      this.ids.set(index, owner);
+    }
+    // Asked before the evictions below can make it forget.
+    const cameBack = this.ghost.take(GhostTable.hash(key, owner));
+    this.makeRoom(1, size, -1);
+    if (this.queues.free() < 0) this.grow();
+    const slot = this.queues.free();
+    index.set(key, slot);
+    this.queues.enter(slot, size, cameBack);
+    this.keys[slot] = key;
+    this.owners[slot] = owner;
+    return slot;
+  }
+
+  private makeRoom(entries: number, bytes: number, keep: number): void {
+    for (;;) {
+      const slot = this.queues.victim(entries, bytes, keep);
+      if (slot < 0) return;
+      const owner = this.owners[slot] as number;
+      const key = this.keys[slot] as string;
+      const payload = this.payloads[slot] as P;
+      if (!this.queues.isInMain(slot)) this.ghost.add(GhostTable.hash(key, owner));
+      this.remove(slot);
+      this.evictions++;
+      this.onEvict?.(this.indexes[owner] as SlotIndex, key, payload);
+    }
+  }
+
+  /** Doubles, but stops at exactly `maxEntries`, so that a full slab has no slack. */
+  private grow(): void {
+    const capacity = Math.min(this.maxEntries, Math.max(FIRST_CAPACITY, 2 * this.keys.length));
+    this.keys = grownArray(this.keys, capacity);
+    this.payloads = grownArray(this.payloads, capacity);
+    this.fences = grownArray(this.fences, capacity);
+    this.expiresAt = grownNumbers(this.expiresAt, capacity);
+    this.freshUntil = grownNumbers(this.freshUntil, capacity);
+    this.createdAt = grownNumbers(this.createdAt, capacity);
+    const { kinds, owners } = this;
+    this.kinds = new Uint8Array(capacity);
+    this.kinds.set(kinds);
+    this.owners = new Uint32Array(capacity);
+    this.owners.set(owners);
+    this.queues.grow(capacity);
+    this.ghost.resize(capacity * (1 - SMALL_SHARE));
+  }
+}
+
+/** Growing an array in place would reserve half as much again. */
+function grownArray<T>(old: ReadonlyArray<T | undefined>, capacity: number): Array<T | undefined> {
+  return Array.from({ length: capacity }, (_, slot) => old[slot]);
+}
+
+function grownNumbers(old: Float64Array, capacity: number): Float64Array<ArrayBuffer> {
+  const grown = new Float64Array(capacity).fill(Infinity);
+  grown.set(old);
+  return grown;
+}

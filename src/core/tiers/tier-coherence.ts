@@ -1,0 +1,88 @@
+import type { StoreListener } from '../../stores/contract/cache-store.js';
+import type { KeyWatch } from '../flights/key-watch.js';
+import type { Waiters } from '../flights/waiters.js';
+import { localOfStoreKey } from '../keys/address.js';
+import type { Namespace } from '../namespace.js';
+import type { TokenRegistry } from '../tokens/token-registry.js';
+import type { MemoryTier } from './memory.tier.js';
+
+/**
+ * Keeps what this process remembers true to what the store reports. Every report does the same four things to a key: the memory entry
+ * goes, flights take no new callers, readings under way may not be remembered, and who waits for the key looks again.
+ */
+export class TierCoherence implements StoreListener {
+  /** Whether every change in the store reaches this process right now. */
+  isHeard = false;
+
+  constructor(
+    private readonly namespaces: ReadonlyMap<string, Namespace>,
+    private readonly memory: MemoryTier | undefined,
+    private readonly tokens: TokenRegistry,
+    private readonly watch: KeyWatch,
+    private readonly waiters: Waiters,
+  ) {}
+
+  changed(keys: readonly string[]): void {
+    for (const key of keys) {
+      // `<stamp>:<namespace>:{...}`
+      const nameAt = key.indexOf(':') + 1;
+      const namespace = this.namespaces.get(key.slice(nameAt, key.indexOf(':', nameAt)));
+      const local = namespace && localOfStoreKey(namespace, key);
+      if (namespace && local !== undefined) this.forget(namespace, local, key);
+    }
+  }
+
+  released(keys: readonly string[]): void {
+    for (const key of keys) this.waiters.notify(key);
+  }
+
+  rotated(names: readonly string[]): void {
+    this.tokens.doubt(names);
+    this.detachAll();
+  }
+
+  flushed(): void {
+    this.forgetAll();
+    this.waiters.notifyAll();
+  }
+
+  heard(): void {
+    this.forgetAll();
+    this.memory?.reconnected();
+    this.isHeard = true;
+    this.waiters.notifyAll();
+  }
+
+  lost(): void {
+    this.isHeard = false;
+    this.memory?.cutOff();
+    this.waiters.notifyAll();
+  }
+
+  /** One key was, or is about to be, changed. */
+  forget(namespace: Namespace, local: string, storeKey: string): void {
+    this.memory?.remove(namespace.index, local);
+    const flight = namespace.flights.get(local);
+    if (flight) {
+      flight.detached = true;
+      namespace.flights.delete(local);
+    }
+    this.watch.report(storeKey);
+    this.waiters.notify(storeKey);
+  }
+
+  /** Tokens were replaced: nobody may join a flight that began under the old ones. */
+  detachAll(): void {
+    for (const namespace of this.namespaces.values()) {
+      for (const flight of namespace.flights.values()) flight.detached = true;
+      namespace.flights.clear();
+    }
+  }
+
+  private forgetAll(): void {
+    this.memory?.clear();
+    this.tokens.doubtAll();
+    this.detachAll();
+    this.watch.reportAll();
+  }
+}

@@ -1,0 +1,29 @@
+/** One token as this process knows it. Dies when the token is, or may have been, replaced; entries point at the epochs they were loaded under. */
+export class Epoch {
+  alive = true;
+  /** The fence of entries that carry nothing but this token, shared by all of them. */
+  readonly fence: Fence = { first: this, rest: undefined };
+
+  constructor(
+    readonly name: string,
+    /** `undefined` while the store has not told it: such an epoch matches no stored entry. */
+    readonly token: string | undefined,
+  ) {}
+}
+
+/** What keeps an entry valid: all of its epochs. The first is the namespace's; most entries have no other. */
+export interface Fence {
+  readonly first: Epoch;
+  readonly rest: readonly Epoch[] | undefined;
+}
+
+export function makeFence(epochs: readonly Epoch[]): Fence {
+  const first = epochs[0] as Epoch;
+  return epochs.length === 1 ? first.fence : { first, rest: epochs.slice(1) };
+}
+
+export function isAlive(fence: Fence): boolean {
+  if (!fence.first.alive) return false;
+  if (fence.rest !== undefined) for (const epoch of fence.rest) if (!epoch.alive) return false;
+  return true;
+}

@@ -1,0 +1,61 @@
+import { applicationVersion } from './application-version.js';
+import type { NamespaceOptions } from './core/cache.options.js';
+import { CacheEngine } from './core/cache-engine.js';
+import { durationMs } from './core/clock/duration.js';
+import type { StampParts } from './core/keys/stamp.js';
+import type { NamespaceSettings } from './namespace-settings.js';
+import { remoteStore } from './remote-store.js';
+import type { RequestContext } from './request-cache/request-context.js';
+import { DEFAULT_NAMESPACE } from './tiered-cache.constants.js';
+import { validateResolved } from './tiered-cache.options-validation.js';
+import type { MemoryOptions, Resolvable, TieredCacheOptions, VersionOptions } from './tiered-cache.options.js';
+
+const DEFAULT_DEADLINE_MS = 250;
+
+/** Builds the engine from options that were validated; connects to nothing. */
+export async function createEngine(
+  options: TieredCacheOptions,
+  settings: NamespaceSettings,
+  context: RequestContext,
+): Promise<CacheEngine> {
+  const [remote, enabled, version] = await Promise.all([
+    resolve(options.remote),
+    resolve(options.enabled),
+    resolveVersion(options.version ?? {}),
+  ]);
+  validateResolved('remote', remote);
+  validateResolved('enabled', enabled);
+  const namespaces: NamespaceOptions[] = [...(options.namespaces ?? [])];
+  if (!namespaces.some(({ name }) => name === DEFAULT_NAMESPACE)) namespaces.unshift({ name: DEFAULT_NAMESPACE });
+  return new CacheEngine({
+    store: await remoteStore(remote, options.prefix),
+    version,
+    namespaces: namespaces.map((namespace) => settings.complete(namespace)),
+    memory: options.memory === false ? false : memoryLimits(options.memory ?? {}),
+    deadlineMs: durationMs(options.deadline ?? DEFAULT_DEADLINE_MS, 'deadline'),
+    ...(context.isEnabled && { requestScope: context.current }),
+    enabled: enabled ?? true,
+  });
+}
+
+async function resolveVersion(version: VersionOptions): Promise<StampParts> {
+  const [app, build, stamp] = await Promise.all([
+    resolve(version.app ?? (() => applicationVersion() ?? '')),
+    resolve(version.build),
+    resolve(version.stamp),
+  ]);
+  for (const part of [app, build, stamp]) validateResolved('version', part);
+  return { app: app || undefined, build, stamp };
+}
+
+function memoryLimits(memory: MemoryOptions): { maxEntries: number; maxBytes: number; maxStaleWithoutBusMs: number } {
+  return {
+    maxEntries: memory.maxEntries ?? 10_000,
+    maxBytes: memory.maxBytes ?? 64 * 2 ** 20,
+    maxStaleWithoutBusMs: durationMs(memory.maxStaleWithoutBus ?? 5000, 'memory.maxStaleWithoutBus'),
+  };
+}
+
+function resolve<T>(value: Resolvable<T> | undefined): T | undefined | Promise<T> {
+  return typeof value === 'function' ? (value as () => T | Promise<T>)() : value;
+}

@@ -1,0 +1,87 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { RequestScope } from '../core/tiers/request.scope.js';
+import { forceMissCheck, type ForceMissOptions, type ForceMissRequest } from './force-miss.js';
+import { carried, endAfter, nextOrder } from './scope-carrier.js';
+
+export interface RequestContextOptions {
+  /** `false`: no scope is ever opened and no AsyncLocalStorage is made. */
+  readonly requestTier: boolean;
+  readonly forceMiss?: ForceMissOptions | undefined;
+}
+
+interface OpenScope {
+  readonly scope: RequestScope;
+  readonly order: number;
+  request?: ForceMissRequest;
+}
+
+interface Ending {
+  once(event: 'close', listener: () => void): unknown;
+}
+
+/** Knows the request scope of the running code. One per module instance, so that two applications in one process do not meet. */
+export class RequestContext {
+  private readonly storage: AsyncLocalStorage<OpenScope> | undefined;
+  private readonly mayForceMiss: ((request: ForceMissRequest) => boolean) | undefined;
+
+  constructor(options: RequestContextOptions) {
+    this.storage = options.requestTier ? new AsyncLocalStorage<OpenScope>() : undefined;
+    this.mayForceMiss = options.forceMiss && forceMissCheck(options.forceMiss);
+  }
+
+  get isEnabled(): boolean {
+    return this.storage !== undefined;
+  }
+
+  /** Whether any request could ever skip tiers. */
+  get canForceMiss(): boolean {
+    return this.mayForceMiss !== undefined;
+  }
+
+  /** The innermost scope around the running code; `undefined` outside any, and after the request was answered. */
+  readonly current = (): RequestScope | undefined => {
+    if (this.storage === undefined) return undefined;
+    const own = this.storage.getStore();
+    const hand = carried();
+    if (hand !== undefined && (own === undefined || hand.order > own.order)) {
+      let scope = hand.scopes.get(this);
+      if (scope === undefined) hand.scopes.set(this, (scope = new RequestScope()));
+      return scope;
+    }
+    return own?.scope.isOpen === true ? own.scope : undefined;
+  };
+
+  /** Runs `fn` in a fresh scope that ends when `fn` has returned or settled. Without a request tier it just runs `fn`. */
+  run<T>(fn: () => T): T {
+    const { storage } = this;
+    if (storage === undefined) return fn();
+    const open: OpenScope = { scope: new RequestScope(), order: nextOrder() };
+    return endAfter(
+      () => storage.run(open, fn),
+      () => open.scope.end(),
+    );
+  }
+
+  /**
+   * Opens the scope of an HTTP request; for `httpAdapter.use()`. It stays readable until the response has been sent or its connection has
+   * closed, so exception filters and `finish` listeners still see it; what outlives that (a timer, a detached promise) does not.
+   */
+  readonly middleware = (request: unknown, response: Ending, next: () => void): void => {
+    const { storage, mayForceMiss } = this;
+    if (storage === undefined) return next();
+    const forceMiss = mayForceMiss && (() => open.request !== undefined && mayForceMiss(open.request));
+    const open: OpenScope = {
+      scope: new RequestScope(forceMiss),
+      order: nextOrder(),
+      request: request as ForceMissRequest,
+    };
+    response.once('close', () => open.scope.end());
+    storage.run(open, next);
+  };
+
+  /** On adapters whose middleware sees another request object than guards do (Fastify): names the one guards will see. */
+  recognise(request: unknown): void {
+    const open = this.storage?.getStore();
+    if (open !== undefined) open.request = request as ForceMissRequest;
+  }
+}

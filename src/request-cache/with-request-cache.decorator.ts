@@ -1,0 +1,42 @@
+import 'reflect-metadata';
+import { Inject } from '@nestjs/common';
+import { RequestCacheService } from './request-cache.service.js';
+
+const SERVICE: unique symbol = Symbol('nestjs-tiered-cache:request-cache');
+
+interface Host {
+  readonly [SERVICE]?: RequestCacheService;
+}
+
+/**
+ * Gives each call of a provider's method a request tier: for `@Cron`, `@OnEvent`, queue consumers, message handlers, gateways. A call that
+ * is already part of a request (or of a scope) shares that one. On an object that Nest did not make, the method just runs.
+ * @example
+ * @Cron('0 * * * *')
+ * @WithRequestCache()
+ * async refresh() {}
+ */
+export function WithRequestCache(): MethodDecorator {
+  return (target, property, descriptor: PropertyDescriptor) => {
+    const original = descriptor.value as ((...args: unknown[]) => unknown) | undefined;
+    if (typeof original !== 'function')
+      throw new TypeError(`@WithRequestCache() is for methods; ${String(property)} is none`);
+    // By property injection, never through a global: each application's instances get that application's service.
+    if (!Object.hasOwn(target, SERVICE)) {
+      Object.defineProperty(target, SERVICE, { value: undefined, writable: true, enumerable: false });
+      Inject(RequestCacheService)(target, SERVICE);
+    }
+    const wrapped = function (this: Host, ...args: unknown[]): unknown {
+      const service = this[SERVICE];
+      if (service === undefined || service.isActive) return original.apply(this, args);
+      return service.runInCacheScope(() => original.apply(this, args));
+    };
+    // Other decorators, above and below this one, must find the method they expect.
+    Object.defineProperty(wrapped, 'name', { value: original.name, configurable: true });
+    Object.defineProperty(wrapped, 'length', { value: original.length, configurable: true });
+    for (const key of Reflect.getOwnMetadataKeys(original)) {
+      Reflect.defineMetadata(key, Reflect.getOwnMetadata(key, original) as unknown, wrapped);
+    }
+    descriptor.value = wrapped;
+  };
+}

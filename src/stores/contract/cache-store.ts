@@ -1,0 +1,144 @@
+/**
+ * What backs the shared (remote) tier. The engine asks a store for nothing more than these operations, so that Redis, Memcached and
+ * SQL can all keep the same promises. Every operation is one atomic step in the store.
+ *
+ * Keys are ASCII, at most 200 characters, and contain no white space or control characters; the store puts its own prefix in front.
+ * A *frame* is opaque bytes; its first {@link FRAME_IDENTITY_BYTES} bytes differ between any two writes, so they identify one version.
+ *
+ * How an operation maps to other servers:
+ *
+ * | operation | Memcached meta commands | SQL (one statement) |
+ * |---|---|---|
+ * | `read` | `mg k v c` pipelined | `SELECT key, frame FROM entry WHERE key IN (...) AND expires > now()` |
+ * | `acquire` | `mg k v c t N<lease>` (W = won, Z = held); a frame already `seen` is first marked `md k C<cas> I T<lease>` | `INSERT ... ON CONFLICT DO UPDATE SET token=? WHERE lease_until < now() AND identity = seen RETURNING frame, token, lease_until` |
+ * | `renew` | `mg` of the lease record, then `ms` with its `C<cas>` | `UPDATE ... SET lease_until = now()+? WHERE key=? AND token=?` |
+ * | `fill` | `ms k C<cas of the lease>` | `UPDATE ... SET frame=?, token=NULL WHERE key=? AND token=? AND lease_until > now()` |
+ * | `release` | `md k C<cas of the lease>` | `UPDATE ... SET token=NULL WHERE key=? AND token=?` |
+ * | `write` | `ms k` (with `C<cas>` when conditional, `ME` for absent) | `INSERT ... ON CONFLICT DO UPDATE SET frame=?, token=NULL [WHERE identity=?]` |
+ * | `remove` | `md k` | `DELETE FROM entry WHERE key IN (...)` |
+ * | `tokens` | `mg`, then `ms ME` for the missing ones and `mg` again | `INSERT ... ON CONFLICT DO UPDATE SET token=token.token RETURNING` |
+ * | `rotate` | `ms` | `INSERT ... ON CONFLICT DO UPDATE SET token=? RETURNING` |
+ * | `now` | the server's `time` in `stats` | `SELECT clock_timestamp()` |
+ *
+ * An operation that fails (connection, server error) rejects; the engine adds the deadline, the circuit breaker and the fail-open rule.
+ */
+export interface CacheStore {
+  /** Short name for messages and metrics, e.g. `redis`. Never contains an address or a credential. */
+  readonly name: string;
+  readonly capabilities: StoreCapabilities;
+
+  /** Begins to connect in the background and to report to `listener`. Never throws and never waits: a store may be down at boot. */
+  open(listener: StoreListener): void;
+
+  /** The frames of `keys`, in order; `undefined` where there is none (or it has expired). Calls of one tick may travel together. */
+  read(keys: readonly string[]): Promise<Array<Uint8Array | undefined>>;
+
+  /**
+   * "The value, or the lease, or who holds it": one atomic step.
+   * A frame that is there and is not `request.seen` is returned as `value`. Otherwise the lease is granted if nobody holds it, if
+   * `request.token` itself already holds it (a repeated call is not refused), if its holder's `fence` differs from ours (what that
+   * holder loads is void already), or if `steal` is set.
+   */
+  acquire(key: string, request: LeaseRequest): Promise<Acquired>;
+
+  /** Prolongs a lease that `token` still holds; `false` when it does not hold it any more. Never re-creates one. */
+  renew(key: string, token: string, leaseMs: number): Promise<boolean>;
+
+  /** Stores the frame only if `token` still holds the lease, and gives the lease up in the same step. `false`: nothing was stored. */
+  fill(key: string, token: string, frame: Uint8Array, ttlMs: number): Promise<boolean>;
+
+  /** Gives up a lease that `token` holds (otherwise does nothing) and wakes those who wait for it. */
+  release(key: string, token: string): Promise<void>;
+
+  /** Stores the frame and destroys any lease in the same step, unless `condition` does not hold; then nothing changes. */
+  write(key: string, frame: Uint8Array, ttlMs: number, condition?: WriteCondition): Promise<WriteOutcome>;
+
+  /** Removes frames and destroys leases (also where there is no frame). Resolves to the number of frames that were there. */
+  remove(keys: readonly string[]): Promise<number>;
+
+  /** The current token of each name, in order; a missing one is created (random, never a counter) atomically. */
+  tokens(names: readonly string[]): Promise<string[]>;
+
+  /** Replaces the token of each name by a new unique one and returns the new ones, in order. */
+  rotate(names: readonly string[]): Promise<string[]>;
+
+  /** The store's own clock, in milliseconds. Any epoch; only differences and comparisons with other readings of it matter. */
+  now(): Promise<number>;
+
+  /** Closes what this store opened itself; idempotent. Operations after it reject. */
+  close(): Promise<void>;
+}
+
+/** How many leading bytes of a frame identify one version of one entry. */
+export const FRAME_IDENTITY_BYTES = 16;
+
+/** What a store can do; features that need what it lacks are refused at boot by name. */
+export interface StoreCapabilities {
+  /** Grants leases atomically, so that one process in the fleet computes a cold key. */
+  readonly lease: boolean;
+  /** Supports conditional `write`. */
+  readonly cas: boolean;
+  /** Reports changes made by other processes to the listener. */
+  readonly bus: boolean;
+  /** Keeps bytes as they are. */
+  readonly binary: boolean;
+  /** May drop entries before their time. */
+  readonly evicts: boolean;
+  /** Survives a restart of the server. */
+  readonly durable: boolean;
+  /** Keeps anything at all; `false` only for the kill switch `none`, for which the engine passes every call through. */
+  readonly stores: boolean;
+}
+
+/** What a store tells the engine of this process. The engine makes no assumption on whether its own writes are reported back to it. */
+export interface StoreListener {
+  /** Entries were written, removed, evicted or have expired, by whomever. */
+  changed(keys: readonly string[]): void;
+  /** Everything may have changed (e.g. FLUSHALL). */
+  flushed(): void;
+  /** Leases were given up without a fill; those who wait may ask again. */
+  released(keys: readonly string[]): void;
+  /** Tokens were replaced or dropped. */
+  rotated(names: readonly string[]): void;
+  /** From now on every change is reported. What happened before may have been missed. */
+  heard(): void;
+  /** Changes may go unreported from now on. */
+  lost(): void;
+}
+
+export interface LeaseRequest {
+  /** Unique per attempt. */
+  readonly token: string;
+  readonly leaseMs: number;
+  /** A frame the caller has already read and judged unusable. */
+  readonly seen?: Uint8Array | undefined;
+  /** Describes the tokens the loader's result will carry; a holder with another fence loads something that is void already. */
+  readonly fence: string;
+  /** Takes the lease from whoever holds it and ignores any frame (forced refresh). */
+  readonly steal?: boolean;
+}
+
+export type Acquired =
+  | { readonly outcome: 'value'; readonly frame: Uint8Array }
+  | { readonly outcome: 'lease' }
+  | { readonly outcome: 'held'; readonly remainingMs: number };
+
+/** Write only if the current frame is `seen`, or (with `absent`) if there is no frame. */
+export interface WriteCondition {
+  readonly seen?: Uint8Array | undefined;
+  readonly absent?: boolean;
+}
+
+export type WriteOutcome =
+  | { readonly written: true }
+  /** `frame` is the one that stood in the way, if any. */
+  | { readonly written: false; readonly frame?: Uint8Array | undefined };
+
+/** Both frames are the same version of the same entry. */
+export function sameFrame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  if (a === b) return true;
+  const length = Math.min(FRAME_IDENTITY_BYTES, Math.max(a.length, b.length));
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

@@ -1,0 +1,154 @@
+import { randomBytes } from 'node:crypto';
+import { systemClock, type Clock } from '../../core/clock/clock.js';
+import type { StoreListener } from '../contract/cache-store.js';
+
+export interface MemoryDatabaseOptions {
+  /** Default: the process's monotonic clock. */
+  clock?: Clock | undefined;
+  /** Frames kept at most; the oldest go first. The same bound holds for tokens. Default 50 000. */
+  maxEntries?: number | undefined;
+  /** Bytes of keys and frames kept at most. Default 64 MiB. */
+  maxBytes?: number | undefined;
+}
+
+export interface MemoryLease {
+  readonly token: string;
+  readonly fence: string;
+  until: number;
+}
+
+interface Entry {
+  readonly frame: Uint8Array;
+  readonly expires: number;
+}
+
+/**
+ * What a remote server would hold, in this process: several {@link MemoryStore} sessions on one database behave like several
+ * processes on one server. Frames are kept and handed out by reference: nobody may change a frame's bytes.
+ * @example const database = new MemoryDatabase({ clock }); const a = new MemoryStore({ database }), b = new MemoryStore({ database });
+ */
+export class MemoryDatabase {
+  readonly clock: Clock;
+  /** Listeners of the open sessions. */
+  readonly sessions = new Set<StoreListener>();
+  readonly #maxEntries: number;
+  readonly #maxBytes: number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #leases = new Map<string, MemoryLease>();
+  readonly #tokens = new Map<string, string>();
+  #bytes = 0;
+  #putsUntilSweep = 1000;
+
+  constructor(options: MemoryDatabaseOptions = {}) {
+    this.clock = options.clock ?? systemClock;
+    this.#maxEntries = options.maxEntries ?? 50_000;
+    this.#maxBytes = options.maxBytes ?? 64 * 1024 * 1024;
+  }
+
+  /** Frames held now, expired ones that nobody has met yet included. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Bytes of keys and frames held now. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  frame(key: string, by?: StoreListener): Uint8Array | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    if (entry.expires > this.clock.now()) return entry.frame;
+    this.drop(key);
+    this.tell(by, (listener) => listener.changed([key]));
+    return undefined;
+  }
+
+  put(key: string, frame: Uint8Array, ttlMs: number): void {
+    this.drop(key);
+    if (--this.#putsUntilSweep <= 0) this.#sweep();
+    if (key.length + frame.byteLength > this.#maxBytes) return; // evicted at once, rather than everything else
+    this.#entries.set(key, { frame, expires: this.clock.now() + Math.max(1, ttlMs) });
+    this.#bytes += key.length + frame.byteLength;
+    this.#shrink();
+  }
+
+  /** Whether there was a live frame. */
+  drop(key: string): boolean {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return false;
+    this.#entries.delete(key);
+    this.#bytes -= key.length + entry.frame.byteLength;
+    return entry.expires > this.clock.now();
+  }
+
+  /** The lease that is in force; an expired one is free. */
+  lease(key: string): MemoryLease | undefined {
+    const lease = this.#leases.get(key);
+    if (lease === undefined || lease.until > this.clock.now()) return lease;
+    this.#leases.delete(key);
+    return undefined;
+  }
+
+  grant(key: string, token: string, fence: string, leaseMs: number): void {
+    this.#leases.set(key, { token, fence, until: this.clock.now() + leaseMs });
+  }
+
+  /** Forgets who holds the key, telling nobody (as an evicting server does). Whether a lease was in force. */
+  dropLease(key: string): boolean {
+    const held = this.lease(key) !== undefined;
+    this.#leases.delete(key);
+    return held;
+  }
+
+  token(name: string): string {
+    return this.#tokens.get(name) ?? this.rotate(name);
+  }
+
+  rotate(name: string): string {
+    const token = randomBytes(16).toString('base64url');
+    this.#tokens.set(name, token);
+    if (this.#tokens.size > this.#maxEntries) this.#dropOldestToken();
+    return token;
+  }
+
+  /** Drops everything, as FLUSHALL or an empty replica does, and tells every session. */
+  flush(): void {
+    this.#entries.clear();
+    this.#leases.clear();
+    this.#tokens.clear();
+    this.#bytes = 0;
+    this.tell(undefined, (listener) => listener.flushed());
+  }
+
+  /** Tells every session but the one that did it. */
+  tell(by: StoreListener | undefined, say: (listener: StoreListener) => void): void {
+    for (const listener of this.sessions) if (listener !== by) say(listener);
+  }
+
+  #shrink(): void {
+    const evicted: string[] = [];
+    for (const key of this.#entries.keys()) {
+      if (this.#entries.size <= this.#maxEntries && this.#bytes <= this.#maxBytes) break;
+      this.drop(key);
+      evicted.push(key);
+    }
+    if (evicted.length > 0) this.tell(undefined, (listener) => listener.changed(evicted));
+  }
+
+  #dropOldestToken(): void {
+    for (const name of this.#tokens.keys()) {
+      this.#tokens.delete(name);
+      this.tell(undefined, (listener) => listener.rotated([name]));
+      return;
+    }
+  }
+
+  // Once per as many writes as there are records, so that its cost per write is constant.
+  #sweep(): void {
+    const now = this.clock.now();
+    for (const [key, entry] of this.#entries) if (entry.expires <= now) this.drop(key);
+    for (const [key, lease] of this.#leases) if (lease.until <= now) this.#leases.delete(key);
+    this.#putsUntilSweep = Math.max(1000, this.#entries.size + this.#leases.size);
+  }
+}

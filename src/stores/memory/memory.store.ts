@@ -1,0 +1,148 @@
+import { StoreUnavailableError } from '../../core/errors/cache.error.js';
+import {
+  sameFrame,
+  type Acquired,
+  type CacheStore,
+  type LeaseRequest,
+  type StoreCapabilities,
+  type StoreListener,
+  type WriteCondition,
+  type WriteOutcome,
+} from '../contract/cache-store.js';
+import { MemoryDatabase, type MemoryDatabaseOptions } from './memory.database.js';
+
+export { MemoryDatabase, type MemoryDatabaseOptions };
+
+export interface MemoryStoreOptions extends MemoryDatabaseOptions {
+  /** Shared by several sessions; the other options are then the database's own. Default: a new one. */
+  database?: MemoryDatabase | undefined;
+}
+
+/**
+ * One process's session on a {@link MemoryDatabase}: the default store, and the test double that keeps every promise of the contract.
+ * Changes are reported to the *other* sessions at once, before the operation resolves. Frames are handed over by reference.
+ */
+export class MemoryStore implements CacheStore {
+  readonly name = 'memory';
+  readonly capabilities: StoreCapabilities = {
+    lease: true,
+    cas: true,
+    bus: true,
+    binary: true,
+    evicts: true,
+    durable: false,
+    stores: true,
+  };
+  readonly database: MemoryDatabase;
+  #listener: StoreListener | undefined;
+  #closed = false;
+
+  constructor(options: MemoryStoreOptions = {}) {
+    this.database = options.database ?? new MemoryDatabase(options);
+  }
+
+  open(listener: StoreListener): void {
+    if (this.#closed) return;
+    if (this.#listener) this.database.sessions.delete(this.#listener);
+    this.#listener = listener;
+    this.database.sessions.add(listener);
+    listener.heard();
+  }
+
+  async read(keys: readonly string[]): Promise<Array<Uint8Array | undefined>> {
+    const database = this.#use('read');
+    return keys.map((key) => database.frame(key, this.#listener));
+  }
+
+  async acquire(key: string, request: LeaseRequest): Promise<Acquired> {
+    const database = this.#use('acquire');
+    if (!request.steal) {
+      const frame = database.frame(key, this.#listener);
+      if (frame !== undefined && !sameFrame(frame, request.seen)) return { outcome: 'value', frame };
+      const lease = database.lease(key);
+      if (lease !== undefined && lease.token !== request.token && lease.fence === request.fence)
+        return { outcome: 'held', remainingMs: lease.until - database.clock.now() };
+    }
+    database.grant(key, request.token, request.fence, request.leaseMs);
+    return { outcome: 'lease' };
+  }
+
+  async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    const database = this.#use('renew');
+    const lease = database.lease(key);
+    if (lease?.token !== token) return false;
+    lease.until = database.clock.now() + leaseMs;
+    return true;
+  }
+
+  async fill(key: string, token: string, frame: Uint8Array, ttlMs: number): Promise<boolean> {
+    const database = this.#use('fill');
+    if (database.lease(key)?.token !== token) return false;
+    this.#store(database, key, frame, ttlMs);
+    return true;
+  }
+
+  async release(key: string, token: string): Promise<void> {
+    const database = this.#use('release');
+    if (database.lease(key)?.token !== token) return;
+    database.dropLease(key);
+    database.tell(this.#listener, (listener) => listener.released([key]));
+  }
+
+  async write(key: string, frame: Uint8Array, ttlMs: number, condition?: WriteCondition): Promise<WriteOutcome> {
+    const database = this.#use('write');
+    if (condition?.absent || condition?.seen) {
+      const current = database.frame(key, this.#listener);
+      const holds = current === undefined ? condition.absent === true : sameFrame(current, condition.seen);
+      if (!holds) return { written: false, frame: current };
+    }
+    this.#store(database, key, frame, ttlMs);
+    return { written: true };
+  }
+
+  async remove(keys: readonly string[]): Promise<number> {
+    const database = this.#use('remove');
+    const changed: string[] = [];
+    const freed: string[] = [];
+    for (const key of keys) {
+      const held = database.dropLease(key);
+      if (database.drop(key)) changed.push(key);
+      else if (held) freed.push(key);
+    }
+    if (changed.length > 0) database.tell(this.#listener, (listener) => listener.changed(changed));
+    if (freed.length > 0) database.tell(this.#listener, (listener) => listener.released(freed));
+    return changed.length;
+  }
+
+  async tokens(names: readonly string[]): Promise<string[]> {
+    const database = this.#use('tokens');
+    return names.map((name) => database.token(name));
+  }
+
+  async rotate(names: readonly string[]): Promise<string[]> {
+    const database = this.#use('rotate');
+    const tokens = names.map((name) => database.rotate(name));
+    if (names.length > 0) database.tell(this.#listener, (listener) => listener.rotated(names));
+    return tokens;
+  }
+
+  async now(): Promise<number> {
+    return this.#use('now').clock.now();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#listener) this.database.sessions.delete(this.#listener);
+  }
+
+  #store(database: MemoryDatabase, key: string, frame: Uint8Array, ttlMs: number): void {
+    database.put(key, frame, ttlMs);
+    database.dropLease(key);
+    database.tell(this.#listener, (listener) => listener.changed([key]));
+  }
+
+  #use(operation: string): MemoryDatabase {
+    if (this.#closed) throw new StoreUnavailableError(this.name, operation, 'closed');
+    return this.database;
+  }
+}

@@ -1,0 +1,103 @@
+import { StoreUnavailableError } from '../../core/errors/cache.error.js';
+import { ownClient, type RedisClient } from './redis.driver.js';
+import { unavailable } from './redis.errors.js';
+import { ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
+import { closeClient, firstOutcome } from './redis.lifecycle.js';
+import { guardHandshake, RedisWatchdog } from './redis.watchdog.js';
+
+const RECONNECT_MS = 250;
+const ignore = (): void => {};
+
+/** The connection that commands travel on: lent by the user, or opened here and then kept alive until `close`. */
+export class RedisConnection {
+  readonly #watchdog = new RedisWatchdog();
+  readonly #lent: RedisClient | undefined;
+  #client: RedisClient | undefined;
+  #started: Promise<void> | undefined;
+  #reconnect: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(
+    private readonly options: RedisStoreOptions,
+    private readonly onClient: (client: RedisClient) => void,
+  ) {
+    this.#lent = options.client ?? options.store?.client;
+  }
+
+  /** Connects in the background. Settles when the first attempt has, never rejects. */
+  start(): Promise<void> {
+    this.#started ??= this.#begin().catch(() => {});
+    return this.#started;
+  }
+
+  /**
+   * Runs a command if the connection is ready; only the very first attempt to connect is waited for.
+   * @throws StoreUnavailableError in place of every driver error
+   */
+  async run<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
+    const client = this.#usable() ?? (await this.#firstUse(operation));
+    this.#watchdog.begin();
+    try {
+      return await command(client);
+    } catch (error) {
+      throw unavailable(operation, error);
+    } finally {
+      this.#watchdog.end();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#watchdog.stop();
+    clearTimeout(this.#reconnect);
+    if (this.#lent) this.#lent.off('error', ignore);
+    else if (this.#client) await closeClient(this.#client);
+  }
+
+  #usable(): RedisClient | undefined {
+    return !this.#closed && this.#client?.status === 'ready' ? this.#client : undefined;
+  }
+
+  async #firstUse(operation: string): Promise<RedisClient> {
+    if (!this.#closed) await this.start();
+    const client = this.#usable();
+    if (client) return client;
+    throw new StoreUnavailableError('redis', operation, this.#closed ? 'closed' : 'connection');
+  }
+
+  async #begin(): Promise<void> {
+    const client = this.#lent ?? (await ownClient(this.#target()));
+    if (this.#closed) return;
+    this.#client = client;
+    this.#watchdog.watch(client);
+    // Without a listener the driver prints its errors; operations report them instead.
+    client.on('error', ignore);
+    const outcome = firstOutcome(client);
+    if (!this.#lent) this.#keepAlive(client);
+    if (client.status === 'wait') client.connect().catch(() => {});
+    this.onClient(client);
+    await outcome;
+  }
+
+  #keepAlive(client: RedisClient): void {
+    guardHandshake(client, this.options.connectTimeout ?? 1000);
+    // The driver gives up for good in a few cases, e.g. when an address does not resolve.
+    client.on('end', () => {
+      if (this.#closed) return;
+      clearTimeout(this.#reconnect);
+      this.#reconnect = setTimeout(() => client.connect().catch(() => {}), RECONNECT_MS).unref();
+    });
+  }
+
+  #target() {
+    const { cluster } = this.options;
+    const own = ownConnectionOptions(this.options);
+    if (!cluster) return own;
+    const redisOptions = { ...own, ...cluster.options?.redisOptions };
+    return {
+      nodes: cluster.nodes,
+      options: { enableOfflineQueue: false, ...cluster.options, lazyConnect: true, redisOptions },
+    };
+  }
+}

@@ -1,0 +1,29 @@
+/** Names of all keys and channels of one prefix. An entry and its lease share a slot by the hash tag in the key. */
+export class RedisKeyspace {
+  /** Released leases, one key a message. */
+  readonly channel: string;
+  readonly entries: string;
+  readonly tokens: string;
+
+  /** `outer` is what the client itself puts in front of keys (ioredis `keyPrefix`): the server knows it, the commands must not. */
+  constructor(
+    readonly prefix: string,
+    outer = '',
+  ) {
+    this.channel = `${outer}${prefix}:bus`;
+    this.entries = `${outer}${prefix}:e:`;
+    this.tokens = `${outer}${prefix}:t:`;
+  }
+
+  entry(key: string): string {
+    return `${this.prefix}:e:${key}`;
+  }
+
+  lease(key: string): string {
+    return `${this.prefix}:l:${key}`;
+  }
+
+  token(name: string): string {
+    return `${this.prefix}:t:${name}`;
+  }
+}

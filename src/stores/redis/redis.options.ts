@@ -1,0 +1,64 @@
+import type { RedisOptions } from 'ioredis';
+import { CacheUsageError } from '../../core/errors/cache.error.js';
+import type { RedisClient, RedisClusterTarget } from './redis.driver.js';
+import { parseRedisUrl } from './redis.url.js';
+
+/** Where the server is: at most one of `url`, `cluster`, `client`, `store`. Default `redis://127.0.0.1:6379`. */
+export interface RedisStoreOptions {
+  /** `redis[s]://[user:password@]host[:port][/db]`. */
+  url?: string | undefined;
+  /** Start nodes of a Redis Cluster. Other processes' changes are not heard there. */
+  cluster?: RedisClusterTarget | undefined;
+  /** An ioredis client of yours. It is never closed or reconfigured. */
+  client?: RedisClient | undefined;
+  /** A store of cache-manager-ioredis-yet, of which only the `client` is used. */
+  store?: { readonly client: RedisClient } | undefined;
+  /** Further ioredis settings of a connection opened here, such as `tls`, `sentinels` or `family`. */
+  connection?: RedisOptions | undefined;
+  /** In front of every key: `<prefix>:e:` entries, `<prefix>:l:` leases, `<prefix>:t:` tokens. Default `tc`. */
+  prefix?: string | undefined;
+  /** Milliseconds until an attempt to connect has failed. Default 1000. */
+  connectTimeout?: number | undefined;
+}
+
+/** @throws CacheUsageError `invalid_redis_options` */
+export function checkRedisOptions(options: RedisStoreOptions): void {
+  const sources = (['url', 'cluster', 'client', 'store'] as const).filter((name) => options[name] !== undefined);
+  if (sources.length > 1) throw invalid(`give one of ${sources.join(', ')}, not several`);
+  if (options.prefix !== undefined && !/^[\x21-\x7a|~]{1,64}$/.test(options.prefix))
+    throw invalid('prefix must be 1 to 64 printable ASCII characters without braces and white space');
+  const timeout = options.connectTimeout;
+  if (timeout !== undefined && !(timeout > 0)) throw invalid('connectTimeout must be milliseconds > 0');
+}
+
+/** What a connection opened here is told: fail fast, never queue, never repeat a command, reconnect for ever. */
+export function ownConnectionOptions(options: RedisStoreOptions): RedisOptions {
+  return {
+    ...(options.cluster ? {} : parseRedisUrl(options.url ?? 'redis://127.0.0.1:6379')),
+    keepAlive: 10_000,
+    disableClientInfo: true,
+    // A former master after a failover: ask again who is the master.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    ...options.connection,
+    ...linkOptions(options),
+  };
+}
+
+/** The settings that our promises depend on, for every connection opened here. */
+export function linkOptions(options: RedisStoreOptions): RedisOptions {
+  return {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    enableAutoPipelining: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: options.connectTimeout ?? 1000,
+    disconnectTimeout: 200,
+    retryStrategy: (attempt) => Math.min(50 * attempt, 250),
+  };
+}
+
+function invalid(mend: string): CacheUsageError {
+  return new CacheUsageError('invalid_redis_options', `redis: ${mend}`);
+}

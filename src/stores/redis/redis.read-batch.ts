@@ -1,0 +1,65 @@
+import type { RedisConnection } from './redis.connection.js';
+import { inOneWrite } from './redis.cork.js';
+import { isCluster, type RedisClient } from './redis.driver.js';
+
+type Found = Array<Buffer | undefined>;
+
+interface Waiting {
+  readonly count: number;
+  readonly resolve: (found: Found) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** More keys than this in one MGET would hold up the server's other clients. */
+const KEYS_PER_COMMAND = 500;
+
+/** Collects the reads of one tick: one MGET on a single server, single GETs in one write on a cluster (keys differ in slot). */
+export class RedisReadBatch {
+  #keys: string[] = [];
+  #waiting: Waiting[] = [];
+
+  constructor(private readonly connection: RedisConnection) {}
+
+  /** The values of full keys, in order. */
+  get(keys: readonly string[]): Promise<Found> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.length === 0) process.nextTick(() => void this.#flush());
+      for (const key of keys) this.#keys.push(key);
+      this.#waiting.push({ count: keys.length, resolve, reject });
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const keys = this.#keys;
+    const waiting = this.#waiting;
+    this.#keys = [];
+    this.#waiting = [];
+    try {
+      const found = (await this.connection.run('read', (client) => fetch(client, keys))).map(own);
+      let from = 0;
+      for (const { count, resolve } of waiting) resolve(found.slice(from, (from += count)));
+    } catch (error) {
+      for (const { reject } of waiting) reject(error);
+    }
+  }
+}
+
+async function fetch(client: RedisClient, keys: string[]): Promise<Array<Buffer | null>> {
+  if (!isCluster(client) && keys.length <= KEYS_PER_COMMAND) return client.mgetBuffer(keys);
+  return inOneWrite(client, async () => {
+    if (isCluster(client)) return Promise.all(keys.map((key) => client.getBuffer(key)));
+    const parts: Array<Promise<Array<Buffer | null>>> = [];
+    for (let i = 0; i < keys.length; i += KEYS_PER_COMMAND)
+      parts.push(client.mgetBuffer(keys.slice(i, i + KEYS_PER_COMMAND)));
+    return (await Promise.all(parts)).flat();
+  });
+}
+
+/** The driver hands out views of what the socket read (64 kB): a kept frame must not keep that alive. */
+export function own(value: Buffer | null): Buffer | undefined {
+  if (value === null) return undefined;
+  if (value.buffer.byteLength <= 2 * value.byteLength) return value;
+  const copy = Buffer.allocUnsafeSlow(value.byteLength);
+  value.copy(copy);
+  return copy;
+}

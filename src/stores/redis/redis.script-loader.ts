@@ -1,0 +1,36 @@
+import { isCluster, type RedisClient } from './redis.driver.js';
+import { refusalCode } from './redis.errors.js';
+import type { RedisScript } from './redis.scripts.js';
+
+export type RedisArgument = string | Buffer;
+
+/** Runs scripts by name and loads those the server does not know (any more). Never EVAL: a strict ACL forbids it. */
+export class RedisScriptLoader {
+  readonly #loading = new Map<string, Promise<unknown>>();
+
+  /** The command is written before this returns, so that several can be corked. */
+  async run(client: RedisClient, script: RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
+    try {
+      return await evalsha(client, script, keys, args);
+    } catch (error) {
+      if (refusalCode(error) !== 'NOSCRIPT') throw error;
+      await this.#load(client, script);
+      return evalsha(client, script, keys, args);
+    }
+  }
+
+  #load(client: RedisClient, script: RedisScript): Promise<unknown> {
+    const running = this.#loading.get(script.sha);
+    if (running) return running;
+    const nodes = isCluster(client) ? client.nodes('master') : [client];
+    const loading = Promise.all(nodes.map((node) => node.script('LOAD', script.text))).finally(() =>
+      this.#loading.delete(script.sha),
+    );
+    this.#loading.set(script.sha, loading);
+    return loading;
+  }
+}
+
+function evalsha(client: RedisClient, script: RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
+  return client.callBuffer('evalsha', script.sha, keys.length, ...keys, ...args);
+}

@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+
+/** A constant Lua text and the name the server knows it by. */
+export interface RedisScript {
+  readonly sha: string;
+  readonly text: string;
+}
+
+function script(text: string): RedisScript {
+  return { text, sha: createHash('sha1').update(text).digest('hex') };
+}
+
+// A lease is `token|fence`.
+const OWNS = `
+local function owns(key, token)
+  local lease = redis.call('GET', key)
+  return lease and string.sub(lease, 1, #token + 1) == token .. '|'
+end`;
+
+// '' means for ever.
+const STORE = `
+local function store(key, frame, ttl)
+  if ttl == '' then redis.call('SET', key, frame) else redis.call('SET', key, frame, 'PX', ttl) end
+end`;
+
+// Server time in front of the random part: it never repeats, also when the client's random source does.
+const MINT = `
+local function mint(random)
+  local time = redis.call('TIME')
+  local left, digits = time[1] * 1000000 + time[2], ''
+  while left > 0 do
+    local digit = left % 36
+    digits = string.sub('0123456789abcdefghijklmnopqrstuvwxyz', digit + 1, digit + 1) .. digits
+    left = (left - digit) / 36
+  end
+  return digits .. '.' .. random
+end`;
+
+/** KEYS entry, lease; ARGV token, lease ms, fence, identity seen, steal. Replies {0} granted, {1, frame}, {2, ms left}. */
+export const ACQUIRE = script(`
+if ARGV[5] ~= '1' then
+  local identity = redis.call('GETRANGE', KEYS[1], 0, 15)
+  if identity ~= '' and identity ~= ARGV[4] then return {1, redis.call('GET', KEYS[1])} end
+  local lease = redis.call('GET', KEYS[2])
+  if lease then
+    local bar = string.find(lease, '|', 1, true)
+    if string.sub(lease, 1, bar - 1) ~= ARGV[1] and string.sub(lease, bar + 1) == ARGV[3] then
+      return {2, redis.call('PTTL', KEYS[2])}
+    end
+  end
+end
+redis.call('SET', KEYS[2], ARGV[1] .. '|' .. ARGV[3], 'PX', ARGV[2])
+return {0}`);
+
+/** KEYS lease; ARGV token, lease ms. */
+export const RENEW = script(`${OWNS}
+if not owns(KEYS[1], ARGV[1]) then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
+
+/** KEYS entry, lease; ARGV token, frame, ttl. */
+export const FILL = script(`${OWNS}${STORE}
+if not owns(KEYS[2], ARGV[1]) then return 0 end
+store(KEYS[1], ARGV[2], ARGV[3])
+redis.call('DEL', KEYS[2])
+return 1`);
+
+/** KEYS lease; ARGV token, channel, message. */
+export const RELEASE = script(`${OWNS}
+if not owns(KEYS[1], ARGV[1]) then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', ARGV[2], ARGV[3])
+return 1`);
+
+/** KEYS entry, lease; ARGV frame, ttl, conditional, identity seen, absent. Replies 1, or what stood in the way. */
+export const WRITE = script(`${STORE}
+if ARGV[3] == '1' then
+  local identity = redis.call('GETRANGE', KEYS[1], 0, 15)
+  local holds = identity == ARGV[4]
+  if identity == '' then holds = ARGV[5] == '1' end
+  if not holds then return redis.call('GET', KEYS[1]) end
+end
+store(KEYS[1], ARGV[1], ARGV[2])
+redis.call('DEL', KEYS[2])
+return 1`);
+
+/** KEYS entry, lease; ARGV channel, message. Where only a lease was destroyed, those who wait for it are told. */
+export const REMOVE = script(`
+local removed = redis.call('UNLINK', KEYS[1])
+if redis.call('DEL', KEYS[2]) == 1 and removed == 0 then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+return removed`);
+
+/** KEYS token; ARGV random. */
+export const CREATE_TOKEN = script(`${MINT}
+local token = redis.call('GET', KEYS[1])
+if token then return token end
+token = mint(ARGV[1])
+redis.call('SET', KEYS[1], token)
+return token`);
+
+/** KEYS token; ARGV random. */
+export const ROTATE_TOKEN = script(`${MINT}
+local token = mint(ARGV[1])
+redis.call('SET', KEYS[1], token)
+return token`);

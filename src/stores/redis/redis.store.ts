@@ -1,0 +1,178 @@
+import { randomBytes } from 'node:crypto';
+import {
+  FRAME_IDENTITY_BYTES,
+  type Acquired,
+  type CacheStore,
+  type LeaseRequest,
+  type StoreCapabilities,
+  type StoreListener,
+  type WriteCondition,
+  type WriteOutcome,
+} from '../contract/cache-store.js';
+import { RedisConnection } from './redis.connection.js';
+import { inOneWrite } from './redis.cork.js';
+import { isCluster, type RedisClient } from './redis.driver.js';
+import { RedisKeyspace } from './redis.keyspace.js';
+import { checkRedisOptions, linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
+import { own, RedisReadBatch } from './redis.read-batch.js';
+import { RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
+import * as scripts from './redis.scripts.js';
+import { RedisSubscriber } from './redis.subscriber.js';
+
+/** Redis or Valkey, from version 6: every operation is one command or one script. See {@link RedisStoreOptions}. */
+export class RedisStore implements CacheStore {
+  readonly name = 'redis';
+  readonly capabilities: StoreCapabilities;
+  readonly #options: RedisStoreOptions;
+  readonly #connection: RedisConnection;
+  readonly #reads: RedisReadBatch;
+  readonly #scripts = new RedisScriptLoader();
+  #keyspace: RedisKeyspace;
+  #client: RedisClient | undefined;
+  #listener: StoreListener | undefined;
+  #subscriber: RedisSubscriber | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** @throws CacheUsageError `invalid_redis_options`, `invalid_url` */
+  constructor(options: RedisStoreOptions = {}) {
+    checkRedisOptions(options);
+    ownConnectionOptions(options);
+    const client = options.client ?? options.store?.client;
+    const bus = client ? !isCluster(client) : options.cluster === undefined;
+    this.capabilities = { lease: true, cas: true, bus, binary: true, evicts: true, durable: false, stores: true };
+    this.#options = options;
+    this.#keyspace = new RedisKeyspace(options.prefix ?? 'tc');
+    this.#connection = new RedisConnection(options, (found) => this.#adopt(found));
+    this.#reads = new RedisReadBatch(this.#connection);
+  }
+
+  open(listener: StoreListener): void {
+    if (this.#closing) return;
+    this.#listener = listener;
+    void this.#connection.start();
+    this.#listen();
+  }
+
+  async read(keys: readonly string[]): Promise<Array<Uint8Array | undefined>> {
+    return keys.length === 0 ? [] : this.#reads.get(keys.map((key) => this.#keyspace.entry(key)));
+  }
+
+  async acquire(key: string, request: LeaseRequest): Promise<Acquired> {
+    const args = [request.token, lease(request.leaseMs), request.fence, identity(request.seen), flag(request.steal)];
+    const reply = await this.#run('acquire', scripts.ACQUIRE, this.#pair(key), args);
+    const [outcome, detail] = reply as [number, unknown];
+    if (outcome === 0) return { outcome: 'lease' };
+    if (outcome === 1) return { outcome: 'value', frame: own(detail as Buffer) as Buffer };
+    return { outcome: 'held', remainingMs: Math.max(0, Number(detail)) };
+  }
+
+  async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return (await this.#run('renew', scripts.RENEW, [this.#keyspace.lease(key)], [token, lease(leaseMs)])) === 1;
+  }
+
+  async fill(key: string, token: string, frame: Uint8Array, ttlMs: number): Promise<boolean> {
+    return (await this.#run('fill', scripts.FILL, this.#pair(key), [token, bytes(frame), ttl(ttlMs)])) === 1;
+  }
+
+  async release(key: string, token: string): Promise<void> {
+    await this.#run('release', scripts.RELEASE, [this.#keyspace.lease(key)], [token, this.#keyspace.channel, key]);
+  }
+
+  async write(key: string, frame: Uint8Array, ttlMs: number, condition?: WriteCondition): Promise<WriteOutcome> {
+    const conditional = flag(condition?.absent === true || condition?.seen !== undefined);
+    const args = [bytes(frame), ttl(ttlMs), conditional, identity(condition?.seen), flag(condition?.absent)];
+    const reply = await this.#run('write', scripts.WRITE, this.#pair(key), args);
+    return reply === 1 ? { written: true } : { written: false, frame: own(reply as Buffer | null) };
+  }
+
+  async remove(keys: readonly string[]): Promise<number> {
+    const removed = await this.#each('remove', keys, (client, key) =>
+      this.#scripts.run(client, scripts.REMOVE, this.#pair(key), [this.#keyspace.channel, key]),
+    );
+    return removed.reduce<number>((sum, one) => sum + Number(one), 0);
+  }
+
+  async tokens(names: readonly string[]): Promise<string[]> {
+    if (names.length === 0) return [];
+    const found = await this.#reads.get(names.map((name) => this.#keyspace.token(name)));
+    const missing = names.filter((_, i) => found[i] === undefined);
+    const created = await this.#mint('tokens', scripts.CREATE_TOKEN, missing);
+    let next = 0;
+    return found.map((token) => token?.toString() ?? (created[next++] as string));
+  }
+
+  async rotate(names: readonly string[]): Promise<string[]> {
+    return this.#mint('rotate', scripts.ROTATE_TOKEN, names);
+  }
+
+  async now(): Promise<number> {
+    const [seconds, micros] = await this.#connection.run('now', (client) => client.time());
+    return Number(seconds) * 1000 + Number(micros) / 1000;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= Promise.all([this.#connection.close(), this.#subscriber?.close()]).then(() => {});
+    return this.#closing;
+  }
+
+  #adopt(client: RedisClient): void {
+    this.#keyspace = new RedisKeyspace(this.#keyspace.prefix, client.options.keyPrefix ?? '');
+    this.#client = client;
+    this.#listen();
+  }
+
+  #listen(): void {
+    const client = this.#client;
+    if (!client || !this.#listener || this.#subscriber || isCluster(client)) return;
+    this.#subscriber = new RedisSubscriber(client, linkOptions(this.#options), this.#keyspace, this.#listener);
+    this.#subscriber.start();
+  }
+
+  async #mint(operation: string, script: scripts.RedisScript, names: readonly string[]): Promise<string[]> {
+    const minted = await this.#each(operation, names, (client, name) =>
+      this.#scripts.run(client, script, [this.#keyspace.token(name)], [randomBytes(16).toString('base64url')]),
+    );
+    return minted.map(String);
+  }
+
+  #run(operation: string, script: scripts.RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
+    return this.#connection.run(operation, (client) => this.#scripts.run(client, script, keys, args));
+  }
+
+  /** One script per name, for they may live on different servers, but all in one write. */
+  async #each(
+    operation: string,
+    names: readonly string[],
+    send: (client: RedisClient, name: string) => Promise<unknown>,
+  ): Promise<unknown[]> {
+    if (names.length === 0) return [];
+    return this.#connection.run(operation, (client) =>
+      inOneWrite(client, () => Promise.all(names.map((name) => send(client, name)))),
+    );
+  }
+
+  #pair(key: string): string[] {
+    return [this.#keyspace.entry(key), this.#keyspace.lease(key)];
+  }
+}
+
+/** A view, not a copy: the driver takes nothing but a Buffer for bytes. */
+function bytes(frame: Uint8Array): Buffer {
+  return Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+}
+
+function identity(frame: Uint8Array | undefined): RedisArgument {
+  return frame ? bytes(frame.subarray(0, FRAME_IDENTITY_BYTES)) : '';
+}
+
+function lease(ms: number): string {
+  return String(Math.min(Number.MAX_SAFE_INTEGER, Math.max(1, Math.ceil(ms))));
+}
+
+function ttl(ms: number): string {
+  return ms === Infinity ? '' : String(Math.min(Number.MAX_SAFE_INTEGER, Math.max(1, Math.floor(ms))));
+}
+
+function flag(value: boolean | undefined): string {
+  return value ? '1' : '0';
+}

@@ -1,0 +1,69 @@
+import { performance } from 'node:perf_hooks';
+import { isCluster, type RedisClient } from './redis.driver.js';
+
+/** How long a connection that owes answers may stay silent, in milliseconds. */
+const SILENCE_MS = 1000;
+
+/**
+ * Cuts a connection on which answers are due and nothing arrives, so that the driver opens a new one: on a half-open link it would
+ * wait for ever. Costs two counters a command; its timer runs only while commands do.
+ */
+export class RedisWatchdog {
+  #due = 0;
+  #since = 0;
+  #bytes = -1;
+  #timer: NodeJS.Timeout | undefined;
+  #client: RedisClient | undefined;
+
+  watch(client: RedisClient): void {
+    if (!isCluster(client)) this.#client = client;
+  }
+
+  begin(): void {
+    if (this.#due++ === 0) this.#since = performance.now();
+    if (this.#client && !this.#timer) this.#timer = setInterval(() => this.#check(), SILENCE_MS / 2).unref();
+  }
+
+  end(): void {
+    this.#due--;
+    this.#since = performance.now();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #check(): void {
+    if (this.#due === 0) return this.stop();
+    const received = this.#received();
+    const silent = received === this.#bytes && performance.now() - this.#since >= SILENCE_MS;
+    this.#bytes = received;
+    // After a blocked event loop the answers may just not have been read yet: let them in first.
+    if (silent) setImmediate(() => this.#due > 0 && this.#received() === received && cut(this.#client));
+  }
+
+  #received(): number {
+    return socketOf(this.#client)?.bytesRead ?? 0;
+  }
+}
+
+/** Cuts the connection at once; the driver reconnects. */
+export function cut(client: RedisClient | undefined): void {
+  socketOf(client)?.destroy();
+}
+
+/** Cuts a connection that was opened but does not get ready within `ms` (the driver itself would wait for ever). */
+export function guardHandshake(client: RedisClient, ms: number): void {
+  let timer: NodeJS.Timeout | undefined;
+  const stop = (): void => clearTimeout(timer);
+  client.on('connect', () => {
+    stop();
+    timer = setTimeout(() => cut(client), ms).unref();
+  });
+  for (const event of ['ready', 'close', 'end']) client.on(event, stop);
+}
+
+function socketOf(client: RedisClient | undefined) {
+  return client && !isCluster(client) ? (client.stream as typeof client.stream | undefined) : undefined;
+}

@@ -1,0 +1,66 @@
+import { frame, freshKey, request, type Promised } from './conformance.subject.js';
+
+/** What one session hears of another's doings. */
+export function promiseBus(it: Promised): void {
+  it('reports writes, fills and removals of another session', async (world) => {
+    const { heard } = await world.listening();
+    const writer = world.session();
+    const [written, filled] = [freshKey(), freshKey()];
+    const holder = request();
+    await writer.write(written, frame(), 10_000);
+    await heard.until('changed', written);
+    await writer.acquire(filled, holder);
+    await writer.fill(filled, holder.token, frame(), 10_000);
+    await heard.until('changed', filled);
+    heard.clear();
+    await writer.remove([written, filled]);
+    await heard.until('changed', written);
+    await heard.until('changed', filled);
+  });
+
+  it('reports released leases, so that those who wait can ask again', async (world) => {
+    const { heard } = await world.listening();
+    const holder = world.session();
+    const key = freshKey();
+    const asked = request();
+    await holder.acquire(key, asked);
+    await holder.release(key, asked.token);
+    await heard.until('released', key);
+  });
+
+  it('reports a lease that was destroyed by the removal of a missing entry', async (world) => {
+    const { heard } = await world.listening();
+    const other = world.session();
+    const key = freshKey();
+    await other.acquire(key, request());
+    await other.remove([key]);
+    await heard.until('released', key);
+  });
+
+  it('reports rotated tokens', async (world) => {
+    const { heard } = await world.listening();
+    const other = world.session();
+    const name = freshKey();
+    await other.tokens([name]);
+    heard.clear();
+    await other.rotate([name]);
+    await heard.until('rotated', name);
+  });
+
+  it('reports that everything was lost', async (world) => {
+    const { store, heard } = await world.listening();
+    await store.write(freshKey(), frame(), 10_000);
+    if (await world.flush()) await heard.until('flushed');
+  });
+
+  it('reports to every session, and to none that is closed', async (world) => {
+    const [one, two, closed] = [await world.listening(), await world.listening(), await world.listening()];
+    await closed.store.close();
+    closed.heard.clear();
+    const key = freshKey();
+    await world.session().write(key, frame(), 10_000);
+    await one.heard.until('changed', key);
+    await two.heard.until('changed', key);
+    if (closed.heard.count('changed') > 0) throw new Error('a closed session was told of a change');
+  });
+}

@@ -1,0 +1,17 @@
+import { CacheUsageError } from './core/errors/cache.error.js';
+
+/** The engine behind every CacheService of an application. */
+export const TIERED_CACHE_ENGINE: unique symbol = Symbol('TIERED_CACHE_ENGINE');
+
+/** The default namespace: what plain `CacheService` is. */
+export const DEFAULT_NAMESPACE = 'default';
+
+/**
+ * The injection token of a namespace's CacheService; what `@InjectCache(name)` uses. For `overrideProvider()` and factories' `inject`.
+ * @throws CacheUsageError `invalid_option` unless `name` is a non-empty string
+ */
+export function getCacheToken(name: string = DEFAULT_NAMESPACE): string {
+  if (typeof name !== 'string' || name === '')
+    throw new CacheUsageError('invalid_option', 'the name of a cache must be a non-empty string');
+  return `TieredCache(${name})`;
+}

@@ -1,0 +1,133 @@
+import { Inject, Module, Optional } from '@nestjs/common';
+import type { DynamicModule, NestModule, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { NamespaceOptions } from './core/cache.options.js';
+import type { CacheEngine } from './core/cache-engine.js';
+import { CacheService } from './core/cache.service.js';
+import { createEngine } from './engine-factory.js';
+import { NamespaceSettings } from './namespace-settings.js';
+import { mountRequestContext } from './request-cache/mount-request-context.js';
+import { RequestCacheService } from './request-cache/request-cache.service.js';
+import { RequestContext } from './request-cache/request-context.js';
+import { DEFAULT_NAMESPACE, getCacheToken, TIERED_CACHE_ENGINE } from './tiered-cache.constants.js';
+import { TieredCacheFeatureModule } from './tiered-cache.feature-module.js';
+import {
+  ConfigurableModuleClass,
+  MODULE_OPTIONS_TOKEN,
+  type ASYNC_OPTIONS_TYPE,
+  type OPTIONS_TYPE,
+} from './tiered-cache.module-definition.js';
+import { validateOptions } from './tiered-cache.options-validation.js';
+import type { TieredCacheOptions } from './tiered-cache.options.js';
+
+const VALID_OPTIONS: unique symbol = Symbol('TIERED_CACHE_VALID_OPTIONS');
+
+/** How long loads under way may take to land once nothing else is running. */
+const DRAIN_MS = 5000;
+
+/**
+ * The cache of an application. Importing it needs no options and no server.
+ * @example
+ * imports: [TieredCacheModule.forRoot(), TieredCacheModule.forFeature([{ name: 'books', ttl: '5m' }])]
+ */
+@Module({
+  providers: [
+    {
+      provide: VALID_OPTIONS,
+      inject: [{ token: MODULE_OPTIONS_TOKEN, optional: true }],
+      useFactory: (options: unknown = {}): TieredCacheOptions => {
+        validateOptions(options);
+        return options;
+      },
+    },
+    {
+      provide: RequestContext,
+      inject: [VALID_OPTIONS],
+      useFactory: ({ requestTier = true, forceMiss }: TieredCacheOptions) =>
+        new RequestContext({ requestTier, forceMiss }),
+    },
+    {
+      provide: NamespaceSettings,
+      inject: [VALID_OPTIONS],
+      useFactory: (options: TieredCacheOptions) => new NamespaceSettings(options),
+    },
+    {
+      provide: TIERED_CACHE_ENGINE,
+      inject: [VALID_OPTIONS, NamespaceSettings, RequestContext],
+      useFactory: createEngine,
+    },
+    {
+      provide: CacheService,
+      inject: [TIERED_CACHE_ENGINE],
+      useFactory: (engine: CacheEngine) => engine.namespace(DEFAULT_NAMESPACE),
+    },
+    { provide: getCacheToken(DEFAULT_NAMESPACE), useExisting: CacheService },
+    {
+      provide: RequestCacheService,
+      inject: [RequestContext],
+      useFactory: (context: RequestContext) => new RequestCacheService(context),
+    },
+  ],
+  exports: [
+    TIERED_CACHE_ENGINE,
+    NamespaceSettings,
+    CacheService,
+    getCacheToken(DEFAULT_NAMESPACE),
+    RequestCacheService,
+  ],
+})
+export class TieredCacheModule
+  extends ConfigurableModuleClass
+  implements NestModule, OnModuleInit, OnApplicationShutdown
+{
+  constructor(
+    @Inject(TIERED_CACHE_ENGINE) private readonly engine: CacheEngine,
+    @Inject(NamespaceSettings) private readonly settings: NamespaceSettings,
+    @Inject(RequestContext) private readonly context: RequestContext,
+    @Optional() @Inject(HttpAdapterHost) private readonly host?: HttpAdapterHost,
+  ) {
+    super();
+  }
+
+  /**
+   * The application's cache; once, in the root module. A malformed or unknown option stops the boot.
+   * @param options default: everything in process
+   */
+  static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
+  /** As `forRoot`, with options from elsewhere: `tieredCacheConfig.asProvider()`, or `useFactory | useClass | useExisting`. */
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    return super.forRootAsync(options);
+  }
+
+  /**
+   * Declares namespaces and makes their services injectable by `@InjectCache(name)` in the importing module. A namespace is declared
+   * once in an application: a second declaration stops the boot.
+   * @throws CacheUsageError `invalid_option`, `unknown_option`
+   */
+  static forFeature(namespaces: readonly NamespaceOptions[]): DynamicModule {
+    return TieredCacheFeatureModule.of(namespaces);
+  }
+
+  /** Not for middleware of ours on routes, whose patterns differ between adapters and versions: for the one before all routes. */
+  configure(): void {
+    mountRequestContext(this.context, this.host?.httpAdapter);
+  }
+
+  /** Begins to connect; a store that is down does not delay the boot. */
+  onModuleInit(): void {
+    this.settings.check();
+    this.engine.open();
+  }
+
+  /** After the last request was answered, unlike `onModuleDestroy`. A loader that hangs does not hold up the end for ever. */
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.race([
+      this.engine.drain(),
+      new Promise<void>((resolve) => this.engine.clock.after(DRAIN_MS, resolve)),
+    ]);
+    await this.engine.close();
+  }
+}

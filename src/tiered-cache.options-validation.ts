@@ -1,0 +1,91 @@
+import type { NamespaceOptions } from './core/cache.options.js';
+import {
+  fail,
+  fields,
+  isAnything,
+  isBoolean,
+  isCount,
+  isDuration,
+  isFunction,
+  isLifetime,
+  isText,
+  listOf,
+  matches,
+  oneOf,
+  orFalse,
+  recordOf,
+  resolvable,
+  type Check,
+} from './option-checks.js';
+import type { TieredCacheOptions } from './tiered-cache.options.js';
+
+const entryDefaults = {
+  ttl: isLifetime,
+  freshFor: isLifetime,
+  onCold: oneOf('wait', 'throw', 'load'),
+  waitBudget: isDuration,
+  lease: isDuration,
+  isolation: oneOf('shared', 'copy'),
+  codec: oneOf('json', 'bytes'),
+};
+
+const isSchemaVersion: Check = (value, field) => {
+  if (typeof value !== 'string' && !Number.isFinite(value)) fail(field, 'a string or a number', value);
+};
+
+const isNamespace = fields(
+  {
+    ...entryDefaults,
+    name: isText,
+    tags: listOf(isText),
+    schemaVersion: isSchemaVersion,
+    prefixes: listOf(isAnything),
+  },
+  ['name'],
+);
+
+const isRemote: Check = (value, field) => {
+  if (typeof value === 'string') return;
+  const store = value as { open?: unknown; acquire?: unknown } | null;
+  if (typeof store?.open === 'function' && typeof store.acquire === 'function') return;
+  fail(field, 'a URL or a store such as redis({ url })', value);
+};
+
+const isName = orFalse(matches(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'a name, or false'));
+
+const areOptions = fields({
+  prefix: matches(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits or _ . : -'),
+  version: fields({ app: resolvable(isText), build: resolvable(isText), stamp: resolvable(isText) }),
+  defaults: fields(entryDefaults),
+  namespaces: listOf(isNamespace),
+  lifetimes: recordOf(fields({ ttl: isLifetime, freshFor: isLifetime })),
+  memory: orFalse(fields({ maxEntries: isCount, maxBytes: isCount, maxStaleWithoutBus: isDuration })),
+  requestTier: isBoolean,
+  remote: resolvable(isRemote),
+  deadline: isDuration,
+  forceMiss: fields({ header: isName, query: isName, canForceMiss: isFunction }, ['canForceMiss']),
+  enabled: resolvable(isBoolean),
+});
+
+/**
+ * Stops the boot on an option that is unknown or malformed.
+ * @throws CacheUsageError `unknown_option`, `invalid_option`, `invalid_duration`: one line with the field, the type found and the mend
+ */
+export function validateOptions(options: unknown): asserts options is TieredCacheOptions {
+  if (typeof options === 'object' && options !== null && 'isGlobal' in options) {
+    // Nest needs it before the factory runs.
+    fail('isGlobal', 'given beside useFactory, useClass or useExisting, not by their result', options.isGlobal);
+  }
+  areOptions(options, '');
+}
+
+/** As {@link validateOptions}, for what `forFeature()` takes. */
+export function validateNamespaces(namespaces: unknown): asserts namespaces is readonly NamespaceOptions[] {
+  listOf(isNamespace)(namespaces, 'forFeature');
+}
+
+/** What a function given for `field` answered, checked like a value given outright. */
+export function validateResolved(field: 'remote' | 'enabled' | 'version', value: unknown): void {
+  const check = { remote: isRemote, enabled: isBoolean, version: isText }[field];
+  if (value !== undefined) check(value, field);
+}

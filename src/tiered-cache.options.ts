@@ -1,0 +1,81 @@
+import type { LoadOptions, NamespaceOptions } from './core/cache.options.js';
+import type { Duration, Lifetime } from './core/clock/duration.js';
+import type { ForceMissOptions } from './request-cache/force-miss.js';
+import type { CacheStore } from './stores/contract/cache-store.js';
+
+/** A value, or a function that gives it when the application boots. */
+export type Resolvable<T> = T | (() => T | Promise<T>);
+
+/** What `TieredCacheModule.forRoot()` takes. Every field is optional; with none of them set the cache works in process. */
+export interface TieredCacheOptions {
+  /**
+   * Put in front of every key in the remote store, so that applications can share a server: letters, digits and `_ . : -`.
+   * For stores named by URL; a store built elsewhere gets its prefix there. Default `tc`.
+   */
+  prefix?: string;
+
+  /** What decides whether stored data may still be read: when any part changes, everything stored before is a miss. */
+  version?: VersionOptions;
+
+  /** For namespaces that do not say otherwise. Default: `ttl: '30m'`, never stale before it expires. */
+  defaults?: NamespaceDefaults;
+
+  /** Namespaces besides `default`, reached through `cache.namespace(name)`. To inject them use `forFeature()` instead. */
+  namespaces?: readonly NamespaceOptions[];
+
+  /** Lifetimes by namespace that win over those in code; what `CACHE_TTL_<NAME>` sets. Names match in any case, `-`, `.` and `_` alike. */
+  lifetimes?: Readonly<Record<string, LifetimeOptions>>;
+
+  /** The tier inside this process, shared by all namespaces, or `false` for none. */
+  memory?: MemoryOptions | false;
+
+  /** Whether a request remembers what it has read. `false` never touches AsyncLocalStorage. Default `true`. */
+  requestTier?: boolean;
+
+  /**
+   * What all processes share: a store (`redis({ url })` of `nestjs-tiered-cache/redis`), or a URL: `memory://`, `redis://`, `rediss://`,
+   * `none` (kill switch). Default `memory://`: nothing is shared.
+   */
+  remote?: Resolvable<CacheStore | string>;
+
+  /** How long a call may wait for the remote store before it goes on without. Default 250 ms. */
+  deadline?: Duration;
+
+  /** Who may skip the memory and remote tiers for one request. Default: nobody. */
+  forceMiss?: ForceMissOptions;
+
+  /** `false`: every call goes through to its loader, nothing is read or stored. Default `true`. */
+  enabled?: Resolvable<boolean>;
+}
+
+export interface VersionOptions {
+  /** The application's version. Default: `version` of the package.json nearest to the working directory. `''` for none. */
+  app?: Resolvable<string>;
+  /** Build id or commit; `CACHE_BUILD_ID`. Default none. */
+  build?: Resolvable<string>;
+  /** Anything; `CACHE_KEY_VERSION_STAMP`. Default none. */
+  stamp?: Resolvable<string>;
+}
+
+export interface MemoryOptions {
+  /** Default 10,000. */
+  maxEntries?: number;
+  /** Encoded bytes plus 100 for each entry. Default 64 MiB. */
+  maxBytes?: number;
+  /** How long an entry may be served while changes elsewhere cannot be heard. Default 5 s. */
+  maxStaleWithoutBus?: Duration;
+}
+
+export interface LifetimeOptions {
+  /** Hard lifetime. */
+  ttl?: Lifetime;
+  /** Soft lifetime: after it the entry is stale. */
+  freshFor?: Lifetime;
+}
+
+export type NamespaceDefaults = Omit<LoadOptions, 'tags'> & Pick<NamespaceOptions, 'isolation' | 'codec'>;
+
+/** For `forRootAsync({ useClass | useExisting })`. */
+export interface TieredCacheOptionsFactory {
+  createTieredCacheOptions(): TieredCacheOptions | Promise<TieredCacheOptions>;
+}

@@ -1,0 +1,156 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { CacheEngine } from '../../src/core/cache-engine.js';
+import type { EngineOptions } from '../../src/core/cache-engine.js';
+import type { CacheService } from '../../src/core/cache.service.js';
+import { MemoryStore } from '../../src/stores/memory/memory.store.js';
+
+const engines: CacheEngine[] = [];
+function cacheOn(options: Partial<EngineOptions> = {}): CacheService {
+  const engine = new CacheEngine({ store: new MemoryStore(), ...options });
+  engines.push(engine);
+  engine.open();
+  return engine.namespace('default');
+}
+afterEach(async () => {
+  await Promise.all(engines.splice(0).map((engine) => engine.close()));
+});
+
+describe('CacheService', () => {
+  it('loads once for concurrent callers and answers the next from memory', async () => {
+    const cache = cacheOn();
+    let runs = 0;
+    const loader = async (): Promise<{ n: number }> => ({ n: ++runs });
+    const values = await Promise.all(Array.from({ length: 20 }, () => cache.getOrSet('k', loader)));
+    expect(new Set(values).size).toBe(1);
+    expect(runs).toBe(1);
+    expect(await cache.getOrSet('k', loader)).toBe(values[0]);
+    expect(cache.peek('k')).toBe(values[0]);
+    const hit = await cache.get<{ n: number }>('k');
+    expect([hit.isFound, hit.tier, hit.value.n, hit.isStale]).toEqual([true, 'memory', 1, false]);
+  });
+
+  it('finds falsy and absent values', async () => {
+    const cache = cacheOn();
+    for (const value of [undefined, null, false, 0, '', -0, Number.NaN]) {
+      await cache.set('falsy', value);
+      const hit = await cache.get('falsy');
+      expect(hit.isFound).toBe(true);
+      expect(hit.value).toBe(value);
+    }
+  });
+
+  it('keeps what it hands out apart from what it was given, and frozen', async () => {
+    const cache = cacheOn();
+    const own = { list: [1, 2] };
+    const first = await cache.getOrSet('k', () => own);
+    expect(first).toEqual(own);
+    expect(first).not.toBe(own);
+    own.list.push(3);
+    expect(() => first.list.push(4)).toThrow(TypeError);
+    expect(await cache.getOrSet('k', () => own)).toEqual({ list: [1, 2] });
+  });
+
+  it('gives private copies under isolation "copy" and for what freezing cannot protect', async () => {
+    const cache = cacheOn({ namespaces: [{ name: 'default', isolation: 'copy' }] });
+    const a = await cache.getOrSet('k', () => ({ n: 1 }));
+    a.n = 2;
+    expect(await cache.getOrSet('k', () => ({ n: 9 }))).toEqual({ n: 1 });
+    const shared = cacheOn();
+    const map = await shared.getOrSet('m', () => new Map([['a', new Date(5)]]));
+    map.set('b', new Date(6));
+    expect(await shared.getOrSet('m', () => new Map<string, Date>())).toEqual(new Map([['a', new Date(5)]]));
+  });
+
+  it('add, touch, has, delete, increment', async () => {
+    const cache = cacheOn();
+    expect(await cache.add('k', 1)).toBe(true);
+    expect(await cache.add('k', 2)).toBe(false);
+    expect(await cache.has('k')).toBe(true);
+    expect(await cache.touch('k', '1h')).toBe(true);
+    expect(await cache.touch('none', '1h')).toBe(false);
+    expect(await Promise.all(Array.from({ length: 10 }, () => cache.increment('k')))).toContain(11);
+    expect(await cache.decrement('k', 5)).toBe(6);
+    expect(await cache.delete('k')).toBe(true);
+    expect(await cache.delete('k')).toBe(false);
+    expect(await cache.increment('new', 2, { initial: 10 })).toBe(12);
+  });
+
+  it('clears a namespace in one step and nothing else', async () => {
+    const cache = cacheOn({ namespaces: [{ name: 'default' }, { name: 'other' }] });
+    const other = cache.namespace('other');
+    await cache.setMany([['a', 1], ['b', 2]]);
+    await other.set('a', 3);
+    await cache.clear();
+    expect((await cache.getMany(['a', 'b'])).map((hit) => hit.isFound)).toEqual([false, false]);
+    expect((await other.get('a')).value).toBe(3);
+    expect(await cache.add('a', 4)).toBe(true);
+  });
+
+  it('invalidates by tag and by declared prefix', async () => {
+    const cache = cacheOn({ namespaces: [{ name: 'default', prefixes: ['list:', ['course']] }] });
+    await cache.set('x', 1, { tags: ['book:42'] });
+    await cache.set('y', 2, { tags: ['book:43'] });
+    await cache.invalidateTags(['book:42']);
+    expect((await cache.get('x')).isFound).toBe(false);
+    expect((await cache.get('y')).value).toBe(2);
+    await cache.setMany([['list:1', 1], [['course', 7], 1], [['courses', 7], 1]]);
+    await cache.deleteByPrefix('list:');
+    await cache.deleteByPrefix(['course']);
+    expect((await cache.getMany(['list:1', ['course', 7], ['courses', 7]])).map((hit) => hit.isFound)).toEqual([false, false, true]);
+    await expect(cache.deleteByPrefix('other')).rejects.toMatchObject({ code: 'undeclared_prefix' });
+  });
+
+  it('expire keeps the stale value, and the next caller refreshes it', async () => {
+    const cache = cacheOn();
+    await cache.set('k', 'old');
+    expect(await cache.expire('k')).toBe(true);
+    const hit = await cache.get('k');
+    expect([hit.value, hit.isStale]).toEqual(['old', true]);
+    expect(await cache.getOrSet('k', ({ stale }) => `new after ${String(stale?.value)}`)).toBe('new after old');
+    expect((await cache.get('k')).isStale).toBe(false);
+  });
+
+  it('getOrSetMany asks once for exactly the missing ids, keeps order, ignores what nobody asked for', async () => {
+    const cache = cacheOn();
+    await cache.set(['book', 2], 'two');
+    const asked: number[][] = [];
+    const loader = async (missing: number[]): Promise<Map<number, string>> => {
+      asked.push(missing);
+      return new Map([[99, 'unasked'], [3, 'three'], [1, 'one']]);
+    };
+    const options = { key: (id: number) => ['book', id] };
+    const result = await cache.getOrSetMany([3, 2, 1, 3, 4], loader, options);
+    expect([...result]).toEqual([[3, 'three'], [2, 'two'], [1, 'one']]);
+    expect(asked).toEqual([[3, 1, 4]]);
+    expect((await cache.get(['book', 99])).isFound).toBe(false);
+    await cache.getOrSetMany([1, 4], loader, options);
+    expect(asked[1]).toEqual([4]);
+  });
+
+  it('a failing loader runs once for its concurrent callers, and is not remembered', async () => {
+    const cache = cacheOn();
+    let runs = 0;
+    const calls = await Promise.allSettled(
+      Array.from({ length: 10 }, () => cache.getOrSet('k', async () => { runs++; throw new Error('upstream'); })),
+    );
+    expect(calls.every((call) => call.status === 'rejected')).toBe(true);
+    expect(runs).toBe(1);
+    expect(await cache.getOrSet('k', () => 'ok')).toBe('ok');
+  });
+
+  it('explains where an entry is', async () => {
+    const cache = cacheOn();
+    await cache.set('k', 1, { ttl: '1m', tags: ['t'] });
+    expect(await cache.explain('k')).toMatchObject({ key: 'k', memory: { ageMs: expect.any(Number) }, remote: { state: 'fresh', tags: ['ns:default', 'tag:t'] }, isLoading: false });
+    expect(await cache.explain('absent')).toMatchObject({ memory: undefined, remote: { state: 'absent' } });
+  });
+
+  it('passes every call through when disabled', async () => {
+    const cache = cacheOn({ enabled: false });
+    let runs = 0;
+    await cache.getOrSet('k', () => ++runs);
+    expect(await cache.getOrSet('k', () => ++runs)).toBe(2);
+    expect(await cache.set('k', 1)).toBe(false);
+    expect((await cache.get('k')).isFound).toBe(false);
+  });
+});

@@ -1,0 +1,58 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { CacheStore } from '../../src/stores/contract/cache-store.js';
+import type { Step } from './world.js';
+import { ACTIONS, World } from './world.js';
+
+const SCHEDULES = Number(process.env['TC_SCHEDULES'] ?? 100_000);
+
+const steps = fc.array(fc.tuple(fc.constantFrom(0 as const, 1 as const), fc.constantFrom(...ACTIONS)), { minLength: 2, maxLength: 8 });
+
+/** Explores one schedule to its end: whenever nothing can move, time passes (a poll, an expiring lease). */
+async function explore(scheduler: fc.Scheduler, script: readonly Step[], spoil?: (store: CacheStore) => CacheStore): Promise<World> {
+  const world = new World(() => scheduler.schedule(Promise.resolve()), spoil);
+  await settle(scheduler, world, script.map((step) => world.run(step)));
+  await settle(scheduler, world, [world.check()]);
+  return world;
+}
+
+async function settle(scheduler: fc.Scheduler, world: World, work: Array<Promise<void>>): Promise<void> {
+  let isDone = false;
+  const done = Promise.all(work).finally(() => (isDone = true));
+  done.catch(() => undefined);
+  for (let idle = 0; !isDone || scheduler.count() > 0; ) {
+    if (scheduler.count() > 0) {
+      await scheduler.waitOne();
+      idle = 0;
+      continue;
+    }
+    for (let i = 0; i < 30 && scheduler.count() === 0 && !isDone; i++) await Promise.resolve();
+    if (scheduler.count() > 0 || isDone) continue;
+    if (++idle > 200) throw new Error('deadlock: nothing moves any more');
+    world.clock.advance(100);
+  }
+  await done;
+}
+
+function holds(spoil?: (store: CacheStore) => CacheStore): fc.IAsyncProperty<[fc.Scheduler, Step[]]> {
+  return fc.asyncProperty(fc.scheduler(), steps, async (scheduler, script) => {
+    const world = await explore(scheduler, script, spoil);
+    expect(world.violations).toEqual([]);
+    expect(world.leftovers()).toBe(0);
+  });
+}
+
+describe('no resurrected values', () => {
+  it(`holds over ${SCHEDULES} schedules of two processes on one store`, { timeout: 400_000 }, async () => {
+    await fc.assert(holds(), { numRuns: SCHEDULES });
+  });
+
+  it('finds the race of a fill without a lease within 1,000 schedules', async () => {
+    const naive = (store: CacheStore): CacheStore =>
+      Object.assign(Object.create(store) as CacheStore, {
+        fill: async (key: string, _token: string, frame: Uint8Array, ttlMs: number) => (await store.write(key, frame, ttlMs)).written,
+      });
+    const result = await fc.check(holds(naive), { numRuns: 1000 });
+    expect(result.failed).toBe(true);
+  });
+});

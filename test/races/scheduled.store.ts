@@ -1,0 +1,61 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { CacheStore, StoreListener } from '../../src/stores/contract/cache-store.js';
+
+/** Holds a step back until the schedule lets it happen. */
+export type Delay = () => Promise<unknown>;
+
+/** The version of the truth that the update now under way announces; follows the call into the store. */
+export const announced = new AsyncLocalStorage<number>();
+
+/**
+ * A store at the other end of a network: every request, every reply and every report takes its own time. Reports of one process arrive
+ * in order (they share a connection), but anyhow relative to replies.
+ * @param applied told, at the moment an operation takes effect, which version its caller announced
+ * @param heard told when a report has been delivered, with what had been applied when it was sent
+ */
+export function scheduledStore(
+  inner: CacheStore,
+  delay: Delay,
+  world: { applied: (version: number) => void; lastApplied: () => number; heard: (version: number) => void },
+): CacheStore {
+  let line: Promise<unknown> = Promise.resolve();
+  const through = async <T>(effect: () => Promise<T>): Promise<T> => {
+    await delay();
+    const version = announced.getStore();
+    if (version !== undefined) world.applied(version);
+    const result = await effect();
+    await delay();
+    return result;
+  };
+  const report = (listener: StoreListener, tell: (listener: StoreListener) => void): void => {
+    const version = world.lastApplied();
+    line = line.then(delay).then(() => {
+      tell(listener);
+      world.heard(version);
+    });
+  };
+  return {
+    name: inner.name,
+    capabilities: inner.capabilities,
+    open: (listener) =>
+      inner.open({
+        changed: (keys) => report(listener, (to) => to.changed(keys)),
+        flushed: () => report(listener, (to) => to.flushed()),
+        released: (keys) => report(listener, (to) => to.released(keys)),
+        rotated: (names) => report(listener, (to) => to.rotated(names)),
+        heard: () => listener.heard(),
+        lost: () => listener.lost(),
+      }),
+    read: (keys) => through(() => inner.read(keys)),
+    acquire: (key, request) => through(() => inner.acquire(key, request)),
+    renew: (key, token, leaseMs) => through(() => inner.renew(key, token, leaseMs)),
+    fill: (key, token, frame, ttlMs) => through(() => inner.fill(key, token, frame, ttlMs)),
+    release: (key, token) => through(() => inner.release(key, token)),
+    write: (key, frame, ttlMs, condition) => through(() => inner.write(key, frame, ttlMs, condition)),
+    remove: (keys) => through(() => inner.remove(keys)),
+    tokens: (names) => through(() => inner.tokens(names)),
+    rotate: (names) => through(() => inner.rotate(names)),
+    now: () => inner.now(),
+    close: () => inner.close(),
+  };
+}

@@ -1,0 +1,145 @@
+import { CacheEngine } from '../../src/core/cache-engine.js';
+import type { CacheService } from '../../src/core/cache.service.js';
+import { makeStamp } from '../../src/core/keys/stamp.js';
+import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
+import type { CacheStore } from '../../src/stores/contract/cache-store.js';
+import { announced, scheduledStore } from './scheduled.store.js';
+import type { Delay } from './scheduled.store.js';
+import { SteppedClock } from './stepped.clock.js';
+
+export type Step = readonly [process: 0 | 1, action: Action];
+export const ACTIONS = ['load', 'get', 'set', 'delete', 'expire', 'clear', 'tag', 'flush', 'lose'] as const;
+export type Action = (typeof ACTIONS)[number];
+
+const KEY = 'k';
+const TAG = 't';
+
+/** Two processes on one store, and a truth that every update raises by one before it tells the cache. */
+export class World {
+  readonly clock = new SteppedClock();
+  readonly violations: string[] = [];
+  private readonly database = new MemoryDatabase({ clock: this.clock });
+  private readonly caches: CacheService[];
+  private readonly engines: CacheEngine[];
+  private readonly storeKey: string;
+  private truth = 0;
+  private applied = 0;
+  /** Per process: no read that starts now may return less. The second holds for values that are not stale. */
+  private readonly floors = [0, 0];
+  private readonly freshFloors = [0, 0];
+  private updates: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly delay: Delay,
+    spoil: (store: CacheStore) => CacheStore = (store) => store,
+  ) {
+    this.engines = [0, 1].map((process) => {
+      const session = spoil(new MemoryStore({ database: this.database }));
+      const store = scheduledStore(session, delay, {
+        applied: (version) => (this.applied = Math.max(this.applied, version)),
+        lastApplied: () => this.applied,
+        heard: (version) => this.raise(process, version),
+      });
+      return new CacheEngine({ store, clock: this.clock, memory: { maxEntries: 10, maxBytes: 10_000, maxStaleWithoutBusMs: 5000 } });
+    });
+    for (const engine of this.engines) engine.open();
+    this.caches = this.engines.map((engine) => engine.namespace('default'));
+    this.storeKey = `${makeStamp({})}:default:{${KEY}}`;
+  }
+
+  async run([process, action]: Step): Promise<void> {
+    await this.delay();
+    const cache = this.caches[process] as CacheService;
+    switch (action) {
+      case 'load':
+        return this.load(process);
+      case 'get':
+        return this.get(process);
+      case 'set':
+        return this.update(process, (version) => cache.set(KEY, version, { tags: [TAG] }));
+      case 'delete':
+        return this.update(process, () => cache.delete(KEY));
+      case 'clear':
+        return this.update(process, () => cache.clear());
+      case 'tag':
+        return this.update(process, () => cache.invalidateTags([TAG]));
+      case 'expire':
+        return this.soften(process);
+      case 'flush':
+        return this.database.flush();
+      case 'lose':
+        this.database.dropLease(this.storeKey);
+        return;
+    }
+  }
+
+  /** When all is quiet and heard, no tier of any process may hold anything older than the truth that was announced. */
+  async check(): Promise<void> {
+    for (const process of [0, 1] as const) {
+      this.raise(process, this.applied);
+      await this.get(process);
+      await this.load(process);
+    }
+  }
+
+  /** Work that never landed, or lists that were not emptied. */
+  leftovers(): number {
+    return this.engines.reduce((sum, engine) => {
+      const { flights, waiting, watched } = engine.inspect();
+      return sum + flights + waiting + watched;
+    }, 0);
+  }
+
+  private async load(process: 0 | 1): Promise<void> {
+    const floor = this.floors[process] as number;
+    const cache = this.caches[process] as CacheService;
+    const value = await cache.getOrSet(KEY, () => this.readTruth(), { tags: [TAG] });
+    this.expect(value, floor, `getOrSet in process ${process}`);
+  }
+
+  private async get(process: 0 | 1): Promise<void> {
+    const [floor, freshFloor] = [this.floors[process] as number, this.freshFloors[process] as number];
+    const cache = this.caches[process] as CacheService;
+    const peeked = cache.peek<number>(KEY);
+    if (peeked !== undefined) this.expect(peeked, Math.max(floor, freshFloor), `peek in process ${process}`);
+    const hit = await cache.get<number>(KEY);
+    if (hit.isFound) this.expect(hit.value, hit.isStale ? floor : Math.max(floor, freshFloor), `get in process ${process}`);
+  }
+
+  private async readTruth(): Promise<number> {
+    const value = this.truth;
+    await this.delay();
+    return value;
+  }
+
+  /** Updates follow one another, as in a database; what they tell the cache overlaps with everything else. */
+  private update(process: 0 | 1, tell: (version: number) => Promise<unknown>): Promise<void> {
+    return this.inTurn(async () => {
+      const version = ++this.truth;
+      await announced.run(version, () => tell(version));
+      this.raise(process, version);
+    });
+  }
+
+  private soften(process: 0 | 1): Promise<void> {
+    return this.inTurn(async () => {
+      const version = ++this.truth;
+      await (this.caches[process] as CacheService).expire(KEY);
+      this.freshFloors[process] = Math.max(this.freshFloors[process] as number, version);
+    });
+  }
+
+  private inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.updates.then(work);
+    this.updates = turn;
+    return turn;
+  }
+
+  private raise(process: number, version: number): void {
+    this.floors[process] = Math.max(this.floors[process] as number, version);
+  }
+
+  private expect(value: number, floor: number, what: string): void {
+    if (value < floor) this.violations.push(`${what} returned ${value} after ${floor} had been announced`);
+  }
+}
