@@ -1,13 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
-// One module registry for all files (isolate: false) keeps the suite fast; tests own their servers and key prefixes.
+const report = process.env['TC_TEST_REPORT'];
+
 export default defineConfig({
   test: {
     include: ['test/**/*.spec.ts'],
+    // A process per file, one at a time: tests of time, signals and unhandled rejections share nothing, and on two cores the servers and
+    // worker processes they start have the other core.
     pool: 'forks',
+    maxWorkers: 1,
     testTimeout: 30_000,
     hookTimeout: 120_000,
-    maxWorkers: 2,
     globalSetup: ['test/servers/global-setup.ts'],
+    reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
   },
 });

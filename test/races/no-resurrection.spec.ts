@@ -1,17 +1,26 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
-import type { Step } from './world.js';
-import { ACTIONS, World } from './world.js';
+import type { Client } from './world.js';
+import { World } from './world.js';
 
 const SCHEDULES = Number(process.env['TC_SCHEDULES'] ?? 100_000);
 
-const steps = fc.array(fc.tuple(fc.constantFrom(0 as const, 1 as const), fc.constantFrom(...ACTIONS)), { minLength: 2, maxLength: 8 });
+const action = fc.oneof(
+  { weight: 6, arbitrary: fc.constant('load' as const) },
+  { weight: 2, arbitrary: fc.constant('get' as const) },
+  { weight: 5, arbitrary: fc.constantFrom('delete', 'set', 'expire', 'clear', 'tag') },
+  { weight: 1, arbitrary: fc.constantFrom('flush', 'lose') },
+);
+const clients = fc.array(fc.tuple(fc.constantFrom(0 as const, 1 as const), fc.array(action, { minLength: 1, maxLength: 4 })), {
+  minLength: 2,
+  maxLength: 4,
+});
 
 /** Explores one schedule to its end: whenever nothing can move, time passes (a poll, an expiring lease). */
-async function explore(scheduler: fc.Scheduler, script: readonly Step[], spoil?: (store: CacheStore) => CacheStore): Promise<World> {
+async function explore(scheduler: fc.Scheduler, script: readonly Client[], spoil?: (store: CacheStore) => CacheStore): Promise<World> {
   const world = new World(() => scheduler.schedule(Promise.resolve()), spoil);
-  await settle(scheduler, world, script.map((step) => world.run(step)));
+  await settle(scheduler, world, script.map((client) => world.run(client)));
   await settle(scheduler, world, [world.check()]);
   return world;
 }
@@ -34,8 +43,8 @@ async function settle(scheduler: fc.Scheduler, world: World, work: Array<Promise
   await done;
 }
 
-function holds(spoil?: (store: CacheStore) => CacheStore): fc.IAsyncProperty<[fc.Scheduler, Step[]]> {
-  return fc.asyncProperty(fc.scheduler(), steps, async (scheduler, script) => {
+function holds(spoil?: (store: CacheStore) => CacheStore): fc.IAsyncProperty<[fc.Scheduler, Client[]]> {
+  return fc.asyncProperty(fc.scheduler(), clients, async (scheduler, script) => {
     const world = await explore(scheduler, script, spoil);
     expect(world.violations).toEqual([]);
     expect(world.leftovers()).toBe(0);

@@ -7,9 +7,9 @@ import { announced, scheduledStore } from './scheduled.store.js';
 import type { Delay } from './scheduled.store.js';
 import { SteppedClock } from './stepped.clock.js';
 
-export type Step = readonly [process: 0 | 1, action: Action];
-export const ACTIONS = ['load', 'get', 'set', 'delete', 'expire', 'clear', 'tag', 'flush', 'lose'] as const;
-export type Action = (typeof ACTIONS)[number];
+/** One caller in one process: does one thing after another. Several of them run side by side. */
+export type Client = readonly [process: 0 | 1, actions: readonly Action[]];
+export type Action = 'load' | 'get' | 'set' | 'delete' | 'expire' | 'clear' | 'tag' | 'flush' | 'lose';
 
 const KEY = 'k';
 const TAG = 't';
@@ -47,8 +47,14 @@ export class World {
     this.storeKey = `${makeStamp({})}:default:{${KEY}}`;
   }
 
-  async run([process, action]: Step): Promise<void> {
-    await this.delay();
+  async run([process, actions]: Client): Promise<void> {
+    for (const action of actions) {
+      await this.delay();
+      await this.act(process, action);
+    }
+  }
+
+  private async act(process: 0 | 1, action: Action): Promise<void> {
     const cache = this.caches[process] as CacheService;
     switch (action) {
       case 'load':
@@ -108,7 +114,7 @@ export class World {
 
   private async readTruth(): Promise<number> {
     const value = this.truth;
-    await this.delay();
+    for (let hop = 0; hop < 3; hop++) await this.delay();
     return value;
   }
 

@@ -2,6 +2,7 @@ import { types } from 'node:util';
 import { CacheUsageError } from '../errors/cache.error.js';
 import { readBinary } from './binary-kind.js';
 import { isError, readError } from './error-data.js';
+import { isObject, isOpaque, unbox } from './object-kind.js';
 import { type Branch, MAX_DEPTH, type SideTable, type Special, TAG, type Tag } from './side-table.js';
 import { formatPath, type PathStep } from './value-path.js';
 
@@ -42,29 +43,29 @@ export class JsonProjection {
     return this.#special(value > 0 ? TAG.infinity : value < 0 ? TAG.minusInfinity : TAG.notANumber);
   }
 
-  #object(value: object): unknown {
+  /** `asked`: the value is what a `toJSON` returned; as in JSON, its own is not called. */
+  #object(value: object, asked = false): unknown {
     if (this.#ancestors.includes(value)) this.#refuse('a cycle', 'Store a tree, or refer to other parts by id.');
     if (this.#ancestors.length >= MAX_DEPTH) {
       this.#refuse(`nested deeper than ${MAX_DEPTH} levels`, 'Flatten the value, or store its parts by themselves.');
     }
     this.#ancestors.push(value);
-    const projected = this.#content(value);
+    const projected = this.#content(value, asked);
     this.#ancestors.pop();
     return projected;
   }
 
-  #content(value: object): unknown {
+  #content(value: object, asked = false): unknown {
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype !== Object.prototype && prototype !== Array.prototype && prototype !== null) {
       if (types.isBoxedPrimitive(value)) return this.project(unbox(value));
       if (this.#builtIn(value)) return null;
     }
-    const { toJSON } = value as { toJSON?: unknown };
+    const toJSON = asked ? undefined : (value as { toJSON?: unknown }).toJSON;
     if (typeof toJSON === 'function') {
       if (Object.hasOwn(value, 'toJSON')) this.#at('toJSON', toJSON);
-      // As JSON does: asked once, and not again on its own answer.
       const data: unknown = toJSON.call(value, this.#key());
-      if (data !== value) return isObject(data) ? this.#answer(data) : this.project(data);
+      if (data !== value) return isObject(data) ? this.#object(data, true) : this.project(data);
     }
     return this.#data(value);
   }
@@ -73,18 +74,6 @@ export class JsonProjection {
   #key(): string {
     const step = this.#path.at(-1);
     return step === undefined || typeof step === 'object' ? '' : String(step);
-  }
-
-  #answer(data: object): unknown {
-    if (this.#ancestors.includes(data)) this.#refuse('a cycle', 'Let toJSON return data without references back.');
-    this.#ancestors.push(data);
-    const projected = types.isBoxedPrimitive(data)
-      ? this.project(unbox(data))
-      : this.#builtIn(data)
-        ? null
-        : this.#data(data);
-    this.#ancestors.pop();
-    return projected;
   }
 
   #data(value: object): unknown {
@@ -169,22 +158,4 @@ export class JsonProjection {
       `${formatPath(this.#path)} is ${what}, which cannot be cached. ${mend}`,
     );
   }
-}
-
-/** Built-ins that keep what they hold to themselves (WeakRef, Headers, iterators, ...): they would silently become `{}`. */
-function isOpaque(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype !== null && prototype !== Object.prototype && Symbol.toStringTag in value;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
-}
-
-function unbox(value: object): unknown {
-  if (types.isNumberObject(value)) return Number.prototype.valueOf.call(value);
-  if (types.isStringObject(value)) return String.prototype.valueOf.call(value);
-  if (types.isBooleanObject(value)) return Boolean.prototype.valueOf.call(value);
-  if (types.isBigIntObject(value)) return BigInt.prototype.valueOf.call(value);
-  return Symbol.prototype.valueOf.call(value);
 }

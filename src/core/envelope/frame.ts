@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib';
  * | 0 | 2 | magic `TC` |
  * | 2 | 1 | wire version |
  * | 3 | 1 | flags: 1 = the value must be rebuilt per reader |
- * | 4 | 4 | CRC-32 of everything from offset 8 |
+ * | 4 | 4 | CRC-32 of everything from offset 8, started from the flags |
  * | 8 | 8 | random id: with the bytes before it, what tells two versions of an entry apart |
  * | 16 | 8 | created, ms of the store's time (float64) |
  * | 24 | 8 | fresh until |
@@ -81,7 +81,7 @@ export function encodeFrame(fields: FrameFields): Buffer {
   }
   bytes.set(fields.side, at);
   bytes.set(fields.payload, at + fields.side.length);
-  bytes.writeUInt32BE(crc32(bytes.subarray(8)), 4);
+  bytes.writeUInt32BE(checksum(bytes), 4);
   return bytes;
 }
 
@@ -95,7 +95,7 @@ export function parseFrame(data: Uint8Array, key: string): Frame | undefined {
   if (bytes[0] !== MAGIC_0 || bytes[1] !== MAGIC_1 || bytes[2] !== WIRE_VERSION) return undefined;
   const keyLength = bytes.readUInt16BE(42);
   if (keyLength !== key.length || HEADER + keyLength > bytes.length) return undefined;
-  if (bytes.readUInt32BE(4) !== crc32(bytes.subarray(8))) return undefined;
+  if (bytes.readUInt32BE(4) !== checksum(bytes)) return undefined;
   if (bytes.toString('latin1', HEADER, HEADER + keyLength) !== key) return undefined;
   const tags: FrameTag[] = [];
   let at = HEADER + keyLength;
@@ -122,4 +122,8 @@ export function parseFrame(data: Uint8Array, key: string): Frame | undefined {
     side: bytes.subarray(at, sideEnd),
     payload: bytes.subarray(sideEnd),
   };
+}
+
+function checksum(bytes: Buffer): number {
+  return crc32(bytes.subarray(8), bytes[3]);
 }

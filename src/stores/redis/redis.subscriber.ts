@@ -26,7 +26,8 @@ export class RedisSubscriber {
     private readonly listener: StoreListener,
   ) {
     // ioredis 6 would speak RESP3, in which it swallows these messages.
-    this.#client = source.duplicate({ ...options, keyPrefix: '', ...{ protocol: 2 } });
+    const resp2: RedisOptions & { protocol: 2 } = { ...options, keyPrefix: '', protocol: 2 };
+    this.#client = source.duplicate(resp2);
     this.#heartbeat = new RedisHeartbeat(this.#client, () => {
       this.#lose();
       cut(this.#client);

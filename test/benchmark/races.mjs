@@ -1,0 +1,31 @@
+import { bulkContestants } from './races.bulk.mjs';
+import { callContestants, peekContestants } from './races.memory.mjs';
+import { remoteContestants } from './races.remote.mjs';
+
+/**
+ * Who runs against whom, and what ours has to reach: `targets` maps a contestant to the least ratio ours / theirs. Contestants without a
+ * target are there to be seen.
+ */
+export const races = {
+  'peek, memory hit': { contestants: peekContestants, ours: 'peek', targets: { 'Map + TTL': 0.7 } },
+  'getOrSet, memory hit': {
+    contestants: callContestants,
+    ours: 'getOrSet',
+    targets: { 'layered-loader': 1.2, 'async function over a Map': 0.75 },
+    bytesBelow: 300,
+  },
+  'Redis hit, 100 B x 50': { contestants: remoteContestants(100), ours: 'getOrSet', targets: { 'ioredis GET + JSON.parse': 1.4 }, redis: true },
+  'Redis hit, 10 kB x 50': {
+    contestants: remoteContestants(10_000),
+    ours: 'getOrSet',
+    targets: { 'ioredis GET + JSON.parse': 0.9 },
+    redis: true,
+  },
+  'Redis hit, 10 kB x 50 as bytes': {
+    contestants: remoteContestants(10_000, 'bytes'),
+    ours: 'getOrSet as bytes',
+    targets: { 'ioredis GET + JSON.parse': 3 },
+    redis: true,
+  },
+  'getMany of 100, half in memory': { contestants: bulkContestants, ours: 'getMany', targets: { 'Map + one MGET': 0.85 }, redis: true },
+};

@@ -1,0 +1,67 @@
+/**
+ * The benchmark: `npm run bench`. Each contestant has a process of its own; slices of all contestants of a race are interleaved
+ * (A B C A B C), the median counts, and every figure is a ratio to a row of the same run. Differences below 15 % mean little.
+ * `node test/benchmark/run.mjs <word>` runs the races whose name contains the word.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { hitRatios } from './hit-ratio.mjs';
+import { overheadOfAnEntry } from './overhead.mjs';
+import { startRedis } from './redis.mjs';
+import { races } from './races.mjs';
+import { stampede } from './stampede.mjs';
+import { heading, row } from './table.mjs';
+
+const ROUNDS = 5;
+const SLICE_MS = 300;
+const CONTESTANT = new URL('./contestant.mjs', import.meta.url);
+const wanted = process.argv[2] ?? '';
+const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
+
+async function ask(child, task) {
+  const answer = once(child, 'message');
+  child.send(task);
+  return (await answer)[0];
+}
+
+async function start(race, name, port) {
+  const child = fork(CONTESTANT, [race, name, String(port)], { execArgv: ['--expose-gc'] });
+  const [first] = await Promise.race([once(child, 'message'), once(child, 'exit')]);
+  if (first !== 'ready') throw new Error(`${race}: ${name} ended with ${first}`);
+  return child;
+}
+
+async function run(title, race, port) {
+  const children = new Map();
+  try {
+    for (const name of Object.keys(race.contestants)) children.set(name, await start(title, name, port));
+    const slices = new Map([...children.keys()].map((name) => [name, []]));
+    for (let round = -1; round < ROUNDS; round++) {
+      for (const [name, child] of children) {
+        const slice = await ask(child, { ms: SLICE_MS });
+        // The first round warms up.
+        if (round >= 0) slices.get(name).push(slice);
+      }
+    }
+    heading(title);
+    const ours = median(slices.get(race.ours).map((slice) => slice.perSecond));
+    for (const [name, child] of children) {
+      const perSecond = median(slices.get(name).map((slice) => slice.perSecond));
+      const cpu = median(slices.get(name).map((slice) => slice.cpu));
+      const { bytes } = race.bytesBelow ? await ask(child, { bytes: true }) : {};
+      row({ name, perSecond, cpu, bytes, ratio: ours / perSecond, target: race.targets[name], bytesBelow: name === race.ours ? race.bytesBelow : undefined });
+    }
+  } finally {
+    for (const child of children.values()) child.kill();
+  }
+}
+
+const redis = await startRedis();
+try {
+  for (const [title, race] of Object.entries(races)) if (title.includes(wanted)) await run(title, race, redis.port);
+  if ('stampede'.includes(wanted)) await stampede(redis.port);
+  if ('hit ratio'.includes(wanted)) await hitRatios();
+  if ('overhead'.includes(wanted)) overheadOfAnEntry();
+} finally {
+  await redis.stop();
+}

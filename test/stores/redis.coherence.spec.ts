@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, afterEach, describe, expect, it } from 'vitest';
+import { redis, type RedisStoreOptions } from '../../src/stores/redis/index.js';
+import type { CacheStore } from '../../src/stores/contract/cache-store.js';
+import { frame } from '../../src/testing/conformance.subject.js';
+import { RecordingListener } from '../../src/testing/recording-listener.js';
+import { FaultProxy } from '../servers/fault.proxy.js';
+import { RedisServer } from '../servers/redis.server.js';
+
+let server: RedisServer;
+const opened: CacheStore[] = [];
+
+beforeAll(async () => {
+  server = await RedisServer.start();
+});
+afterAll(() => server.stop());
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((store) => store.close()));
+});
+
+async function listening(options: RedisStoreOptions = { url: server.url }) {
+  const heard = new RecordingListener();
+  const store = redis(options);
+  opened.push(store);
+  store.open(heard);
+  await heard.until('heard');
+  return { store, heard };
+}
+
+/** Ids of the connections that are in subscriber mode. */
+async function subscribers(): Promise<string[]> {
+  const list = String(await server.command('CLIENT', 'LIST', 'TYPE', 'pubsub'));
+  return [...list.matchAll(/^id=(\d+)/gm)].map((match) => match[1] as string);
+}
+
+describe('what a redis store hears', () => {
+  it('hears of a SET and a DEL by any other program', async () => {
+    const { heard } = await listening();
+    await server.command('SET', 'tc:e:{a}', 'foreign');
+    await heard.until('changed', '{a}');
+    heard.clear();
+    await server.command('DEL', 'tc:e:{a}');
+    await heard.until('changed', '{a}');
+  });
+
+  it('hears of an expiry', async () => {
+    const { store, heard } = await listening();
+    await store.write('{soon}', frame(), 20);
+    await heard.until('changed', '{soon}');
+    heard.clear();
+    await heard.until('changed', '{soon}');
+  });
+
+  it('hears of FLUSHALL', async () => {
+    const { store, heard } = await listening();
+    await store.write('{a}', frame(), 10_000);
+    await server.command('FLUSHALL');
+    await heard.until('flushed');
+  });
+
+  it('does not hear of other prefixes, leases and plain keys', async () => {
+    const { store, heard } = await listening();
+    await server.command('MSET', 'tcx:e:{a}', '1', 'other', '1', 'tc:l:{a}', '1');
+    await store.write('{last}', frame(), 10_000);
+    await heard.until('changed', '{last}');
+    expect(heard.names('changed')).toEqual(['{last}']);
+    await server.command('FLUSHALL');
+  });
+
+  it('says that it is lost when its connection is killed, and hears again on a new one', async () => {
+    const { heard } = await listening();
+    heard.clear();
+    for (const id of await subscribers()) await server.command('CLIENT', 'KILL', 'ID', id);
+    await heard.until('lost');
+    await heard.until('heard');
+    await server.command('SET', 'tc:e:{after}', 'x');
+    await heard.until('changed', '{after}');
+    expect(heard.count('lost')).toBe(1);
+    expect(heard.count('heard')).toBe(1);
+  });
+
+  it('says that it is lost when the server is killed, and hears again after its restart', async () => {
+    const { store, heard } = await listening();
+    heard.clear();
+    await server.kill();
+    await heard.until('lost');
+    await server.restart();
+    await heard.until('heard');
+    await store.write('{back}', frame(), 10_000);
+    await heard.until('changed', '{back}');
+  });
+
+  it('notices a link that is half open by its heartbeat', async () => {
+    await using proxy = await FaultProxy.start(server.port);
+    const { heard } = await listening({ url: `redis://127.0.0.1:${proxy.port}` });
+    heard.clear();
+    proxy.blackhole();
+    await heard.until('lost');
+    await proxy.heal();
+    await heard.until('heard');
+    await server.command('SET', 'tc:e:{healed}', 'x');
+    await heard.until('changed', '{healed}');
+  });
+
+  it('stays lost while the server only accepts connections, and recovers', async () => {
+    const { heard } = await listening();
+    heard.clear();
+    server.pause();
+    await heard.until('lost');
+    server.resume();
+    await heard.until('heard');
+  });
+
+  it('never says that it hears where tracking is refused, but passes released leases on', async () => {
+    await server.command('ACL', 'SETUSER', 'plain', 'on', '>pw', '~*', '&*', '+@all', '-client|tracking');
+    const heard = new RecordingListener();
+    const store = redis({ url: `redis://plain:pw@127.0.0.1:${server.port}` });
+    opened.push(store);
+    store.open(heard);
+    await store.acquire('{r}', { token: 'a', leaseMs: 10_000, fence: '' });
+    while (((await server.command('PUBSUB', 'NUMSUB', 'tc:bus')) as unknown[])[1] === 0) await store.now();
+    await store.release('{r}', 'a');
+    await heard.until('released', '{r}');
+    expect(heard.count('heard')).toBe(0);
+  });
+});

@@ -1,0 +1,60 @@
+import { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+import { CacheUsageError } from '../../src/core/errors/cache.error.js';
+import { redis } from '../../src/stores/redis/index.js';
+import { parseRedisUrl } from '../../src/stores/redis/redis.url.js';
+
+const code = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof CacheUsageError) return error.code;
+  }
+  return 'no usage error';
+};
+
+describe('a redis url', () => {
+  it.each([
+    ['redis://cache', { host: 'cache', port: 6379, db: 0 }],
+    ['redis://cache:7000/', { host: 'cache', port: 7000, db: 0 }],
+    ['redis://[::1]:7000/3', { host: '::1', port: 7000, db: 3 }],
+    ['rediss://:p%40ss%2F@cache/2', { host: 'cache', port: 6379, db: 2, password: 'p@ss/', tls: {} }],
+    ['redis://us%65r:p@cache', { host: 'cache', port: 6379, db: 0, username: 'user', password: 'p' }],
+  ])('%s is understood', (url, options) => {
+    expect(parseRedisUrl(url)).toEqual(options);
+  });
+
+  it.each([
+    '',
+    'cache:6379',
+    'http://canary@cache',
+    'redis://',
+    'redis://:canary@cache/x',
+    'redis://:canary%@cache',
+    'redis://:canary@c?db=1',
+  ])('%j is refused without being repeated', (url) => {
+    expect(code(() => redis({ url }))).toBe('invalid_url');
+    expect(() => redis({ url })).not.toThrow(/canary/);
+  });
+});
+
+describe('redis options', () => {
+  it('name one server, a usable prefix and a timeout', () => {
+    const client = new Redis({ lazyConnect: true });
+    expect(code(() => redis({ url: 'redis://a', client }))).toBe('invalid_redis_options');
+    for (const prefix of ['', 'a b', 'a{b', 'a}', 'ä', 'x'.repeat(65)])
+      expect(code(() => redis({ prefix }))).toBe('invalid_redis_options');
+    for (const connectTimeout of [0, -1, Number.NaN])
+      expect(code(() => redis({ connectTimeout }))).toBe('invalid_redis_options');
+    client.disconnect();
+  });
+
+  it('open no connection before the store is opened or used', () => {
+    expect(redis().name).toBe('redis');
+  });
+
+  it('declare no bus on a cluster', () => {
+    const store = redis({ cluster: { nodes: [{ host: '127.0.0.1', port: 1 }] } });
+    expect(store.capabilities.bus).toBe(false);
+  });
+});
