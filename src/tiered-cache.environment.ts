@@ -87,12 +87,19 @@ function unknownSetting(name: string): CacheUsageError {
   const later = LATER[name];
   if (later !== undefined)
     return new CacheUsageError('unknown_setting', `${name}: this version has no ${later} yet; unset the variable`);
-  const closest = closestName(name, [...NAMES, 'CACHE_TTL_<NAME>', 'CACHE_FRESH_FOR_<NAME>']);
+  const closest = closestName(name, NAMES) ?? perNamespace(name);
   const mend =
     closest === undefined
       ? `known are ${NAMES.join(', ')}, CACHE_TTL_<NAME>, CACHE_FRESH_FOR_<NAME>`
       : `did you mean ${closest}?`;
   return new CacheUsageError('unknown_setting', `unknown variable ${name}: ${mend}`);
+}
+
+/** The per-namespace variable that a name most likely means. */
+function perNamespace(name: string): string | undefined {
+  const [, head = '', rest] = /^CACHE_(F[A-Z]+_FOR|[A-Z]+)_(.+)$/.exec(name) ?? [];
+  const kind = closestName(head, ['TTL', 'FRESH_FOR']);
+  return kind && rest && `CACHE_${kind}_${rest}`;
 }
 
 function lifetime(text: string, name: string): Lifetime {

@@ -64,12 +64,13 @@ export const bulkContestants = {
     const loader = new Loader({
       inMemoryCache: { cacheType: 'lru-object', ttlInMsecs: 3_600_000, maxItems: 10_000 },
       asyncCache: new RedisCache(new Redis({ port }), { prefix: 'layeredbulk', ttlInMsecs: 3_600_000, json: true }),
-      dataSources: [{ name: 'source', get: async () => VALUE, getMany: async (keys) => keys.map(() => VALUE) }],
+      cacheKeyFromValueResolver: (value) => value.key,
+      dataSources: [{ name: 'source', get: async (key) => ({ ...VALUE, key }) }],
     });
     for (const key of KEYS) await loader.get(key);
     return batches((keys) => {
       for (let i = IN_MEMORY; i < keys.length; i++) loader.inMemoryCache.delete(keys[i]);
-      return loader.getMany(keys, (value) => value.id);
+      return loader.getMany(keys);
     });
   },
 };

@@ -44,7 +44,10 @@ export async function serve(
   prepare: (app: INestApplication) => unknown = () => undefined,
 ): Promise<Served> {
   const testing = await Test.createTestingModule(metadata).compile();
-  const app: INestApplication = platform === 'express' ? testing.createNestApplication(new ExpressAdapter()) : testing.createNestApplication(new FastifyAdapter());
+  const app: INestApplication =
+    platform === 'express'
+      ? testing.createNestApplication(new ExpressAdapter())
+      : testing.createNestApplication(new FastifyAdapter());
   open.push(app);
   await prepare(app);
   await app.listen(0, '127.0.0.1');

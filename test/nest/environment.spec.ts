@@ -40,7 +40,8 @@ describe('optionsFromEnvironment', () => {
   it.each([
     [{ CACHE_ULR: 'redis://:hunter2@h' }, 'unknown variable CACHE_ULR: did you mean CACHE_URL?'],
     [{ CACHE_MEMORY_MAX_ENTRY: '1' }, 'did you mean CACHE_MEMORY_MAX_ENTRIES?'],
-    [{ CACHE_TLL_BOOKS: '1m' }, 'unknown variable CACHE_TLL_BOOKS: did you mean CACHE_TTL_<NAME>?'],
+    [{ CACHE_TLL_BOOKS: '1m' }, 'unknown variable CACHE_TLL_BOOKS: did you mean CACHE_TTL_BOOKS?'],
+    [{ CACHE_FRSH_FOR_BOOKS: '1m' }, 'did you mean CACHE_FRESH_FOR_BOOKS?'],
     [{ CACHE_SOMETHING_ELSE_ALTOGETHER: 'hunter2' }, 'known are CACHE_URL,'],
     [{ CACHE_URL: 'hunter2' }, 'CACHE_URL must begin with redis://'],
     [{ CACHE_URL: 'memcached://:hunter2@h' }, 'CACHE_URL: no store for memcached yet in this version'],

@@ -95,19 +95,26 @@ describe('forFeature', () => {
       TieredCacheModule.forFeature([{ name: 'books', ttl: '1m' }]),
     ]);
     expect(error).toMatchObject({ code: 'duplicate_namespace', message: expect.stringContaining('"books"') });
-    expect(await bootError([TieredCacheModule.forRoot(), TieredCacheModule.forFeature([{ name: 'default' }])])).toMatchObject({
+    expect(
+      await bootError([TieredCacheModule.forRoot(), TieredCacheModule.forFeature([{ name: 'default' }])]),
+    ).toMatchObject({
       code: 'duplicate_namespace',
     });
   });
 
   it('says what is missing without forRoot', async () => {
     const error = await bootError([TieredCacheModule.forFeature([{ name: 'books' }])]);
-    expect(error).toMatchObject({ code: 'missing_root', message: expect.stringContaining('TieredCacheModule.forRoot()') });
+    expect(error).toMatchObject({
+      code: 'missing_root',
+      message: expect.stringContaining('TieredCacheModule.forRoot()'),
+    });
   });
 
   it('names unknown fields', () => {
     const misspelt = { name: 'books', freshfor: '1m' };
-    expect(() => TieredCacheModule.forFeature([misspelt])).toThrow('unknown option "forFeature[0].freshfor": did you mean "freshFor"?');
+    expect(() => TieredCacheModule.forFeature([misspelt])).toThrow(
+      'unknown option "forFeature[0].freshfor": did you mean "freshFor"?',
+    );
   });
 
   it('completes namespaces with defaults and lifetimes', async () => {
@@ -125,7 +132,9 @@ describe('forFeature', () => {
       await service.set('k', 1);
       return Math.round(((await service.explain('k')).memory?.expiresInMs ?? 0) / 60_000);
     };
-    expect([await life('default'), await life('root.declared'), await life('plain'), await life('book-lists')]).toEqual([60, 60, 60, 2]);
+    expect([await life('default'), await life('root.declared'), await life('plain'), await life('book-lists')]).toEqual(
+      [60, 60, 60, 2],
+    );
   });
 
   it('refuses lifetimes of namespaces that nobody declared', async () => {
@@ -133,7 +142,10 @@ describe('forFeature', () => {
       TieredCacheModule.forRoot({ lifetimes: { BOKS: { ttl: '2m' } } }),
       TieredCacheModule.forFeature([{ name: 'books' }]),
     ]);
-    expect(error).toMatchObject({ code: 'unknown_namespace', message: expect.stringMatching(/CACHE_TTL_BOKS.*did you mean BOOKS\?/) });
+    expect(error).toMatchObject({
+      code: 'unknown_namespace',
+      message: expect.stringMatching(/CACHE_TTL_BOKS.*did you mean BOOKS\?/),
+    });
   });
 });
 
@@ -141,23 +153,41 @@ describe('malformed options stop the boot', () => {
   const secret = 'hunter2';
   it.each<[string, object, RegExp]>([
     ['unknown', { memroy: false }, /^unknown option "memroy": did you mean "memory"\?$/],
-    ['unknown, nested', { memory: { maxEntrys: 5 } }, /^unknown option "memory.maxEntrys": did you mean "maxEntries"\?$/],
+    [
+      'unknown, nested',
+      { memory: { maxEntrys: 5 } },
+      /^unknown option "memory.maxEntrys": did you mean "maxEntries"\?$/,
+    ],
     ['unlike any', { zzzzzzzzzz: secret }, /^unknown option "zzzzzzzzzz": known are prefix, /],
     ['duration', { defaults: { ttl: secret } }, /^defaults\.ttl must be /],
-    ['count', { memory: { maxEntries: 0 } }, /^memory\.maxEntries must be a whole number of at least 1; got the number 0$/],
+    [
+      'count',
+      { memory: { maxEntries: 0 } },
+      /^memory\.maxEntries must be a whole number of at least 1; got the number 0$/,
+    ],
     ['boolean', { requestTier: secret }, /^requestTier must be true or false; got a string$/],
     ['prefix', { prefix: `${secret} {}` }, /^prefix must be 1 to 64 letters/],
-    ['remote type', { remote: { url: secret } }, /^remote must be a URL or a store such as redis\(\{ url \}\); got an instance of Object$/],
+    [
+      'remote type',
+      { remote: { url: secret } },
+      /^remote must be a URL or a store such as redis\(\{ url \}\); got an instance of Object$/,
+    ],
     ['remote scheme', { remote: `${secret}:x` }, /^remote must begin with redis:\/\//],
     ['remote not yet', { remote: `postgres://u:${secret}@h/db` }, /^remote: no store for postgres yet in this version/],
     ['remote url', { remote: `redis://:${secret}@:x:y` }, /^remote must be a valid URL such as redis:/],
     ['resolved', { remote: () => 5 }, /^remote must be a URL or a store/],
-    ['prefix of a foreign store', { prefix: 'a', remote: new MemoryStore() }, /^prefix has no effect on a store built elsewhere/],
+    [
+      'prefix of a foreign store',
+      { prefix: 'a', remote: new MemoryStore() },
+      /^prefix has no effect on a store built elsewhere/,
+    ],
     ['isGlobal', { isGlobal: true }, /^isGlobal must be given beside useFactory/],
     ['forceMiss', { forceMiss: {} }, /^forceMiss\.canForceMiss must be given/],
     ['no object', [], /^the options must be an object; got an array$/],
   ])('%s', async (_name, options, message) => {
-    const error = await bootError([TieredCacheModule.forRootAsync({ useFactory: () => options as TieredCacheOptions })]);
+    const error = await bootError([
+      TieredCacheModule.forRootAsync({ useFactory: () => options as TieredCacheOptions }),
+    ]);
     expect(error.message).toMatch(message);
     expect(error.message).not.toContain('\n');
     expect(error.message).not.toContain(secret);

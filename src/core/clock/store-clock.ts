@@ -44,9 +44,13 @@ export class StoreClock {
   }
 
   private measure(): Promise<void> {
-    return (this.measuring ??= this.observe().finally(() => {
+    if (this.measuring) return this.measuring;
+    const measuring = this.observe().finally(() => {
       this.measuring = undefined;
-    }));
+    });
+    // Callers await it; while the breaker is open nobody does.
+    measuring.catch(() => undefined);
+    return (this.measuring = measuring);
   }
 
   private async observe(): Promise<void> {

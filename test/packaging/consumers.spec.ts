@@ -1,0 +1,81 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compiledEntry } from '../servers/compiled.entry.js';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+const MAJORS = {
+  11: ['@nestjs/common@11', '@nestjs/core@11', '@nestjs/config@4', '@nestjs/platform-express@11', '@nestjs/platform-fastify@11'],
+  12: ['@nestjs/common@12', '@nestjs/core@12', '@nestjs/config@12', '@nestjs/platform-express@12', '@nestjs/platform-fastify@12'],
+};
+
+const IMPORTS = {
+  esm: `import 'reflect-metadata';
+import { Controller, Get, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { CacheService, TieredCacheModule } from 'nestjs-tiered-cache';
+const platform = await import('@nestjs/platform-' + process.argv[2]);`,
+  cjs: `require('reflect-metadata');
+const { Controller, Get, Module } = require('@nestjs/common');
+const { NestFactory } = require('@nestjs/core');
+const { CacheService, TieredCacheModule } = require('nestjs-tiered-cache');
+const platform = require('@nestjs/platform-' + process.argv[2]);`,
+};
+
+/** A consumer without a compiler: decorators applied by hand. Prints the answers to two requests. */
+const APPLICATION = `
+let runs = 0;
+class Answers {
+  constructor(cache) { this.cache = cache; }
+  answer() { return this.cache.getOrSet('answer', () => ({ run: ++runs })); }
+}
+Reflect.defineMetadata('design:paramtypes', [CacheService], Answers);
+Get()(Answers.prototype, 'answer', Object.getOwnPropertyDescriptor(Answers.prototype, 'answer'));
+Controller('answer')(Answers);
+class App {}
+Module({ imports: [TieredCacheModule.forRoot()], controllers: [Answers] })(App);
+async function main() {
+  const adapter = process.argv[2] === 'fastify' ? new platform.FastifyAdapter() : new platform.ExpressAdapter();
+  const app = await NestFactory.create(App, adapter, { logger: ['error', 'warn'] });
+  await app.listen(0, '127.0.0.1');
+  const answers = [];
+  for (let i = 0; i < 2; i++) answers.push(await (await fetch((await app.getUrl()) + '/answer')).text());
+  const { memoryHits } = app.get(CacheService).stats();
+  await app.close();
+  console.log(JSON.stringify({ answers, memoryHits }));
+}
+main();
+`;
+
+describe.each([11, 12] as const)('the packed package under Nest %i', (major) => {
+  let consumer = '';
+
+  beforeAll(async () => {
+    await compiledEntry();
+    consumer = mkdtempSync(join(tmpdir(), `tc-nest${major}-`));
+    const [packed] = JSON.parse(execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', consumer], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) as Array<{ filename: string }>;
+    writeFileSync(join(consumer, 'package.json'), '{ "name": "consumer", "private": true }');
+    const packages = [join(consumer, packed!.filename), ...MAJORS[major], 'rxjs@7', 'reflect-metadata@0.2'];
+    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], { cwd: consumer, stdio: 'ignore' });
+    writeFileSync(join(consumer, 'esm.mjs'), IMPORTS.esm + APPLICATION);
+    writeFileSync(join(consumer, 'cjs.cjs'), IMPORTS.cjs + APPLICATION);
+  }, 180_000);
+
+  afterAll(() => rmSync(consumer, { recursive: true, force: true }));
+
+  it.each([
+    ['express', 'esm.mjs'],
+    ['express', 'cjs.cjs'],
+    ['fastify', 'esm.mjs'],
+    ['fastify', 'cjs.cjs'],
+  ])('answers from the cache on %s, imported by %s', (platform, script) => {
+    const printed = execFileSync(process.execPath, [script, platform], { cwd: consumer, encoding: 'utf8', timeout: 20_000 });
+    const { answers, memoryHits } = JSON.parse(printed) as { answers: string[]; memoryHits: number };
+    expect(answers).toEqual(['{"run":1}', '{"run":1}']);
+    expect(memoryHits).toBeGreaterThanOrEqual(1);
+  });
+});
