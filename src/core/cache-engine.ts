@@ -70,21 +70,51 @@ export class CacheEngine {
     this.version = options.version ?? {};
     this.passThrough = options.enabled === false || !options.store.capabilities.stores;
     this.requestScope = this.passThrough ? undefined : options.requestScope;
-    this.guard = new StoreGuard(options.store, this.clock, options.deadlineMs ?? DEFAULT_DEADLINE_MS, () => this.storeClock.reset());
+    this.guard = new StoreGuard(options.store, this.clock, options.deadlineMs ?? DEFAULT_DEADLINE_MS, () =>
+      this.storeClock.reset(),
+    );
     this.storeClock = new StoreClock(this.clock, () => this.store.now());
     this.waiters = new Waiters(this.clock);
     const isHeard = (): boolean => this.coherence.isHeard;
-    this.tokens = new TokenRegistry((names, budget) => this.guard.run('tokens', budget, (store) => store.tokens(names)), isHeard);
-    this.memory = options.memory === false ? undefined : new MemoryTier(options.memory ?? { maxEntries: 10_000, maxBytes: 64 * 1024 * 1024, maxStaleWithoutBusMs: 5000 }, this.clock);
-    this.coherence = new TierCoherence(this.namespaces, this.memory, this.tokens, this.watch, this.waiters);
+    this.tokens = new TokenRegistry(
+      (names, budget) => this.guard.run('tokens', budget, (store) => store.tokens(names)),
+      isHeard,
+    );
+    this.memory =
+      options.memory === false
+        ? undefined
+        : new MemoryTier(
+            options.memory ?? { maxEntries: 10_000, maxBytes: 64 * 1024 * 1024, maxStaleWithoutBusMs: 5000 },
+            this.clock,
+          );
+    this.coherence = new TierCoherence(this.namespaces, this.memory, this.tokens, this.watch, this.waiters, () =>
+      this.storeClock.reset(),
+    );
     this.entries = new EntryCodec(this.clock, this.storeClock);
-    this.reader = new RemoteReader(this.clock, this.storeClock, this.guard, this.entries, this.tokens, this.memory, this.watch);
+    this.reader = new RemoteReader(
+      this.clock,
+      this.storeClock,
+      this.guard,
+      this.entries,
+      this.tokens,
+      this.memory,
+      this.watch,
+    );
     this.readThrough = new ReadThrough(
-      this.clock, this.guard, this.reader, this.entries, this.tokens, this.memory, this.watch, this.waiters, isHeard,
+      this.clock,
+      this.guard,
+      this.reader,
+      this.entries,
+      this.tokens,
+      this.memory,
+      this.watch,
+      this.waiters,
+      isHeard,
       () => randomBytes(12).toString('base64url'),
     );
     const namespaces = options.namespaces ?? [];
-    if (!namespaces.some((namespace) => namespace.name === DEFAULT_NAMESPACE)) this.addNamespace({ name: DEFAULT_NAMESPACE });
+    if (!namespaces.some((namespace) => namespace.name === DEFAULT_NAMESPACE))
+      this.addNamespace({ name: DEFAULT_NAMESPACE });
     for (const namespace of namespaces) this.addNamespace(namespace);
   }
 
@@ -96,7 +126,10 @@ export class CacheEngine {
   /** @throws CacheUsageError `duplicate_namespace` */
   addNamespace(options: NamespaceOptions): CacheService {
     if (this.namespaces.has(options.name)) {
-      throw new CacheUsageError('duplicate_namespace', `namespace "${options.name}" is registered twice; give one of them another name`);
+      throw new CacheUsageError(
+        'duplicate_namespace',
+        `namespace "${options.name}" is registered twice; give one of them another name`,
+      );
     }
     const namespace = new Namespace(options, this.stampFor(options.schemaVersion));
     const service = new CacheService(this, namespace);
@@ -109,7 +142,10 @@ export class CacheEngine {
   namespace(name: string): CacheService {
     const service = this.services.get(name);
     if (service === undefined) {
-      throw new CacheUsageError('unknown_namespace', `there is no namespace "${name}"; register it with TieredCacheModule.forFeature([{ name: '${name}' }])`);
+      throw new CacheUsageError(
+        'unknown_namespace',
+        `there is no namespace "${name}"; register it with TieredCacheModule.forFeature([{ name: '${name}' }])`,
+      );
     }
     return service;
   }
@@ -130,11 +166,22 @@ export class CacheEngine {
   }
 
   /** Memory tier, breaker and work under way; for metrics and tests. */
-  inspect(): { memory: { entries: number; bytes: number; evictions: number } | undefined; isHeard: boolean; isStoreDown: boolean; flights: number; waiting: number; watched: number } {
+  inspect(): {
+    memory: { entries: number; bytes: number; evictions: number } | undefined;
+    isHeard: boolean;
+    isStoreDown: boolean;
+    flights: number;
+    waiting: number;
+    watched: number;
+  } {
     let flights = 0;
     for (const namespace of this.namespaces.values()) flights += namespace.flights.size;
     return {
-      memory: this.memory && { entries: this.memory.entries, bytes: this.memory.bytes, evictions: this.memory.evictions },
+      memory: this.memory && {
+        entries: this.memory.entries,
+        bytes: this.memory.bytes,
+        evictions: this.memory.evictions,
+      },
       isHeard: this.coherence.isHeard,
       isStoreDown: this.guard.breaker.isOpen,
       flights,

@@ -13,7 +13,14 @@ export interface CacheExplanation {
   readonly remote:
     | { readonly state: 'absent' | 'unusable' | 'unreachable' | 'off' }
     | { readonly state: 'void'; readonly because: 'expired' | 'invalidated' }
-    | { readonly state: 'fresh' | 'stale'; readonly bytes: number; readonly freshForMs: number; readonly expiresInMs: number; readonly ageMs: number; readonly tags: readonly string[] };
+    | {
+        readonly state: 'fresh' | 'stale';
+        readonly bytes: number;
+        readonly freshForMs: number;
+        readonly expiresInMs: number;
+        readonly ageMs: number;
+        readonly tags: readonly string[];
+      };
   /** A load of this key is under way in this process. */
   readonly isLoading: boolean;
   /** Changes made elsewhere are heard right now. */
@@ -29,7 +36,11 @@ export async function explain(engine: CacheEngine, space: Namespace, address: Ad
     storeKey: address.store,
     namespace: space.name,
     stamp: space.stamp,
-    memory: near && { freshForMs: near.freshUntil - now, expiresInMs: near.expiresAt - now, ageMs: now - near.createdAt },
+    memory: near && {
+      freshForMs: near.freshUntil - now,
+      expiresInMs: near.expiresAt - now,
+      ageMs: now - near.createdAt,
+    },
     remote: await explainRemote(engine, space, address),
     isLoading: space.flights.has(address.local),
     isHeard: engine.coherence.isHeard,
@@ -37,7 +48,11 @@ export async function explain(engine: CacheEngine, space: Namespace, address: Ad
   };
 }
 
-async function explainRemote(engine: CacheEngine, space: Namespace, address: Address): Promise<CacheExplanation['remote']> {
+async function explainRemote(
+  engine: CacheEngine,
+  space: Namespace,
+  address: Address,
+): Promise<CacheExplanation['remote']> {
   if (engine.passThrough) return { state: 'off' };
   const budget = engine.guard.budget();
   try {
@@ -46,7 +61,8 @@ async function explainRemote(engine: CacheEngine, space: Namespace, address: Add
     if (bytes === undefined) return { state: 'absent' };
     const { rejected } = space.counters;
     const frame = engine.entries.parse(space, address, bytes);
-    if (frame === undefined) return space.counters.rejected > rejected ? { state: 'unusable' } : { state: 'void', because: 'expired' };
+    if (frame === undefined)
+      return space.counters.rejected > rejected ? { state: 'unusable' } : { state: 'void', because: 'expired' };
     const { found } = await engine.reader.judge(space, address, bytes, budget);
     if (found === undefined) return { state: 'void', because: 'invalidated' };
     const now = engine.storeClock.now();

@@ -3,7 +3,16 @@ import type { Duration, Lifetime } from './clock/duration.js';
 /** A data key: a string, or an array of typed parts. `['a', 1]`, `['a', '1']`, `'a:1'` are three different keys. */
 export type CacheKey = string | readonly KeyPart[];
 
-export type KeyPart = string | number | bigint | boolean | null | undefined | Date | readonly KeyPart[] | { readonly [name: string]: KeyPart };
+export type KeyPart =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | undefined
+  | Date
+  | readonly KeyPart[]
+  | { readonly [name: string]: KeyPart };
 
 /** `shared`: one deep-frozen value for all readers (no copying). `copy`: every reader gets a private, mutable copy. */
 export type Isolation = 'shared' | 'copy';

@@ -82,7 +82,13 @@ export class CacheService {
     return found.value.take() as T;
   }
 
-  private async findOrLoad<T>(key: CacheKey, address: Address, loader: Loader<T>, options?: LoadOptions, onIdle?: () => void): Promise<Found> {
+  private async findOrLoad<T>(
+    key: CacheKey,
+    address: Address,
+    loader: Loader<T>,
+    options?: LoadOptions,
+    onIdle?: () => void,
+  ): Promise<Found> {
     const scope = this.engine.requestScope?.();
     const isForced = scope?.forced === true;
     const near = this.nearby(address, scope);
@@ -120,7 +126,12 @@ export class CacheService {
   }
 
   /** Joins the flight of this key, or starts one. A forced one never joins what took off earlier. */
-  private board(address: Address, isForced: boolean, onIdle: (() => void) | undefined, task: (flight: Flight) => FlightTask): Flight {
+  private board(
+    address: Address,
+    isForced: boolean,
+    onIdle: (() => void) | undefined,
+    task: (flight: Flight) => FlightTask,
+  ): Flight {
     const { flights } = this.space;
     const current = flights.get(address.local);
     if (current && !isForced) {
@@ -132,11 +143,12 @@ export class CacheService {
     const flight = { detached: false } as Flight;
     const planned = task(flight);
     flights.set(address.local, flight);
-    flight.promise = this.engine.readThrough.run(planned).finally(() => {
+    flight.promise = this.engine.readThrough.run(planned);
+    const land = (): void => {
       if (flights.get(address.local) === flight) flights.delete(address.local);
-    });
-    // Callers await it; nobody may be left to, after a disconnect.
-    flight.promise.catch(() => undefined);
+    };
+    // Also takes a rejection that nobody is left to await.
+    flight.promise.then(land, land);
     return flight;
   }
 
@@ -177,10 +189,14 @@ export class CacheService {
   /** Adds to a number atomically; starts from `initial` (0) if there is none. Keeps the entry's lifetime. @throws StoreUnavailableError */
   async increment(key: CacheKey, by = 1, options: EntryOptions & { initial?: number } = {}): Promise<number> {
     const { initial = 0, ...entry } = options;
-    for (const [field, number] of [['by', by], ['initial', initial]] as const) {
-      if (!Number.isFinite(number)) throw new CacheUsageError('invalid_option', `${field} must be a finite number; got a ${typeof number}`);
+    for (const [field, number] of [
+      ['by', by],
+      ['initial', initial],
+    ] as const) {
+      if (!Number.isFinite(number))
+        throw new CacheUsageError('invalid_option', `${field} must be a finite number; got a ${typeof number}`);
     }
-    return this.writer.add1(addressOf(this.space, key), by, initial, planOf(this.space, entry));
+    return this.writer.increment(addressOf(this.space, key), by, initial, planOf(this.space, entry));
   }
 
   /** {@link increment} by the negative. */
@@ -207,10 +223,19 @@ export class CacheService {
     });
   }
 
-  private async readRemote(addresses: Address[], founds: Array<Found | undefined>, wanted: number[], scope: RequestScope | undefined): Promise<void> {
+  private async readRemote(
+    addresses: Address[],
+    founds: Array<Found | undefined>,
+    wanted: number[],
+    scope: RequestScope | undefined,
+  ): Promise<void> {
     const { engine, space } = this;
     try {
-      const readings = await engine.reader.read(space, wanted.map((i) => addresses[i] as Address), engine.guard.budget());
+      const readings = await engine.reader.read(
+        space,
+        wanted.map((i) => addresses[i] as Address),
+        engine.guard.budget(),
+      );
       readings.forEach(({ found }, n) => {
         const i = wanted[n] as number;
         founds[i] = found;
@@ -263,7 +288,13 @@ export class CacheService {
   }
 
   private async loadOne<I, T>(key: CacheKey, batch: BatchLoad<I, T>, id: I, options: LoadOptions): Promise<Found> {
-    return this.findOrLoad(key, addressOf(this.space, key), () => batch.load(id), options, () => batch.pass(id));
+    return this.findOrLoad(
+      key,
+      addressOf(this.space, key),
+      () => batch.load(id),
+      options,
+      () => batch.pass(id),
+    );
   }
 
   /** Makes every entry that carries one of the tags a miss, in all namespaces, in one step each. @throws StoreUnavailableError */

@@ -23,15 +23,22 @@ export class CachedResponse<T = unknown> {
 
   /** For the engine. */
   static found<T>(key: string, found: Found, now: number): CachedResponse<T> {
-    return new CachedResponse<T>(key, true, found.tier, Math.max(0, now - found.createdAt), now >= found.freshUntil, () =>
-      found.value.take(),
+    return new CachedResponse<T>(
+      key,
+      true,
+      found.tier,
+      Math.max(0, now - found.createdAt),
+      now >= found.freshUntil,
+      () => found.value.take(),
     );
   }
 
   /** For the engine. */
   static miss<T>(key: string): CachedResponse<T> {
     return new CachedResponse<T>(key, false, undefined, undefined, false, () => {
-      throw new CachedResponseError(`there is no value for key "${key}": test isFound first, or use getValueOrDefault()`);
+      throw new CachedResponseError(
+        `there is no value for key "${key}": test isFound first, or use getValueOrDefault()`,
+      );
     });
   }
 
@@ -59,6 +66,8 @@ export class CachedResponse<T = unknown> {
   /** Comparisons and arithmetic with a response are a mistake: its `value` was meant. Template literals get the masked text. */
   [Symbol.toPrimitive](hint: string): string {
     if (hint === 'string') return this.toString();
-    throw new CachedResponseError(`a CachedResponse was used as a value (key "${this.key}"): use its value, isFound or getValueOrDefault()`);
+    throw new CachedResponseError(
+      `a CachedResponse was used as a value (key "${this.key}"): use its value, isFound or getValueOrDefault()`,
+    );
   }
 }

@@ -64,7 +64,7 @@ export class EntryCodec {
       perReader,
     );
     try {
-      value.take();
+      value.check();
     } catch {
       namespace.counters.rejected++;
       return undefined;
@@ -84,7 +84,12 @@ export class EntryCodec {
   loaded(namespace: Namespace, encoded: EncodedValue, epochs: readonly Epoch[], lives: Lives): Found {
     const now = this.clock.now();
     return {
-      value: new StoredValue(namespace.codec, encoded.payload, encoded.side, encoded.rebuild || namespace.isolation === 'copy'),
+      value: new StoredValue(
+        namespace.codec,
+        encoded.payload,
+        encoded.side,
+        encoded.rebuild || namespace.isolation === 'copy',
+      ),
       tier: 'loader',
       createdAt: now,
       freshUntil: now + lives.freshForMs,

@@ -51,12 +51,18 @@ export class EntryWriter {
     return this.rewrite(address, (lives, now) => {
       const expiresAt = now + ttlMs;
       // An entry without a soft lifetime of its own stays fresh to its new end.
-      return { expiresAt, freshUntil: lives.freshUntil === lives.expiresAt ? expiresAt : Math.min(lives.freshUntil, expiresAt) };
+      return {
+        expiresAt,
+        freshUntil: lives.freshUntil === lives.expiresAt ? expiresAt : Math.min(lives.freshUntil, expiresAt),
+      };
     });
   }
 
   async expire(address: Address): Promise<boolean> {
-    const didExpire = await this.rewrite(address, (lives, now) => ({ ...lives, freshUntil: Math.min(lives.freshUntil, now) }));
+    const didExpire = await this.rewrite(address, (lives, now) => ({
+      ...lives,
+      freshUntil: Math.min(lives.freshUntil, now),
+    }));
     // Nothing to keep, but a loader under way may be about to store what it read before.
     if (!didExpire) await this.remove([address]);
     return didExpire;
@@ -66,13 +72,15 @@ export class EntryWriter {
     if (this.engine.passThrough || addresses.length === 0) return 0;
     this.forget(addresses);
     try {
-      return await this.engine.guard.run('remove', this.engine.guard.budget(), (store) => store.remove(addresses.map((address) => address.store)));
+      return await this.engine.guard.run('remove', this.engine.guard.budget(), (store) =>
+        store.remove(addresses.map((address) => address.store)),
+      );
     } finally {
       this.forget(addresses);
     }
   }
 
-  async add1(address: Address, by: number, initial: number, plan: LoadPlan): Promise<number> {
+  async increment(address: Address, by: number, initial: number, plan: LoadPlan): Promise<number> {
     if (this.engine.passThrough) return initial + by;
     return this.inTurn(address.store, async () => {
       for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
@@ -80,11 +88,21 @@ export class EntryWriter {
         const { reading, epochs } = await this.look(address, plan, budget);
         const current = reading.found ? reading.found.value.take() : initial;
         if (typeof current !== 'number') {
-          throw new CacheUsageError('not_a_number', `increment of key "${address.encoded}": the entry holds a ${typeof current}; delete it or use another key`);
+          throw new CacheUsageError(
+            'not_a_number',
+            `increment of key "${address.encoded}": the entry holds a ${typeof current}; delete it or use another key`,
+          );
         }
         const lives = reading.found ? this.remainingOf(reading.found) : plan;
         const encoded = this.engine.entries.encode(this.space, current + by);
-        const outcome = await this.write(address, encoded, reading.found ? await this.epochsOf(reading.found) : epochs, lives, { absent: !reading.found, seen: reading.frame }, budget);
+        const outcome = await this.write(
+          address,
+          encoded,
+          reading.found ? epochsOf(reading.found) : epochs,
+          lives,
+          { absent: !reading.found, seen: reading.frame },
+          budget,
+        );
         if (outcome.written) return current + by;
       }
       throw new StoreUnavailableError('cache', 'increment', 'refused', 'too much contention');
@@ -99,7 +117,10 @@ export class EntryWriter {
     const encoded = encodeKey(prefix);
     const declared = this.space.prefixes.find((candidate) => candidate.encoded === encoded);
     if (!declared) {
-      throw new CacheUsageError('undeclared_prefix', `prefix "${encoded}" is not declared: add it to the "prefixes" of namespace "${this.space.name}"`);
+      throw new CacheUsageError(
+        'undeclared_prefix',
+        `prefix "${encoded}" is not declared: add it to the "prefixes" of namespace "${this.space.name}"`,
+      );
     }
     await this.rotate([declared.token]);
   }
@@ -124,7 +145,12 @@ export class EntryWriter {
   }
 
   /** Writes to the store, then to the near tiers. A failing store makes it local and short-lived. */
-  private async shared(address: Address, plan: LoadPlan, encoded: EncodedValue, condition: WriteCondition | undefined): Promise<boolean> {
+  private async shared(
+    address: Address,
+    plan: LoadPlan,
+    encoded: EncodedValue,
+    condition: WriteCondition | undefined,
+  ): Promise<boolean> {
     const { engine } = this;
     const budget = engine.guard.budget();
     const names = this.space.tokenNames(address.encoded, plan.tags);
@@ -154,7 +180,14 @@ export class EntryWriter {
   }
 
   /** `add` must not be refused by an entry that is there physically but void or expired. */
-  private async writeUnlessAlive(address: Address, encoded: EncodedValue, epochs: readonly Epoch[], plan: LoadPlan, condition: WriteCondition | undefined, budget: WaitBudget): Promise<boolean> {
+  private async writeUnlessAlive(
+    address: Address,
+    encoded: EncodedValue,
+    epochs: readonly Epoch[],
+    plan: LoadPlan,
+    condition: WriteCondition | undefined,
+    budget: WaitBudget,
+  ): Promise<boolean> {
     let current = condition;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
       const outcome = await this.write(address, encoded, epochs, plan, current, budget);
@@ -166,13 +199,26 @@ export class EntryWriter {
     return false;
   }
 
-  private write(address: Address, encoded: EncodedValue, epochs: readonly Epoch[], lives: { ttlMs: number; freshForMs: number }, condition: WriteCondition | undefined, budget: WaitBudget): Promise<WriteOutcome> {
+  private write(
+    address: Address,
+    encoded: EncodedValue,
+    epochs: readonly Epoch[],
+    lives: { ttlMs: number; freshForMs: number },
+    condition: WriteCondition | undefined,
+    budget: WaitBudget,
+  ): Promise<WriteOutcome> {
     const frame = this.engine.entries.frame(this.space, address, encoded, epochs, lives);
     return this.engine.guard.run('write', budget, (store) => store.write(address.store, frame, lives.ttlMs, condition));
   }
 
   /** Replaces an entry's lives, keeping its value, unless it is changed meanwhile; then tries again. */
-  private async rewrite(address: Address, change: (lives: { freshUntil: number; expiresAt: number }, storeNow: number) => { freshUntil: number; expiresAt: number }): Promise<boolean> {
+  private async rewrite(
+    address: Address,
+    change: (
+      lives: { freshUntil: number; expiresAt: number },
+      storeNow: number,
+    ) => { freshUntil: number; expiresAt: number },
+  ): Promise<boolean> {
     if (this.engine.passThrough) return false;
     return this.inTurn(address.store, async () => {
       this.forget([address]);
@@ -180,14 +226,17 @@ export class EntryWriter {
         for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
           const budget = this.engine.guard.budget();
           const [reading] = await this.engine.reader.read(this.space, [address], budget);
-          const frame = reading?.frame && reading.found ? this.engine.entries.parse(this.space, address, reading.frame) : undefined;
+          const frame =
+            reading?.frame && reading.found ? this.engine.entries.parse(this.space, address, reading.frame) : undefined;
           if (frame === undefined) return false;
           const now = this.engine.storeClock.now();
           const lives = change({ freshUntil: frame.freshUntil, expiresAt: frame.expiresAt }, now);
           const bytes = encodeFrame({ ...frame, ...lives });
           const ttlMs = lives.expiresAt - now;
           if (ttlMs <= 0) return (await this.remove([address])) > 0;
-          const outcome = await this.engine.guard.run('write', budget, (store) => store.write(address.store, bytes, ttlMs, { seen: frame.bytes }));
+          const outcome = await this.engine.guard.run('write', budget, (store) =>
+            store.write(address.store, bytes, ttlMs, { seen: frame.bytes }),
+          );
           if (outcome.written) return true;
         }
         return false;
@@ -197,20 +246,23 @@ export class EntryWriter {
     });
   }
 
-  private async look(address: Address, plan: LoadPlan, budget: WaitBudget): Promise<{ reading: Reading; epochs: Epoch[] }> {
+  private async look(
+    address: Address,
+    plan: LoadPlan,
+    budget: WaitBudget,
+  ): Promise<{ reading: Reading; epochs: Epoch[] }> {
     this.forget([address]);
     const [reading] = await this.engine.reader.read(this.space, [address], budget);
     this.forget([address]);
-    return { reading: reading as Reading, epochs: await this.engine.tokens.read(this.space.tokenNames(address.encoded, plan.tags), budget) };
+    return {
+      reading: reading as Reading,
+      epochs: await this.engine.tokens.read(this.space.tokenNames(address.encoded, plan.tags), budget),
+    };
   }
 
   private remainingOf(found: Found): { ttlMs: number; freshForMs: number } {
     const now = this.engine.clock.now();
     return { ttlMs: found.expiresAt - now, freshForMs: found.freshUntil - now };
-  }
-
-  private async epochsOf(found: Found): Promise<Epoch[]> {
-    return [found.fence.first, ...(found.fence.rest ?? [])];
   }
 
   private forget(addresses: readonly Address[]): void {
@@ -234,4 +286,8 @@ export class EntryWriter {
       if (this.turns.get(key) === turn) this.turns.delete(key);
     }
   }
+}
+
+function epochsOf(found: Found): Epoch[] {
+  return [found.fence.first, ...(found.fence.rest ?? [])];
 }

@@ -51,7 +51,17 @@ export class Namespace {
   readonly index: SlotIndex = new Map();
   readonly flights = new Map<string, Flight>();
   readonly counters: CacheCounters = {
-    requestHits: 0, memoryHits: 0, remoteHits: 0, staleHits: 0, misses: 0, loads: 0, loadErrors: 0, coalesced: 0, fenced: 0, rejected: 0, storeFailures: 0,
+    requestHits: 0,
+    memoryHits: 0,
+    remoteHits: 0,
+    staleHits: 0,
+    misses: 0,
+    loads: 0,
+    loadErrors: 0,
+    coalesced: 0,
+    fenced: 0,
+    rejected: 0,
+    storeFailures: 0,
   };
 
   /** @throws CacheUsageError `invalid_option`, `invalid_duration` */
@@ -61,11 +71,15 @@ export class Namespace {
   ) {
     const { name } = options;
     if (typeof name !== 'string' || !NAME.test(name)) {
-      throw new CacheUsageError('invalid_option', `namespace.name must be a letter followed by at most 47 letters, digits or . _ -; got ${typeof name === 'string' ? JSON.stringify(name) : typeof name}`);
+      throw new CacheUsageError(
+        'invalid_option',
+        `namespace.name must be a letter followed by at most 47 letters, digits or . _ -; got ${typeof name === 'string' ? JSON.stringify(name) : typeof name}`,
+      );
     }
     this.name = name;
     this.ttlMs = lifetimeMs(options.ttl ?? DEFAULT_TTL_MS, `namespace "${name}": ttl`);
-    this.freshForMs = options.freshFor === undefined ? undefined : lifetimeMs(options.freshFor, `namespace "${name}": freshFor`);
+    this.freshForMs =
+      options.freshFor === undefined ? undefined : lifetimeMs(options.freshFor, `namespace "${name}": freshFor`);
     this.tags = options.tags ?? [];
     this.onCold = options.onCold ?? 'wait';
     this.waitBudgetMs = durationMs(options.waitBudget ?? 10_000, `namespace "${name}": waitBudget`);
@@ -95,7 +109,10 @@ export class Namespace {
 /** The store's name for a tag's token. @throws CacheUsageError `invalid_tag` */
 export function tagToken(tag: string): string {
   if (typeof tag !== 'string' || tag === '') {
-    throw new CacheUsageError('invalid_tag', `a tag must be a non-empty string; got ${tag === '' ? 'an empty one' : `a ${typeof tag}`}`);
+    throw new CacheUsageError(
+      'invalid_tag',
+      `a tag must be a non-empty string; got ${tag === '' ? 'an empty one' : `a ${typeof tag}`}`,
+    );
   }
   return `tag:${shorten(encodeKey(tag))}`;
 }

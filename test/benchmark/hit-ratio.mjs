@@ -13,7 +13,10 @@ export function hitRatios() {
   heading('Memory tier hit ratio at 1 % of the keys, in percent of the optimum (Belady)');
   if (!existsSync(FOLDER)) return fact('no traces in ../shared/traces', 'skipped');
   const gains = TRACES.map((name) => {
-    const trace = gunzipSync(readFileSync(new URL(`${name}.txt.gz`, FOLDER))).toString('latin1').trimEnd().split('\n');
+    const trace = gunzipSync(readFileSync(new URL(`${name}.txt.gz`, FOLDER)))
+      .toString('latin1')
+      .trimEnd()
+      .split('\n');
     const room = Math.round(new Set(trace).size / 100);
     const best = beladyHits(trace, room) / 100;
     const [ours, lru] = [s3FifoHits(trace, room) / best, lruHits(trace, room) / best];

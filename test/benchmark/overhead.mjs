@@ -15,7 +15,10 @@ export function overheadOfAnEntry() {
   const index = new Map();
   const slab = new S3FifoSlab({ maxEntries: ENTRIES, maxBytes: Infinity });
   let at = 0;
-  for (const [moment, end] of [['filled once', ENTRIES], ['after evictions', keys.length]]) {
+  for (const [moment, end] of [
+    ['filled once', ENTRIES],
+    ['after evictions', keys.length],
+  ]) {
     for (; at < end; at++) slab.insert(index, keys[at], SHARED, SHARED, 0, 100, 1e13, 1e13);
     const bytes = (usedBytes() - before) / slab.entries;
     fact(moment, `${bytes.toFixed(1)} B an entry`, `at most ${MOST_BYTES} B`, bytes <= MOST_BYTES);

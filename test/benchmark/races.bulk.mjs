@@ -28,7 +28,10 @@ export const bulkContestants = {
   async getMany(port) {
     const engine = await openEngine({ port });
     const cache = engine.namespace('default');
-    await cache.setMany(KEYS.map((key) => [key, VALUE]), { ttl: '1h' });
+    await cache.setMany(
+      KEYS.map((key) => [key, VALUE]),
+      { ttl: '1h' },
+    );
     await cache.getMany(KEYS);
     const { index } = cache.space;
     return batches(async (keys) => {

@@ -91,7 +91,10 @@ export const callContestants = {
     return calls((key) => loader.get(key));
   },
   'async-cache-dedupe'() {
-    const cache = createDedupe({ ttl: TTL_MS / 1000, storage: { type: 'memory', options: { size: 100_000 } } }).define('product', async (key) => valueOf(key));
+    const cache = createDedupe({ ttl: TTL_MS / 1000, storage: { type: 'memory', options: { size: 100_000 } } }).define(
+      'product',
+      async (key) => valueOf(key),
+    );
     return calls((key) => cache.product(key));
   },
   'cache-manager'() {

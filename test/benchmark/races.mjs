@@ -14,7 +14,12 @@ export const races = {
     targets: { 'layered-loader': 1.2, 'async function over a Map': 0.75 },
     bytesBelow: 300,
   },
-  'Redis hit, 100 B x 50': { contestants: remoteContestants(100), ours: 'getOrSet', targets: { 'ioredis GET + JSON.parse': 1.4 }, redis: true },
+  'Redis hit, 100 B x 50': {
+    contestants: remoteContestants(100),
+    ours: 'getOrSet',
+    targets: { 'ioredis GET + JSON.parse': 1.4 },
+    redis: true,
+  },
   'Redis hit, 10 kB x 50': {
     contestants: remoteContestants(10_000),
     ours: 'getOrSet',
@@ -27,5 +32,10 @@ export const races = {
     targets: { 'ioredis GET + JSON.parse': 3 },
     redis: true,
   },
-  'getMany of 100, half in memory': { contestants: bulkContestants, ours: 'getMany', targets: { 'Map + one MGET': 0.85 }, redis: true },
+  'getMany of 100, half in memory': {
+    contestants: bulkContestants,
+    ours: 'getMany',
+    targets: { 'Map + one MGET': 0.85 },
+    redis: true,
+  },
 };

@@ -67,7 +67,11 @@ export function remoteContestants(size, codec = 'json') {
     },
     bentocache(port) {
       const l2 = redisDriver({ connection: new Redis({ port }) });
-      const bento = new BentoCache({ default: 'remote', prefix: `bento${size}`, stores: { remote: bentostore().useL2Layer(l2) } });
+      const bento = new BentoCache({
+        default: 'remote',
+        prefix: `bento${size}`,
+        stores: { remote: bentostore().useL2Layer(l2) },
+      });
       return warmed((key) => bento.getOrSet({ key, ttl: '1h', factory: () => recordOf(size) }));
     },
   };
@@ -77,4 +81,3 @@ async function warmed(read) {
   for (let i = 0; i < KEY_COUNT; i++) await read(`item:${i}`);
   return crowd(read);
 }
-

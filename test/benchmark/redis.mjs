@@ -6,7 +6,9 @@ import { createServer } from 'node:net';
 export async function startRedis() {
   const port = await freePort();
   const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', '/tmp'];
-  const child = spawn(process.env.TC_REDIS_SERVER ?? 'redis-server', args.map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.env.TC_REDIS_SERVER ?? 'redis-server', args.map(String), {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const stop = () => child.kill('SIGKILL');
   process.once('exit', stop);
   await new Promise((resolve, reject) => {

@@ -49,7 +49,15 @@ async function run(title, race, port) {
       const perSecond = median(slices.get(name).map((slice) => slice.perSecond));
       const cpu = median(slices.get(name).map((slice) => slice.cpu));
       const { bytes } = race.bytesBelow ? await ask(child, { bytes: true }) : {};
-      row({ name, perSecond, cpu, bytes, ratio: ours / perSecond, target: race.targets[name], bytesBelow: name === race.ours ? race.bytesBelow : undefined });
+      row({
+        name,
+        perSecond,
+        cpu,
+        bytes,
+        ratio: ours / perSecond,
+        target: race.targets[name],
+        bytesBelow: name === race.ours ? race.bytesBelow : undefined,
+      });
     }
   } finally {
     for (const child of children.values()) child.kill();

@@ -12,7 +12,9 @@ const MOST_MS_OVER = 5;
 export async function stampede(port) {
   heading(`Stampede on a cold key, ${PROCESSES} processes x ${CALLERS} callers, loader ${LOADER_MS} ms`);
   const url = new URL('./stampede.worker.mjs', import.meta.url);
-  const children = Array.from({ length: PROCESSES }, () => fork(url, [String(port), String(CALLERS), String(LOADER_MS)]));
+  const children = Array.from({ length: PROCESSES }, () =>
+    fork(url, [String(port), String(CALLERS), String(LOADER_MS)]),
+  );
   try {
     await Promise.all(children.map((child) => once(child, 'message')));
     const over = [];
@@ -24,13 +26,25 @@ export async function stampede(port) {
       const results = (await answers).map(([result]) => result);
       // The first two warm up.
       if (round < 0) continue;
-      loads = Math.max(loads, results.reduce((sum, result) => sum + result.loads, 0));
+      loads = Math.max(
+        loads,
+        results.reduce((sum, result) => sum + result.loads, 0),
+      );
       const began = Math.min(...results.map((result) => result.began));
-      over.push(Math.max(...results.map((result) => result.ended)) - began - Math.max(...results.map((result) => result.loaderMs)));
+      over.push(
+        Math.max(...results.map((result) => result.ended)) -
+          began -
+          Math.max(...results.map((result) => result.loaderMs)),
+      );
     }
     const [least, median, most] = [0, ROUNDS >> 1, ROUNDS - 1].map((i) => over.toSorted((a, b) => a - b)[i].toFixed(1));
     fact('loader runs, at most', String(loads), 'exactly 1', loads === 1);
-    fact('over the loader\'s time, median', `${median} ms (${least} to ${most})`, `at most ${MOST_MS_OVER} ms`, median <= MOST_MS_OVER);
+    fact(
+      "over the loader's time, median",
+      `${median} ms (${least} to ${most})`,
+      `at most ${MOST_MS_OVER} ms`,
+      median <= MOST_MS_OVER,
+    );
   } finally {
     for (const child of children) child.kill();
   }

@@ -7,7 +7,11 @@ export function heading(title) {
 
 /** One contestant: what it did, ours as a multiple of it, and whether that is enough. */
 export function row({ name, perSecond, cpu, bytes, ratio, target, bytesBelow }) {
-  const cells = [name.padEnd(WIDTH), `${number.format(perSecond)}/s`.padStart(14), `${cpu.toFixed(2)} us CPU`.padStart(14)];
+  const cells = [
+    name.padEnd(WIDTH),
+    `${number.format(perSecond)}/s`.padStart(14),
+    `${cpu.toFixed(2)} us CPU`.padStart(14),
+  ];
   if (bytes !== undefined) cells.push(`${number.format(bytes)} B`.padStart(9));
   cells.push(`ours x${ratio.toFixed(2)}`.padStart(12));
   if (target !== undefined) cells.push(verdict(`at least x${target}`, ratio >= target));

@@ -78,7 +78,10 @@ describe('CacheService', () => {
   it('clears a namespace in one step and nothing else', async () => {
     const cache = cacheOn({ namespaces: [{ name: 'default' }, { name: 'other' }] });
     const other = cache.namespace('other');
-    await cache.setMany([['a', 1], ['b', 2]]);
+    await cache.setMany([
+      ['a', 1],
+      ['b', 2],
+    ]);
     await other.set('a', 3);
     await cache.clear();
     expect((await cache.getMany(['a', 'b'])).map((hit) => hit.isFound)).toEqual([false, false]);
@@ -93,10 +96,18 @@ describe('CacheService', () => {
     await cache.invalidateTags(['book:42']);
     expect((await cache.get('x')).isFound).toBe(false);
     expect((await cache.get('y')).value).toBe(2);
-    await cache.setMany([['list:1', 1], [['course', 7], 1], [['courses', 7], 1]]);
+    await cache.setMany([
+      ['list:1', 1],
+      [['course', 7], 1],
+      [['courses', 7], 1],
+    ]);
     await cache.deleteByPrefix('list:');
     await cache.deleteByPrefix(['course']);
-    expect((await cache.getMany(['list:1', ['course', 7], ['courses', 7]])).map((hit) => hit.isFound)).toEqual([false, false, true]);
+    expect((await cache.getMany(['list:1', ['course', 7], ['courses', 7]])).map((hit) => hit.isFound)).toEqual([
+      false,
+      false,
+      true,
+    ]);
     await expect(cache.deleteByPrefix('other')).rejects.toMatchObject({ code: 'undeclared_prefix' });
   });
 
@@ -116,11 +127,19 @@ describe('CacheService', () => {
     const asked: number[][] = [];
     const loader = async (missing: number[]): Promise<Map<number, string>> => {
       asked.push(missing);
-      return new Map([[99, 'unasked'], [3, 'three'], [1, 'one']]);
+      return new Map([
+        [99, 'unasked'],
+        [3, 'three'],
+        [1, 'one'],
+      ]);
     };
     const options = { key: (id: number) => ['book', id] };
     const result = await cache.getOrSetMany([3, 2, 1, 3, 4], loader, options);
-    expect([...result]).toEqual([[3, 'three'], [2, 'two'], [1, 'one']]);
+    expect([...result]).toEqual([
+      [3, 'three'],
+      [2, 'two'],
+      [1, 'one'],
+    ]);
     expect(asked).toEqual([[3, 1, 4]]);
     expect((await cache.get(['book', 99])).isFound).toBe(false);
     await cache.getOrSetMany([1, 4], loader, options);
@@ -131,7 +150,12 @@ describe('CacheService', () => {
     const cache = cacheOn();
     let runs = 0;
     const calls = await Promise.allSettled(
-      Array.from({ length: 10 }, () => cache.getOrSet('k', async () => { runs++; throw new Error('upstream'); })),
+      Array.from({ length: 10 }, () =>
+        cache.getOrSet('k', async () => {
+          runs++;
+          throw new Error('upstream');
+        }),
+      ),
     );
     expect(calls.every((call) => call.status === 'rejected')).toBe(true);
     expect(runs).toBe(1);
@@ -141,7 +165,12 @@ describe('CacheService', () => {
   it('explains where an entry is', async () => {
     const cache = cacheOn();
     await cache.set('k', 1, { ttl: '1m', tags: ['t'] });
-    expect(await cache.explain('k')).toMatchObject({ key: 'k', memory: { ageMs: expect.any(Number) }, remote: { state: 'fresh', tags: ['ns:default', 'tag:t'] }, isLoading: false });
+    expect(await cache.explain('k')).toMatchObject({
+      key: 'k',
+      memory: { ageMs: expect.any(Number) },
+      remote: { state: 'fresh', tags: ['ns:default', 'tag:t'] },
+      isLoading: false,
+    });
     expect(await cache.explain('absent')).toMatchObject({ memory: undefined, remote: { state: 'absent' } });
   });
 

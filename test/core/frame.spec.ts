@@ -17,7 +17,10 @@ function fields(): FrameFields {
     expiresAt: Infinity,
     codecId: jsonCodec.id,
     rebuild,
-    tags: [{ name: 'ns:books', token: 'aaaabbbbccccdddd' }, { name: 'tag:book:42', token: 'x' }],
+    tags: [
+      { name: 'ns:books', token: 'aaaabbbbccccdddd' },
+      { name: 'tag:book:42', token: 'x' },
+    ],
     side,
     payload,
   };
@@ -36,47 +39,61 @@ describe('frames', () => {
     expect(files).toContain('v1.bin');
     for (const file of files) {
       const frame = parseFrame(readFileSync(new URL(file, GOLDEN)), KEY);
-      expect(frame).toMatchObject({ key: KEY, createdAt: 1000.5, freshUntil: 2000, expiresAt: Infinity, tags: fields().tags });
+      expect(frame).toMatchObject({
+        key: KEY,
+        createdAt: 1000.5,
+        freshUntil: 2000,
+        expiresAt: Infinity,
+        tags: fields().tags,
+      });
       expect(jsonCodec.decode(frame!.payload, frame!.side)).toEqual(VALUE);
     }
   });
 
   it('are told apart by their first 16 bytes, even with the same content', () => {
-    const beginnings = new Set(Array.from({ length: 1000 }, () => encodeFrame(fields()).subarray(0, 16).toString('hex')));
+    const beginnings = new Set(
+      Array.from({ length: 1000 }, () => encodeFrame(fields()).subarray(0, 16).toString('hex')),
+    );
     expect(beginnings.size).toBe(1000);
   });
 
   it('of another key, cut short or foreign are a miss', () => {
     const bytes = encodeFrame(fields());
     expect(parseFrame(bytes, KEY.replace('42', '43'))).toBeUndefined();
-    for (let length = 0; length < bytes.length; length++) expect(parseFrame(bytes.subarray(0, length), KEY)).toBeUndefined();
-    for (const foreign of ['', '{"value":1}', 'TC', 'x'.repeat(500)]) expect(parseFrame(Buffer.from(foreign), KEY)).toBeUndefined();
+    for (let length = 0; length < bytes.length; length++)
+      expect(parseFrame(bytes.subarray(0, length), KEY)).toBeUndefined();
+    for (const foreign of ['', '{"value":1}', 'TC', 'x'.repeat(500)])
+      expect(parseFrame(Buffer.from(foreign), KEY)).toBeUndefined();
   });
 
-  it('1,000,000 mutated ones are a miss or exactly what was stored; nothing throws, no prototype changes', { timeout: 120_000 }, () => {
-    const bytes = encodeFrame(fields());
-    const prototype = JSON.stringify(Object.getOwnPropertyNames(Object.prototype));
-    let accepted = 0;
-    let seed = 42;
-    const random = (below: number): number => ((seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) >>> 8) % below;
-    const mutated = Buffer.from(bytes);
-    for (let i = 0; i < 1_000_000; i++) {
-      const changes = 1 + random(4);
-      const at: number[] = [];
-      for (let n = 0; n < changes; n++) {
-        const place = random(bytes.length);
-        at.push(place);
-        mutated[place] = random(256);
+  it(
+    '1,000,000 mutated ones are a miss or exactly what was stored; nothing throws, no prototype changes',
+    { timeout: 120_000 },
+    () => {
+      const bytes = encodeFrame(fields());
+      const prototype = JSON.stringify(Object.getOwnPropertyNames(Object.prototype));
+      let accepted = 0;
+      let seed = 42;
+      const random = (below: number): number => ((seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) >>> 8) % below;
+      const mutated = Buffer.from(bytes);
+      for (let i = 0; i < 1_000_000; i++) {
+        const changes = 1 + random(4);
+        const at: number[] = [];
+        for (let n = 0; n < changes; n++) {
+          const place = random(bytes.length);
+          at.push(place);
+          mutated[place] = random(256);
+        }
+        const frame = parseFrame(i % 7 === 0 ? mutated.subarray(0, random(bytes.length + 1)) : mutated, KEY);
+        if (frame !== undefined) {
+          accepted++;
+          expect(frame.rebuild).toBe(true);
+          expect(jsonCodec.decode(frame.payload, frame.side)).toEqual(VALUE);
+        }
+        for (const place of at) mutated[place] = bytes[place] as number;
       }
-      const frame = parseFrame(i % 7 === 0 ? mutated.subarray(0, random(bytes.length + 1)) : mutated, KEY);
-      if (frame !== undefined) {
-        accepted++;
-        expect(frame.rebuild).toBe(true);
-        expect(jsonCodec.decode(frame.payload, frame.side)).toEqual(VALUE);
-      }
-      for (const place of at) mutated[place] = bytes[place] as number;
-    }
-    expect(accepted).toBeLessThan(10_000);
-    expect(JSON.stringify(Object.getOwnPropertyNames(Object.prototype))).toBe(prototype);
-  });
+      expect(accepted).toBeLessThan(10_000);
+      expect(JSON.stringify(Object.getOwnPropertyNames(Object.prototype))).toBe(prototype);
+    },
+  );
 });

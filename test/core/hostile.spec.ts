@@ -10,7 +10,20 @@ import { RedisServer } from '../servers/redis.server.js';
 
 const CODE = '_function_then|(r) => { globalThis.pwned = true; r(1) }';
 const VALUES: unknown[] = [
-  { then: CODE, toJSON: CODE, nested: ['_function_x|() => 1', '_date_x', '_undefined_', '_NaN_', '_symbol_x', '_duplicate_["a"]', '_bigint_abc', '_regexp_|('] },
+  {
+    then: CODE,
+    toJSON: CODE,
+    nested: [
+      '_function_x|() => 1',
+      '_date_x',
+      '_undefined_',
+      '_NaN_',
+      '_symbol_x',
+      '_duplicate_["a"]',
+      '_bigint_abc',
+      '_regexp_|(',
+    ],
+  },
   ':base64:AAAA',
   { value: ':base64:AAAA', expires: 1 },
   JSON.parse('{"a":{"constructor":{"prototype":{"polluted":1}}},"prototype":1,"hasOwnProperty":"x"}'),
@@ -24,7 +37,33 @@ const VALUES: unknown[] = [
   new Uint16Array([1, 65535]),
   /a\/b"\n/giu,
 ];
-const KEYS: CacheKey[] = ['*', '?', '[a-z]*', '{tag}', 'a:b', 'a%3ab', 'a\r\nDEL x', '\0', 'x\0y', '\ud800', '\udfff', '😀', '__proto__', 'constructor', '\\', '_', '%', ' ', '/x', ['x'], ['/x'], '~', '\0~', `${'é'.repeat(400)}1`, `${'é'.repeat(400)}2`];
+const KEYS: CacheKey[] = [
+  '*',
+  '?',
+  '[a-z]*',
+  '{tag}',
+  'a:b',
+  'a%3ab',
+  'a\r\nDEL x',
+  '\0',
+  'x\0y',
+  '\ud800',
+  '\udfff',
+  '😀',
+  '__proto__',
+  'constructor',
+  '\\',
+  '_',
+  '%',
+  ' ',
+  '/x',
+  ['x'],
+  ['/x'],
+  '~',
+  '\0~',
+  `${'é'.repeat(400)}1`,
+  `${'é'.repeat(400)}2`,
+];
 
 describe.each(['memory', 'redis'])('hostile input on the %s store', (kind) => {
   let server: RedisServer | undefined;
@@ -56,7 +95,8 @@ describe.each(['memory', 'redis'])('hostile input on the %s store', (kind) => {
       const memory = await writer.get(`value:${i}`);
       const remote = await reader.get(`value:${i}`);
       expect(remote.isFound).toBe(true);
-      for (const got of [loaded, memory.value, remote.value]) expect([i, isDeepStrictEqual(got, value)]).toEqual([i, true]);
+      for (const got of [loaded, memory.value, remote.value])
+        expect([i, isDeepStrictEqual(got, value)]).toEqual([i, true]);
       JSON.stringify(memory);
     }
     expect('pwned' in globalThis).toBe(false);
@@ -84,7 +124,11 @@ describe.each(['memory', 'redis'])('hostile input on the %s store', (kind) => {
   it('functions, symbols and cycles are refused with their path, and nothing is stored', async () => {
     const cycle: { self?: unknown } = {};
     cycle.self = cycle;
-    for (const [value, path] of [[{ a: [{ f: () => 1 }] }, 'a[0].f'], [{ s: Symbol('x') }, 's'], [cycle, 'self']] as const) {
+    for (const [value, path] of [
+      [{ a: [{ f: () => 1 }] }, 'a[0].f'],
+      [{ s: Symbol('x') }, 's'],
+      [cycle, 'self'],
+    ] as const) {
       await expect(writer.set('bad', value)).rejects.toThrow(path);
       await expect(writer.getOrSet('bad', () => value)).rejects.toMatchObject({ code: 'unsupported_value' });
     }

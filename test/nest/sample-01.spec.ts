@@ -1,60 +1,25 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compiledEntry } from '../servers/compiled.entry.js';
-import { ProcessReaper } from '../servers/process.reaper.js';
+import { RedisServer } from '../servers/redis.server.js';
+import { SampleProcess, compileSample, type Answered } from './sample.process.js';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const MAIN = `${ROOT}dist/sample/01-catalogue/main.js`;
+const SAMPLE = '01-catalogue';
+const READY = 'Hit counters';
 
-interface Answered {
-  readonly status: number;
-  readonly tier: string | null;
-  readonly ms: number;
-  readonly serverTiming: string | null;
-  readonly body: Record<string, unknown>;
-}
+beforeAll(() => compileSample(SAMPLE));
 
 describe('sample 01-catalogue', () => {
-  let child: ChildProcess;
-  let url: string;
-  const output: string[] = [];
+  let sample: SampleProcess;
 
   beforeAll(async () => {
-    await compiledEntry();
-    await promisify(execFile)(process.execPath, [
-      `${ROOT}node_modules/typescript/bin/tsc`,
-      '-p',
-      `${ROOT}sample/01-catalogue/tsconfig.json`,
-    ]);
-    const env = { ...process.env, PORT: '0', HOST: '127.0.0.1', NO_COLOR: '1', CACHE_URL: '' };
-    child = spawn(process.execPath, [MAIN], { cwd: ROOT, env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
-    ProcessReaper.get().hold(child.pid as number);
-    for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
-      output.push(line);
-      if (line.startsWith('Hit counters')) break;
-    }
-    url = /http:\/\/localhost:\d+/.exec(output.join('\n'))?.[0]?.replace('localhost', '127.0.0.1') ?? '';
+    sample = await SampleProcess.start(SAMPLE, READY);
   });
 
-  afterAll(() => child?.kill('SIGKILL'));
+  afterAll(() => sample?.stop('SIGKILL'));
 
-  async function get(path: string): Promise<Answered> {
-    const response = await fetch(url + path);
-    return {
-      status: response.status,
-      tier: response.headers.get('x-cache-tier'),
-      ms: Number(response.headers.get('x-response-time-ms')),
-      serverTiming: response.headers.get('server-timing'),
-      body: (await response.json()) as Record<string, unknown>,
-    };
-  }
+  const get = (path: string): Promise<Answered> => sample.get(path);
 
   it('prints three lines to try, and they work', async () => {
-    const curls = output.filter((line) => line.trim().startsWith('curl'));
+    const curls = sample.output.filter((line) => line.trim().startsWith('curl'));
     expect(curls).toHaveLength(3);
     for (const curl of curls) {
       const path = /localhost:\d+([^']*)/.exec(curl)?.[1] ?? '';
@@ -123,9 +88,33 @@ describe('sample 01-catalogue', () => {
   });
 
   it('ends cleanly on SIGTERM', async () => {
-    const ended = once(child, 'exit');
-    child.kill('SIGTERM');
-    expect(await ended).toEqual([0, null]);
-    ProcessReaper.get().release(child.pid as number);
+    expect(await sample.stop('SIGTERM')).toBe(0);
+  });
+});
+
+describe('sample 01-catalogue on Redis', () => {
+  const search = '/places/search?q=valencia';
+
+  it('shares the cache between two processes', async () => {
+    await using redis = await RedisServer.start();
+    const env = { CACHE_URL: redis.url, CACHE_KEY_PREFIX: 'catalogue' };
+    await using one = await SampleProcess.start(SAMPLE, READY, env);
+    await using two = await SampleProcess.start(SAMPLE, READY, env);
+    const first = await one.get(search);
+    expect(first.tier).toBe('loader');
+    const second = await two.get(search);
+    expect(second.tier).toBe('remote');
+    expect(second.body).toEqual(first.body);
+    expect((await one.get('/cache')).body).toMatchObject({ remote: { store: 'redis', isDown: false } });
+    expect(await two.stop('SIGTERM')).toBe(0);
+  });
+
+  it('answers without it', async () => {
+    // Nothing listens on port 1 of the loopback interface.
+    await using sample = await SampleProcess.start(SAMPLE, READY, { CACHE_URL: 'redis://127.0.0.1:1' });
+    const first = await sample.get(search);
+    expect([first.status, first.tier]).toEqual([200, 'loader']);
+    expect((await sample.get('/cache')).body).toMatchObject({ remote: { store: 'redis', isDown: true } });
+    expect(await sample.stop('SIGTERM')).toBe(0);
   });
 });

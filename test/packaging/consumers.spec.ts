@@ -9,8 +9,20 @@ import { compiledEntry } from '../servers/compiled.entry.js';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 const MAJORS = {
-  11: ['@nestjs/common@11', '@nestjs/core@11', '@nestjs/config@4', '@nestjs/platform-express@11', '@nestjs/platform-fastify@11'],
-  12: ['@nestjs/common@12', '@nestjs/core@12', '@nestjs/config@12', '@nestjs/platform-express@12', '@nestjs/platform-fastify@12'],
+  11: [
+    '@nestjs/common@11',
+    '@nestjs/core@11',
+    '@nestjs/config@4',
+    '@nestjs/platform-express@11',
+    '@nestjs/platform-fastify@11',
+  ],
+  12: [
+    '@nestjs/common@12',
+    '@nestjs/core@12',
+    '@nestjs/config@12',
+    '@nestjs/platform-express@12',
+    '@nestjs/platform-fastify@12',
+  ],
 };
 
 const IMPORTS = {
@@ -57,10 +69,19 @@ describe.each([11, 12] as const)('the packed package under Nest %i', (major) => 
   beforeAll(async () => {
     await compiledEntry();
     consumer = mkdtempSync(join(tmpdir(), `tc-nest${major}-`));
-    const [packed] = JSON.parse(execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', consumer], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) as Array<{ filename: string }>;
+    const [packed] = JSON.parse(
+      execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', consumer], {
+        cwd: root,
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      }),
+    ) as Array<{ filename: string }>;
     writeFileSync(join(consumer, 'package.json'), '{ "name": "consumer", "private": true }');
     const packages = [join(consumer, packed!.filename), ...MAJORS[major], 'rxjs@7', 'reflect-metadata@0.2'];
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], { cwd: consumer, stdio: 'ignore' });
+    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], {
+      cwd: consumer,
+      stdio: 'ignore',
+    });
     writeFileSync(join(consumer, 'esm.mjs'), IMPORTS.esm + APPLICATION);
     writeFileSync(join(consumer, 'cjs.cjs'), IMPORTS.cjs + APPLICATION);
   }, 180_000);
@@ -73,7 +94,11 @@ describe.each([11, 12] as const)('the packed package under Nest %i', (major) => 
     ['fastify', 'esm.mjs'],
     ['fastify', 'cjs.cjs'],
   ])('answers from the cache on %s, imported by %s', (platform, script) => {
-    const printed = execFileSync(process.execPath, [script, platform], { cwd: consumer, encoding: 'utf8', timeout: 20_000 });
+    const printed = execFileSync(process.execPath, [script, platform], {
+      cwd: consumer,
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
     const { answers, memoryHits } = JSON.parse(printed) as { answers: string[]; memoryHits: number };
     expect(answers).toEqual(['{"run":1}', '{"run":1}']);
     expect(memoryHits).toBeGreaterThanOrEqual(1);

@@ -12,15 +12,26 @@ const action = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom('delete', 'set', 'expire', 'clear', 'tag') },
   { weight: 1, arbitrary: fc.constantFrom('flush', 'lose') },
 );
-const clients = fc.array(fc.tuple(fc.constantFrom(0 as const, 1 as const), fc.array(action, { minLength: 1, maxLength: 4 })), {
-  minLength: 2,
-  maxLength: 4,
-});
+const clients = fc.array(
+  fc.tuple(fc.constantFrom(0 as const, 1 as const), fc.array(action, { minLength: 1, maxLength: 4 })),
+  {
+    minLength: 2,
+    maxLength: 4,
+  },
+);
 
 /** Explores one schedule to its end: whenever nothing can move, time passes (a poll, an expiring lease). */
-async function explore(scheduler: fc.Scheduler, script: readonly Client[], spoil?: (store: CacheStore) => CacheStore): Promise<World> {
+async function explore(
+  scheduler: fc.Scheduler,
+  script: readonly Client[],
+  spoil?: (store: CacheStore) => CacheStore,
+): Promise<World> {
   const world = new World(() => scheduler.schedule(Promise.resolve()), spoil);
-  await settle(scheduler, world, script.map((client) => world.run(client)));
+  await settle(
+    scheduler,
+    world,
+    script.map((client) => world.run(client)),
+  );
   await settle(scheduler, world, [world.check()]);
   return world;
 }
@@ -29,7 +40,7 @@ async function settle(scheduler: fc.Scheduler, world: World, work: Array<Promise
   let isDone = false;
   const done = Promise.all(work).finally(() => (isDone = true));
   done.catch(() => undefined);
-  for (let idle = 0; !isDone || scheduler.count() > 0; ) {
+  for (let idle = 0; !isDone || scheduler.count() > 0;) {
     if (scheduler.count() > 0) {
       await scheduler.waitOne();
       idle = 0;
@@ -59,7 +70,8 @@ describe('no resurrected values', () => {
   it('finds the race of a fill without a lease within 1,000 schedules', async () => {
     const naive = (store: CacheStore): CacheStore =>
       Object.assign(Object.create(store) as CacheStore, {
-        fill: async (key: string, _token: string, frame: Uint8Array, ttlMs: number) => (await store.write(key, frame, ttlMs)).written,
+        fill: async (key: string, _token: string, frame: Uint8Array, ttlMs: number) =>
+          (await store.write(key, frame, ttlMs)).written,
       });
     const result = await fc.check(holds(naive), { numRuns: 1000 });
     expect(result.failed).toBe(true);

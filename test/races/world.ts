@@ -40,7 +40,11 @@ export class World {
         lastApplied: () => this.applied,
         heard: (version) => this.raise(process, version),
       });
-      return new CacheEngine({ store, clock: this.clock, memory: { maxEntries: 10, maxBytes: 10_000, maxStaleWithoutBusMs: 5000 } });
+      return new CacheEngine({
+        store,
+        clock: this.clock,
+        memory: { maxEntries: 10, maxBytes: 10_000, maxStaleWithoutBusMs: 5000 },
+      });
     });
     for (const engine of this.engines) engine.open();
     this.caches = this.engines.map((engine) => engine.namespace('default'));
@@ -109,7 +113,8 @@ export class World {
     const peeked = cache.peek<number>(KEY);
     if (peeked !== undefined) this.expect(peeked, Math.max(floor, freshFloor), `peek in process ${process}`);
     const hit = await cache.get<number>(KEY);
-    if (hit.isFound) this.expect(hit.value, hit.isStale ? floor : Math.max(floor, freshFloor), `get in process ${process}`);
+    if (hit.isFound)
+      this.expect(hit.value, hit.isStale ? floor : Math.max(floor, freshFloor), `get in process ${process}`);
   }
 
   private async readTruth(): Promise<number> {

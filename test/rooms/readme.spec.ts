@@ -8,14 +8,18 @@ const readme = readFileSync(`${root}README.md`, 'utf8');
 const scripts = Object.keys((JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { scripts: object }).scripts);
 
 function blocks(language: string): string[] {
-  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map((match) => match[1] as string);
+  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
+    (match) => match[1] as string,
+  );
 }
 
 describe('the README', () => {
   it('compiles in all its snippets, against the sources', { timeout: 60_000 }, () => {
     const snippets = new Map(blocks('ts').map((text, i) => [`${root}readme-snippet-${i}.ts`, text]));
     expect(snippets.size).toBeGreaterThanOrEqual(5);
-    const { config } = ts.readConfigFile(`${root}tsconfig.json`, ts.sys.readFile) as { config: { compilerOptions: object } };
+    const { config } = ts.readConfigFile(`${root}tsconfig.json`, ts.sys.readFile) as {
+      config: { compilerOptions: object };
+    };
     const { options } = ts.convertCompilerOptionsFromJson(
       {
         ...config.compilerOptions,
@@ -33,14 +37,20 @@ describe('the README', () => {
     host.readFile = (file) => snippets.get(file) ?? readFile(file);
     host.getSourceFile = (file, target, ...rest) => {
       const text = snippets.get(file);
-      return text === undefined ? getSourceFile.call(host, file, target, ...rest) : ts.createSourceFile(file, text, target);
+      return text === undefined
+        ? getSourceFile.call(host, file, target, ...rest)
+        : ts.createSourceFile(file, text, target);
     };
     const program = ts.createProgram([...snippets.keys()], options, host);
     const problems = [...snippets.keys()].flatMap((file) => {
       const source = program.getSourceFile(file);
       return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)];
     });
-    expect(problems.map((problem) => `${problem.file?.fileName}: ${ts.flattenDiagnosticMessageText(problem.messageText, ' ')}`)).toEqual([]);
+    expect(
+      problems.map(
+        (problem) => `${problem.file?.fileName}: ${ts.flattenDiagnosticMessageText(problem.messageText, ' ')}`,
+      ),
+    ).toEqual([]);
   });
 
   it('names only commands that exist', () => {
@@ -51,6 +61,7 @@ describe('the README', () => {
   });
 
   it('names only test folders that exist', () => {
-    for (const [, folder] of readme.matchAll(/`(test\/[a-z]+)`/g)) expect(ts.sys.directoryExists(root + folder)).toBe(true);
+    for (const [, folder] of readme.matchAll(/`(test\/[a-z]+)`/g))
+      expect(ts.sys.directoryExists(root + folder)).toBe(true);
   });
 });

@@ -17,7 +17,9 @@ interface Import {
 
 const imports: Import[] = files.flatMap((from) => {
   const text = readFileSync(join(src, from), 'utf8');
-  return [...text.matchAll(/^(?:import|export)\b[^;'"]*?\bfrom\s+'([^']+)'|\bimport\('([^']+)'\)|^import '([^']+)'/gm)].map((match) => {
+  return [
+    ...text.matchAll(/^(?:import|export)\b[^;'"]*?\bfrom\s+'([^']+)'|\bimport\('([^']+)'\)|^import '([^']+)'/gm),
+  ].map((match) => {
     const target = (match[1] ?? match[2] ?? match[3]) as string;
     return target.startsWith('.')
       ? { from, to: relative(src, resolve(src, dirname(from), target)), isPackage: false }
@@ -26,7 +28,9 @@ const imports: Import[] = files.flatMap((from) => {
 });
 
 function offenders(room: string, isAllowed: (found: Import) => boolean): string[] {
-  return imports.filter((found) => found.from.startsWith(room) && !isAllowed(found)).map(({ from, to }) => `${from} -> ${to}`);
+  return imports
+    .filter((found) => found.from.startsWith(room) && !isAllowed(found))
+    .map(({ from, to }) => `${from} -> ${to}`);
 }
 
 describe('the rooms', () => {
@@ -36,14 +40,22 @@ describe('the rooms', () => {
   });
 
   it('core imports no Nest, no driver, and of the stores only their contract', () => {
-    expect(offenders('core/', ({ to, isPackage }) => (isPackage ? to.startsWith('node:') : to.startsWith('core/') || to.startsWith('stores/contract/')))).toEqual([]);
+    expect(
+      offenders('core/', ({ to, isPackage }) =>
+        isPackage ? to.startsWith('node:') : to.startsWith('core/') || to.startsWith('stores/contract/'),
+      ),
+    ).toEqual([]);
   });
 
   it('stores know their contract and the leaves of core, not the engine, not Nest, not each other', () => {
     const leaves = /^(core\/(errors|clock|tiers\/s3-fifo)|stores\/contract\/)/;
     for (const store of ['stores/memory/', 'stores/none/', 'stores/redis/']) {
       const drivers = store === 'stores/redis/' ? ['ioredis', 'cache-manager-ioredis-yet'] : [];
-      expect(offenders(store, ({ to, isPackage }) => (isPackage ? to.startsWith('node:') || drivers.includes(to) : leaves.test(to) || to.startsWith(store)))).toEqual([]);
+      expect(
+        offenders(store, ({ to, isPackage }) =>
+          isPackage ? to.startsWith('node:') || drivers.includes(to) : leaves.test(to) || to.startsWith(store),
+        ),
+      ).toEqual([]);
     }
   });
 
@@ -65,7 +77,10 @@ describe('the rooms', () => {
       const loaded = Object.keys(createRequire(import.meta.url).cache).filter((file) => /node_modules.(ioredis|cache-manager|cache-manager-ioredis-yet|telejson)./.test(file));
       if (typeof root.TieredCacheModule !== 'function') throw new Error('the root entry does not export the module');
       console.log(JSON.stringify(loaded));`.replace("import { registerHooks } from 'node:module';", '');
-    const printed = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: dirname(src), encoding: 'utf8' });
+    const printed = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
+      cwd: dirname(src),
+      encoding: 'utf8',
+    });
     expect(JSON.parse(printed)).toEqual([]);
   });
 });

@@ -54,6 +54,7 @@ describe('one tick', () => {
     expect([one.length, two.length, tokens.length]).toEqual([1, 2, 2]);
     expect(await calls('mget')).toBe(1);
     expect(await calls('get')).toBe(0);
+    expect(String(await server.command('INFO', 'commandstats'))).not.toMatch(/rejected_calls=[1-9]/);
   });
 
   it('removes many keys, on every one of which the lease is destroyed', async () => {

@@ -105,7 +105,10 @@ export function parseFrame(data: Uint8Array, key: string): Frame | undefined {
     if (nameEnd + 1 > bytes.length) return undefined;
     const tokenEnd = nameEnd + 1 + bytes.readUInt8(nameEnd);
     if (tokenEnd > bytes.length) return undefined;
-    tags.push({ name: bytes.toString('latin1', at + 2, nameEnd), token: bytes.toString('latin1', nameEnd + 1, tokenEnd) });
+    tags.push({
+      name: bytes.toString('latin1', at + 2, nameEnd),
+      token: bytes.toString('latin1', nameEnd + 1, tokenEnd),
+    });
     at = tokenEnd;
   }
   const sideEnd = at + bytes.readUInt32BE(44);

@@ -20,7 +20,10 @@ export class StoreUnavailableError extends TieredCacheError {
     readonly reason: 'timeout' | 'open' | 'connection' | 'refused' | 'closed',
     detail = '',
   ) {
-    super('store_unavailable', `the ${store} store did not complete "${operation}": ${reason}${detail && ` (${detail})`}`);
+    super(
+      'store_unavailable',
+      `the ${store} store did not complete "${operation}": ${reason}${detail && ` (${detail})`}`,
+    );
   }
 }
 
@@ -31,7 +34,10 @@ export class ColdCacheException extends TieredCacheError {
     /** When it is worth asking again. */
     readonly retryAfterMs: number,
   ) {
-    super('cold_cache', `no value for key "${key}" yet: it is being computed elsewhere; retry in ${Math.ceil(retryAfterMs)} ms`);
+    super(
+      'cold_cache',
+      `no value for key "${key}" yet: it is being computed elsewhere; retry in ${Math.ceil(retryAfterMs)} ms`,
+    );
   }
 }
 

@@ -31,7 +31,10 @@ export class LeaseHold {
       this.guard
         .run('renew', this.guard.budget(), (store) => store.renew(this.key, this.token, this.leaseMs))
         // A lost lease is not taken again: the fill will be refused, which is right.
-        .then((isHeld) => isHeld, () => true)
+        .then(
+          (isHeld) => isHeld,
+          () => true,
+        )
         .then((mayContinue) => {
           if (mayContinue && this.cancel) this.schedule();
         });

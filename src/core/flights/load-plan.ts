@@ -19,10 +19,14 @@ export interface LoadPlan {
 /** @throws CacheUsageError `invalid_duration`, `invalid_option` */
 export function planOf(namespace: Namespace, options: LoadOptions = NO_OPTIONS): LoadPlan {
   const ttlMs = options.ttl === undefined ? namespace.ttlMs : lifetimeMs(options.ttl, 'ttl');
-  const freshForMs = options.freshFor === undefined ? (namespace.freshForMs ?? ttlMs) : lifetimeMs(options.freshFor, 'freshFor');
+  const freshForMs =
+    options.freshFor === undefined ? (namespace.freshForMs ?? ttlMs) : lifetimeMs(options.freshFor, 'freshFor');
   const tags = options.tags ?? [];
   if (!Array.isArray(tags) || tags.length > MAX_TAGS) {
-    throw new CacheUsageError('invalid_option', `tags must be an array of at most ${MAX_TAGS} strings; got ${Array.isArray(tags) ? tags.length : typeof tags}`);
+    throw new CacheUsageError(
+      'invalid_option',
+      `tags must be an array of at most ${MAX_TAGS} strings; got ${Array.isArray(tags) ? tags.length : typeof tags}`,
+    );
   }
   const onCold = options.onCold ?? namespace.onCold;
   if (onCold !== 'wait' && onCold !== 'throw' && onCold !== 'load') {
@@ -33,7 +37,8 @@ export function planOf(namespace: Namespace, options: LoadOptions = NO_OPTIONS):
     freshForMs: Math.min(freshForMs, ttlMs),
     tags,
     onCold,
-    waitBudgetMs: options.waitBudget === undefined ? namespace.waitBudgetMs : durationMs(options.waitBudget, 'waitBudget'),
+    waitBudgetMs:
+      options.waitBudget === undefined ? namespace.waitBudgetMs : durationMs(options.waitBudget, 'waitBudget'),
     leaseMs: options.lease === undefined ? namespace.leaseMs : durationMs(options.lease, 'lease'),
   };
 }

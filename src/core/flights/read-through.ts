@@ -14,7 +14,7 @@ import type { Flight } from './flight.js';
 import type { KeyWatch } from './key-watch.js';
 import { LeaseHold } from './lease-hold.js';
 import type { LoadPlan } from './load-plan.js';
-import type { RemoteReader } from './remote.reader.js';
+import type { Reading, RemoteReader } from './remote.reader.js';
 import type { Waiters } from './waiters.js';
 
 /** How often to look again while the store does not tell us about changes; with a bus it is only a back-stop. */
@@ -62,32 +62,35 @@ export class ReadThrough {
   ) {}
 
   async run(task: FlightTask): Promise<Found> {
+    const { namespace } = task;
     const budget = this.guard.budget();
-    const decision = await this.decide(task, budget);
+    let decision: Decision;
+    let reading: Reading | undefined;
+    try {
+      if (!task.forced) {
+        reading = await this.reader.readOne(namespace, task.address, budget);
+        if (reading.found && this.reader.isFresh(reading.found)) {
+          namespace.counters.remoteHits++;
+          return reading.found;
+        }
+      }
+      decision = await this.elect(task, budget, reading?.frame, reading?.found);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      namespace.counters.storeFailures++;
+      decision = { kind: 'alone', stale: reading?.found ?? task.stale };
+    }
     if (decision.kind === 'found') return decision.found;
     return decision.kind === 'lease' ? this.fill(task, decision, budget) : this.loadAlone(task, decision.stale);
   }
 
-  private async decide(task: FlightTask, budget: WaitBudget): Promise<Decision> {
-    let stale: Found | undefined;
-    try {
-      let seen: Uint8Array | undefined;
-      if (!task.forced) {
-        const [reading] = await this.reader.read(task.namespace, [task.address], budget);
-        if (reading?.found && this.reader.isFresh(reading.found)) return this.hit(task, reading.found);
-        stale = reading?.found;
-        seen = reading?.frame;
-      }
-      return await this.elect(task, budget, seen, stale);
-    } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
-      task.namespace.counters.storeFailures++;
-      return { kind: 'alone', stale: stale ?? task.stale };
-    }
-  }
-
   /** Asks for the lease until there is a value, the lease, or no patience left. */
-  private async elect(task: FlightTask, budget: WaitBudget, seenFirst: Uint8Array | undefined, staleFirst: Found | undefined): Promise<Decision> {
+  private async elect(
+    task: FlightTask,
+    budget: WaitBudget,
+    seenFirst: Uint8Array | undefined,
+    staleFirst: Found | undefined,
+  ): Promise<Decision> {
     const { namespace, address, plan } = task;
     await this.reader.ready(budget);
     const token = this.newToken();
@@ -117,7 +120,8 @@ export class ReadThrough {
         }
         if (plan.onCold === 'load') return { kind: 'alone', stale };
         const patienceMs = giveUpAt - this.clock.now();
-        if (plan.onCold === 'throw' || patienceMs <= 0) throw new ColdCacheException(address.encoded, answer.remainingMs);
+        if (plan.onCold === 'throw' || patienceMs <= 0)
+          throw new ColdCacheException(address.encoded, answer.remainingMs);
         task.onIdle?.();
         const poll = this.isHeard() ? POLL_HEARD_MS : POLL_DEAF_MS;
         await waiter.sleep(Math.min(patienceMs, poll, answer.remainingMs + 1));
@@ -149,14 +153,17 @@ export class ReadThrough {
     const frame = this.entries.frame(namespace, address, encoded, won.epochs, plan);
     let isStored: boolean | undefined;
     try {
-      isStored = await this.guard.run('fill', budget, (store) => store.fill(address.store, won.token, frame, plan.ttlMs));
+      isStored = await this.guard.run('fill', budget, (store) =>
+        store.fill(address.store, won.token, frame, plan.ttlMs),
+      );
       if (!isStored) namespace.counters.fenced++;
     } catch {
       namespace.counters.storeFailures++;
     }
     const disturbed = isDisturbed();
     // Refused means the key was invalidated or the lease lost: only an unanswered fill may be kept here, and not for long.
-    if (isStored !== false && !disturbed && !flight.detached) this.memory?.insert(namespace.index, address.local, found, isStored === undefined);
+    if (isStored !== false && !disturbed && !flight.detached)
+      this.memory?.insert(namespace.index, address.local, found, isStored === undefined);
     this.waiters.notify(address.store);
     return found;
   }
@@ -177,7 +184,8 @@ export class ReadThrough {
     } finally {
       const disturbed = isDisturbed();
       const isOutage = this.guard.breaker.isOpen || plan.onCold !== 'load';
-      if (found && isOutage && !disturbed && !flight.detached && plan.ttlMs > 0) this.memory?.insert(namespace.index, address.local, found, true);
+      if (found && isOutage && !disturbed && !flight.detached && plan.ttlMs > 0)
+        this.memory?.insert(namespace.index, address.local, found, true);
     }
   }
 

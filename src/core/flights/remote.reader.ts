@@ -18,8 +18,21 @@ export interface Reading {
   readonly found: Found | undefined;
 }
 
+/** A reading that waits for the end of the tick. */
+interface Wanted {
+  readonly namespace: Namespace;
+  readonly address: Address;
+  readonly budget: WaitBudget;
+  /** Ends the watch over the key; without a memory tier there is none. */
+  readonly isDisturbed: (() => boolean) | undefined;
+  readonly resolve: (reading: Reading) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** Reads the remote tier, judges what it finds, and fills the memory tier with the remaining life. */
 export class RemoteReader {
+  private wanted: Wanted[] = [];
+
   constructor(
     private readonly clock: Clock,
     private readonly storeClock: StoreClock,
@@ -32,26 +45,84 @@ export class RemoteReader {
 
   /** Readings of several keys, in order, in one operation. Rejects with StoreUnavailableError. */
   async read(namespace: Namespace, addresses: readonly Address[], budget: WaitBudget): Promise<Reading[]> {
-    const watches = addresses.map((address) => this.watch.begin(address.store));
+    const watches = this.memory && addresses.map((address) => this.watch.begin(address.store));
     const readings: Reading[] = [];
     try {
-      await this.ready(budget);
-      // The namespace's token is asked for in the same tick, so that it travels with the values.
-      const [frames] = await Promise.all([
-        this.guard.run('read', budget, (store) => store.read(addresses.map((address) => address.store))),
-        this.tokens.known([namespace.token]) ? undefined : this.tokens.read([namespace.token], budget),
-      ]);
+      const stores = addresses.map((address) => address.store);
+      const frames = await this.fetch(stores, [namespace.token], budget);
       for (let i = 0; i < addresses.length; i++) {
         const reading = this.judge(namespace, addresses[i] as Address, frames[i], budget);
         readings.push(reading instanceof Promise ? await reading : reading);
       }
     } finally {
-      watches.forEach((isDisturbed, i) => {
+      watches?.forEach((isDisturbed, i) => {
         const found = readings[i]?.found;
         if (!isDisturbed() && found) this.memory?.insert(namespace.index, (addresses[i] as Address).local, found);
       });
     }
     return readings;
+  }
+
+  /** As {@link read}, for one key: the readings of one tick are one operation. Takes a budget nothing was spent of. */
+  readOne(namespace: Namespace, address: Address, budget: WaitBudget): Promise<Reading> {
+    const isDisturbed = this.memory && this.watch.begin(address.store);
+    return new Promise<Reading>((resolve, reject) => {
+      if (this.wanted.length === 0) process.nextTick(() => void this.readWanted());
+      this.wanted.push({ namespace, address, budget, isDisturbed, resolve, reject });
+    });
+  }
+
+  private async readWanted(): Promise<void> {
+    const { wanted } = this;
+    this.wanted = [];
+    const budget = this.guard.budget();
+    let frames: Array<Uint8Array | undefined>;
+    try {
+      const tokens = new Set(wanted.map((one) => one.namespace.token));
+      frames = await this.fetch(
+        wanted.map((one) => one.address.store),
+        [...tokens],
+        budget,
+      );
+    } catch (error) {
+      for (const one of wanted) {
+        one.isDisturbed?.();
+        one.reject(error);
+      }
+      return;
+    }
+    wanted.forEach((one, i) => {
+      one.budget.remainingMs = budget.remainingMs;
+      void this.answer(one, frames[i]);
+    });
+  }
+
+  private async answer(one: Wanted, frame: Uint8Array | undefined): Promise<void> {
+    const { namespace, address } = one;
+    let found: Found | undefined;
+    try {
+      const judged = this.judge(namespace, address, frame, one.budget);
+      const reading = judged instanceof Promise ? await judged : judged;
+      found = reading.found;
+      one.resolve(reading);
+    } catch (error) {
+      one.reject(error);
+    } finally {
+      if (one.isDisturbed?.() === false && found) this.memory?.insert(namespace.index, address.local, found);
+    }
+  }
+
+  /** Frames of `keys`. Tokens that are not known are asked for in the same tick, so that they travel with the values. */
+  private async fetch(
+    keys: readonly string[],
+    tokens: readonly string[],
+    budget: WaitBudget,
+  ): Promise<Array<Uint8Array | undefined>> {
+    await this.ready(budget);
+    const reading = this.guard.run('read', budget, (store) => store.read(keys));
+    if (this.tokens.known(tokens)) return reading;
+    const [frames] = await Promise.all([reading, this.tokens.read(tokens, budget)]);
+    return frames;
   }
 
   /** Waits, the first time, for the store's time. */
@@ -61,7 +132,12 @@ export class RemoteReader {
   }
 
   /** Whether a frame may be served: sound, alive, and loaded under the tokens of now. Synchronous unless a token must be asked for. */
-  judge(namespace: Namespace, address: Address, bytes: Uint8Array | undefined, budget: WaitBudget): Reading | Promise<Reading> {
+  judge(
+    namespace: Namespace,
+    address: Address,
+    bytes: Uint8Array | undefined,
+    budget: WaitBudget,
+  ): Reading | Promise<Reading> {
     const frame = bytes && this.entries.parse(namespace, address, bytes);
     if (frame === undefined) return { frame: bytes, found: undefined };
     const names = frame.tags.map((tag) => tag.name);
@@ -72,7 +148,10 @@ export class RemoteReader {
 
   private compare(namespace: Namespace, frame: Frame, epochs: readonly Epoch[]): Reading {
     const isCurrent = epochs.every((epoch, i) => epoch.token === frame.tags[i]?.token);
-    return { frame: frame.bytes, found: isCurrent ? this.entries.found(namespace, frame, epochs, 'remote') : undefined };
+    return {
+      frame: frame.bytes,
+      found: isCurrent ? this.entries.found(namespace, frame, epochs, 'remote') : undefined,
+    };
   }
 
   isFresh(found: Found): boolean {

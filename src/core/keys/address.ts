@@ -45,7 +45,9 @@ function localOfString(key: string): string {
 
 function unescape16(escaped: string): string {
   if (!escaped.includes('%')) return escaped;
-  return escaped.replace(/%(?:u([0-9a-f]{4})|([0-9a-f]{2}))/g, (_, wide: string | undefined, narrow: string | undefined) =>
-    String.fromCharCode(Number.parseInt(wide ?? (narrow as string), 16)),
+  return escaped.replace(
+    /%(?:u([0-9a-f]{4})|([0-9a-f]{2}))/g,
+    (_, wide: string | undefined, narrow: string | undefined) =>
+      String.fromCharCode(Number.parseInt(wide ?? (narrow as string), 16)),
   );
 }

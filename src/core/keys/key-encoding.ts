@@ -47,7 +47,8 @@ function encodePart(part: KeyPart, at: string, depth: number): string {
 
 function encodeObject(part: object, at: string, depth: number): string {
   if (depth >= MAX_DEPTH) throw invalid(at, `an object nested deeper than ${MAX_DEPTH}`);
-  if (Array.isArray(part)) return `[${part.map((item, i) => encodePart(item as KeyPart, `${at}[${i}]`, depth + 1)).join(',')}]`;
+  if (Array.isArray(part))
+    return `[${part.map((item, i) => encodePart(item as KeyPart, `${at}[${i}]`, depth + 1)).join(',')}]`;
   if (part instanceof Date) {
     if (Number.isNaN(part.getTime())) throw invalid(at, 'an invalid Date');
     return '@' + part.toISOString();
@@ -85,5 +86,7 @@ function invalid(at: string, found: string): CacheUsageError {
 }
 
 function typeName(value: unknown): string {
-  return typeof value === 'object' && value !== null ? `an instance of ${value.constructor?.name ?? 'an unknown class'}` : `a ${typeof value}`;
+  return typeof value === 'object' && value !== null
+    ? `an instance of ${value.constructor?.name ?? 'an unknown class'}`
+    : `a ${typeof value}`;
 }

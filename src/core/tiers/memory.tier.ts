@@ -21,6 +21,9 @@ const PER_READER = 1;
 /** What an entry costs beside its value: slot, index, key. */
 const OVERHEAD_BYTES = 100;
 
+/** So close to the end of an entry's freshness the clock is read exactly. */
+const NEAR_MS = 100;
+
 export const MISS: unique symbol = Symbol('miss');
 
 /** The in-process tier, shared by all namespaces of an engine. Knows nothing of stores; the coherence room tells it what to forget. */
@@ -29,11 +32,13 @@ export class MemoryTier {
   /** Everything in here is void from this moment on; set when the process is cut off from news. */
   private dropAt = Infinity;
   private isCutOff = true;
+  private readonly roughNow: () => number;
 
   constructor(
     private readonly limits: MemoryLimits,
     private readonly clock: Clock,
   ) {
+    this.roughNow = clock.roughly ?? (() => clock.now());
     this.slab = new S3FifoSlab<unknown, Fence>(limits);
   }
 
@@ -42,8 +47,10 @@ export class MemoryTier {
     const slot = index.get(key);
     if (slot === undefined) return MISS;
     const { slab } = this;
-    const now = this.clock.now();
-    if (now >= (slab.freshUntil[slot] as number) || now >= this.dropAt || !isAlive(slab.fences[slot] as Fence)) return MISS;
+    const until = Math.min(slab.freshUntil[slot] as number, this.dropAt);
+    // The exact time matters only near the end.
+    if (this.roughNow() + NEAR_MS >= until && this.clock.now() >= until) return MISS;
+    if (!isAlive(slab.fences[slot] as Fence)) return MISS;
     slab.touch(slot);
     const payload = slab.payloads[slot];
     return slab.kinds[slot] === SHARED ? payload : (payload as ValueSource).take();

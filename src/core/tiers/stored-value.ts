@@ -2,6 +2,8 @@ import { deepFreeze } from '../codec/deep-freeze.js';
 import type { ValueCodec } from '../codec/value.codec.js';
 import type { ValueSource } from './found.js';
 
+const NOTHING = new Uint8Array(0);
+
 /**
  * A value as the cache owns it: encoded, never the caller's own object. Plain data is decoded once, frozen and shared; what freezing
  * cannot protect, and everything under `isolation: 'copy'`, is decoded anew for each reader.
@@ -12,16 +14,30 @@ export class StoredValue implements ValueSource {
 
   constructor(
     private readonly codec: ValueCodec,
-    private readonly payload: Uint8Array,
-    private readonly side: Uint8Array,
+    private payload: Uint8Array,
+    private side: Uint8Array,
     readonly perReader: boolean,
   ) {}
 
+  /** Decodes now, so that a later `take` cannot fail; what was decoded goes to the first reader. @throws TieredCacheError */
+  check(): void {
+    this.shared = this.perReader ? this.codec.decode(this.payload, this.side) : this.take();
+    this.isDecoded = true;
+  }
+
   take(): unknown {
-    if (this.perReader) return this.codec.decode(this.payload, this.side);
+    if (this.perReader) {
+      if (!this.isDecoded) return this.codec.decode(this.payload, this.side);
+      const first = this.shared;
+      this.shared = undefined;
+      this.isDecoded = false;
+      return first;
+    }
     if (!this.isDecoded) {
       this.shared = deepFreeze(this.codec.decode(this.payload, this.side));
       this.isDecoded = true;
+      // May be views of something much larger.
+      this.payload = this.side = NOTHING;
     }
     return this.shared;
   }

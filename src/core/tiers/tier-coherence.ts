@@ -20,6 +20,8 @@ export class TierCoherence implements StoreListener {
     private readonly tokens: TokenRegistry,
     private readonly watch: KeyWatch,
     private readonly waiters: Waiters,
+    /** The store is connected anew; it may be another server. */
+    private readonly connected: () => void,
   ) {}
 
   changed(keys: readonly string[]): void {
@@ -47,6 +49,7 @@ export class TierCoherence implements StoreListener {
   }
 
   heard(): void {
+    this.connected();
     this.forgetAll();
     this.memory?.reconnected();
     this.isHeard = true;

@@ -49,7 +49,8 @@ export class TokenRegistry {
       const reports = records.map((record) => record.reports);
       const tokens = await this.fetch(names, budget);
       const overtaken = records.some((record, i) => record.reports !== reports[i]);
-      if (!overtaken) return names.map((name, i) => this.adoptInto(records[i] as TokenRecord, name, tokens[i] as string));
+      if (!overtaken)
+        return names.map((name, i) => this.adoptInto(records[i] as TokenRecord, name, tokens[i] as string));
       if (attempt === MAX_READS) return names.map((name, i) => unreliable(name, tokens[i] as string));
     }
   }

@@ -18,9 +18,9 @@ export class CacheController {
 
   @Get()
   async show(): Promise<object> {
-    const { isStoreDown, isHeard } = await this.search.explain('anything');
+    const { remote, isHeard } = await this.search.explain('any key');
     return {
-      remote: { store: storeName(this.options), isDown: isStoreDown, hearsOthers: isHeard },
+      remote: { store: storeName(this.options), isDown: remote.state === 'unreachable', hearsOthers: isHeard },
       namespaces: { search: summary(this.search.stats()), places: summary(this.places.stats()) },
     };
   }

@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CacheEngine } from '../../src/core/cache-engine.js';
+import type { CacheService } from '../../src/core/cache.service.js';
+import { RedisServer } from '../servers/redis.server.js';
+import { heard, openEngine, unhandledRejections, until } from './subject.js';
+
+let server: RedisServer;
+beforeAll(async () => {
+  server = await RedisServer.start();
+});
+afterAll(() => server.stop());
+
+interface Fleet {
+  here: CacheService;
+  there: CacheService;
+  listening: CacheEngine;
+}
+
+/** `there` has `old` in its memory tier, for hours if nothing happens. */
+async function remembering(): Promise<Fleet> {
+  await server.command('FLUSHALL');
+  const [acting, listening] = await Promise.all([heard(openEngine(server.url)), heard(openEngine(server.url))]);
+  const here = acting.namespace('default');
+  const there = listening.namespace('default');
+  expect(await here.set('k', 'old', { ttl: '1h', tags: ['t'] })).toBe(true);
+  await until(async () => (await there.get('k')).tier === 'memory', 1000);
+  return { here, there, listening };
+}
+
+async function entryKeys(): Promise<string[]> {
+  return (await server.command('KEYS', 'tc:e:*')) as string[];
+}
+
+describe('the memory tier of another process drops what', () => {
+  const changes: Record<string, (fleet: Fleet) => Promise<unknown>> = {
+    'is deleted': ({ here }) => here.delete('k'),
+    'is under a cleared namespace': ({ here }) => here.clear(),
+    'carries an invalidated tag': ({ here }) => here.invalidateTags(['t']),
+    'is flushed (FLUSHALL)': () => server.command('FLUSHALL'),
+    'is flushed (FLUSHDB)': () => server.command('FLUSHDB'),
+    'somebody else deletes (DEL)': async () => server.command('DEL', ...(await entryKeys())),
+    'somebody else expires (PEXPIRE)': async () => server.command('PEXPIRE', (await entryKeys())[0] as string, 1),
+    'the server evicts': async () => {
+      await server.config('maxmemory-policy', 'allkeys-lru');
+      await server.config('maxmemory', 1);
+      await server.command('SET', 'x', 'y').catch(() => undefined);
+      await server.config('maxmemory', 0);
+    },
+  };
+
+  it.each(Object.keys(changes))('%s', async (name) => {
+    const fleet = await remembering();
+    await changes[name]?.(fleet);
+    await until(() => fleet.there.peek('k') === undefined, 1000);
+    await until(async () => !(await fleet.there.get('k')).isFound, 1000);
+  });
+
+  it('is set anew, and reads the new value', async () => {
+    const { here, there } = await remembering();
+    await here.set('k', 'new');
+    await until(() => there.peek('k') === undefined, 1000);
+    expect((await there.get('k')).value).toBe('new');
+    expect(there.peek('k')).toBe('new');
+  });
+
+  it('is expired, and knows it is stale', async () => {
+    const { here, there } = await remembering();
+    await here.expire('k');
+    await until(() => there.peek('k') === undefined, 1000);
+    expect(await there.get('k')).toMatchObject({ isFound: true, isStale: true });
+  });
+});
+
+describe('a listening connection that is killed', () => {
+  it.each(['delete', 'clear', 'set'] as const)('while another process calls %s: nothing old is read afterwards', async (method) => {
+    const unhandled = unhandledRejections();
+    for (let round = 0; round < 5; round++) {
+      const { here, there, listening } = await remembering();
+      // In one batch, so that the change falls into the gap.
+      const [, changed] = await Promise.all([
+        server.command('CLIENT', 'KILL', 'TYPE', 'pubsub'),
+        method === 'set' ? here.set('k', 'new') : method === 'clear' ? here.clear() : here.delete('k'),
+      ]);
+      if (method !== 'clear') expect(changed).toBe(true);
+      await until(() => !listening.inspect().isHeard || there.peek('k') === undefined, 1000);
+      await heard(listening);
+      expect(there.peek('k')).not.toBe('old');
+      const read = await there.get('k');
+      expect(read.isFound && read.value).toBe(method === 'set' ? 'new' : false);
+    }
+    expect(unhandled).toEqual([]);
+  });
+
+  it('is missed only for a moment, and the memory tier serves no longer than its limit meanwhile', async () => {
+    const { there, listening } = await remembering();
+    await server.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await until(() => !listening.inspect().isHeard, 1000);
+    expect(await until(() => listening.inspect().isHeard, 1000)).toBeLessThan(1000);
+    expect(there.peek('k')).toBeUndefined();
+    expect((await there.get('k')).tier).toBe('remote');
+    expect((await there.get('k')).tier).toBe('memory');
+  });
+});

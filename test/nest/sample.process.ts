@@ -1,0 +1,84 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { compiledEntry } from '../servers/compiled.entry.js';
+import { ProcessReaper } from '../servers/process.reaper.js';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+export interface Answered {
+  readonly status: number;
+  readonly tier: string | null;
+  readonly serverTiming: string | null;
+  /** As the server measured it. */
+  readonly ms: number;
+  readonly body: Record<string, unknown>;
+}
+
+/** Compiles the package, if need be, and the sample, which finds the package by its name. */
+export async function compileSample(name: string): Promise<void> {
+  await compiledEntry();
+  const args = [`${ROOT}node_modules/typescript/bin/tsc`, '-p', `${ROOT}sample/${name}/tsconfig.json`];
+  await promisify(execFile)(process.execPath, args);
+}
+
+/** A compiled sample, running on a free port in a process of its own that does not outlive this one. */
+export class SampleProcess {
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly url: string,
+    readonly output: readonly string[],
+  ) {}
+
+  /** Resolves when it has printed a line that begins with `readyLine`. @throws Error with its output if it ends before */
+  static async start(name: string, readyLine: string, env: Record<string, string> = {}): Promise<SampleProcess> {
+    const child = spawn(process.execPath, [`${ROOT}dist/sample/${name}/main.js`], {
+      cwd: ROOT,
+      env: { ...process.env, PORT: '0', HOST: '127.0.0.1', NO_COLOR: '1', CACHE_URL: '', ...env },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    ProcessReaper.get().hold(child.pid as number);
+    const output: string[] = [];
+    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+    const isReady = await new Promise<boolean>((resolve) => {
+      lines.on('line', (line) => {
+        output.push(line);
+        if (line.startsWith(readyLine)) resolve(true);
+      });
+      lines.once('close', () => resolve(false));
+    });
+    const port = /http:\/\/localhost:(\d+)/.exec(output.join('\n'))?.[1];
+    if (!isReady || port === undefined) throw new Error(`sample ${name} did not start:\n${output.join('\n')}`);
+    return new SampleProcess(child, `http://127.0.0.1:${port}`, output);
+  }
+
+  async get(path: string): Promise<Answered> {
+    const response = await fetch(this.url + path);
+    return {
+      status: response.status,
+      tier: response.headers.get('x-cache-tier'),
+      serverTiming: response.headers.get('server-timing'),
+      ms: Number(response.headers.get('x-response-time-ms')),
+      body: (await response.json()) as Record<string, unknown>,
+    };
+  }
+
+  /** Sends a signal and resolves to the exit code, or the signal that ended it. */
+  async stop(signal: NodeJS.Signals): Promise<number | string | null> {
+    const { child } = this;
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = once(child, 'exit');
+      child.kill(signal);
+      await ended;
+    }
+    ProcessReaper.get().release(child.pid as number);
+    return child.exitCode ?? child.signalCode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop('SIGKILL');
+  }
+}
