@@ -55,14 +55,8 @@ export class EntryCodec {
 
   /** The frame's value for this process, with its remaining life. `undefined` when the payload does not decode. */
   found(namespace: Namespace, frame: Frame, epochs: readonly Epoch[], tier: Tier): Found | undefined {
-    // Out of the socket's buffer: a view would keep the whole chunk alive.
     const perReader = frame.rebuild || namespace.isolation === 'copy';
-    const value = new StoredValue(
-      namespace.codec,
-      perReader ? Buffer.from(frame.payload) : frame.payload,
-      perReader ? Buffer.from(frame.side) : frame.side,
-      perReader,
-    );
+    const value = new StoredValue(namespace.codec, frame.payload, frame.side, perReader);
     try {
       value.check();
     } catch {

@@ -161,13 +161,23 @@ describe('values', () => {
     undefined: undefined,
     null: null,
     Date: new Date(1234567890123),
-    Map: new Map<unknown, unknown>([['k', new Map([[1, undefined]])], [{ object: 1 }, new Date(0)]]),
+    Map: new Map<unknown, unknown>([
+      ['k', new Map([[1, undefined]])],
+      [{ object: 1 }, new Date(0)],
+    ]),
     Set: new Set([1, 'a', null]),
     BigInt: 2n ** 80n,
     Buffer: Buffer.from([0, 255, 13, 10]),
     NaN: Number.NaN,
     '-0': -0,
-    'all together': { u: undefined, n: null, d: new Date(1), m: new Map([['b', 1n]]), b: Buffer.from('x'), list: [Number.NaN, -0, undefined] },
+    'all together': {
+      u: undefined,
+      n: null,
+      d: new Date(1),
+      m: new Map([['b', 1n]]),
+      b: Buffer.from('x'),
+      list: [Number.NaN, -0, undefined],
+    },
   };
 
   it.each(Object.keys(values))('%s is the same from every tier', async (name) => {

@@ -72,24 +72,27 @@ describe('the memory tier of another process drops what', () => {
 });
 
 describe('a listening connection that is killed', () => {
-  it.each(['delete', 'clear', 'set'] as const)('while another process calls %s: nothing old is read afterwards', async (method) => {
-    const unhandled = unhandledRejections();
-    for (let round = 0; round < 5; round++) {
-      const { here, there, listening } = await remembering();
-      // In one batch, so that the change falls into the gap.
-      const [, changed] = await Promise.all([
-        server.command('CLIENT', 'KILL', 'TYPE', 'pubsub'),
-        method === 'set' ? here.set('k', 'new') : method === 'clear' ? here.clear() : here.delete('k'),
-      ]);
-      if (method !== 'clear') expect(changed).toBe(true);
-      await until(() => !listening.inspect().isHeard || there.peek('k') === undefined, 1000);
-      await heard(listening);
-      expect(there.peek('k')).not.toBe('old');
-      const read = await there.get('k');
-      expect(read.isFound && read.value).toBe(method === 'set' ? 'new' : false);
-    }
-    expect(unhandled).toEqual([]);
-  });
+  it.each(['delete', 'clear', 'set'] as const)(
+    'while another process calls %s: nothing old is read afterwards',
+    async (method) => {
+      const unhandled = unhandledRejections();
+      for (let round = 0; round < 5; round++) {
+        const { here, there, listening } = await remembering();
+        // In one batch, so that the change falls into the gap.
+        const [, changed] = await Promise.all([
+          server.command('CLIENT', 'KILL', 'TYPE', 'pubsub'),
+          method === 'set' ? here.set('k', 'new') : method === 'clear' ? here.clear() : here.delete('k'),
+        ]);
+        if (method !== 'clear') expect(changed).toBe(true);
+        await until(() => !listening.inspect().isHeard || there.peek('k') === undefined, 1000);
+        await heard(listening);
+        expect(there.peek('k')).not.toBe('old');
+        const read = await there.get('k');
+        expect(read.isFound && read.value).toBe(method === 'set' ? 'new' : false);
+      }
+      expect(unhandled).toEqual([]);
+    },
+  );
 
   it('is missed only for a moment, and the memory tier serves no longer than its limit meanwhile', async () => {
     const { there, listening } = await remembering();

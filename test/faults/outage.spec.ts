@@ -101,6 +101,14 @@ async function recovery(engine: CacheEngine, end: () => unknown): Promise<number
   return until(() => remoteHit(engine), 5000);
 }
 
+/** Calls one after the other until the breaker opens, which takes a few failures in a row. */
+async function untilGivenUp(engine: CacheEngine): Promise<number[]> {
+  const times: number[] = [];
+  while (!engine.inspect().isStoreDown && times.length < 10) times.push(await addedMs(engine.namespace('default')));
+  expect(engine.inspect().isStoreDown).toBe(true);
+  return times;
+}
+
 function expectNoWait(times: readonly number[]): void {
   expect(quantile(times, 0.5)).toBeLessThan(1);
   expect(quantile(times, 0.99)).toBeLessThan(1);
@@ -123,13 +131,8 @@ describe.each(SILENT)('Redis $name', (outage) => {
     const cache = engine.namespace('default');
 
     await outage.begin(path);
-    const slow = [...(await inSequence(2, cache)), ...(await inParallel(200, cache))];
-    (await import('node:fs')).appendFileSync(
-      '/tmp/q.log',
-      Math.max(...slow.slice(0, 2)) + ' ' + Math.max(...slow.slice(2)) + '\n',
-    );
+    const slow = [...(await inParallel(200, cache)), ...(await untilGivenUp(engine))];
     expect(Math.max(...slow)).toBeLessThanOrEqual(DEADLINE_MS + SLACK_MS);
-    expect(engine.inspect().isStoreDown).toBe(true);
     expectNoWait(await undisturbed(1000, cache));
     expect(Math.max(...(await inParallel(200, cache)))).toBeLessThanOrEqual(DEADLINE_MS + SLACK_MS);
     expect(engine.inspect().isStoreDown).toBe(true);
@@ -235,8 +238,8 @@ describe('boot', () => {
     expect(performance.now() - started).toBeLessThan(1000);
     const cache = engine.namespace('default');
     expect(await addedMs(cache)).toBeLessThanOrEqual(DEADLINE_MS + SLACK_MS);
-    expect(Math.max(...(await inParallel(200, cache)))).toBeLessThanOrEqual(DEADLINE_MS + SLACK_MS);
-    expect(engine.inspect().isStoreDown).toBe(true);
+    const times = [...(await inParallel(200, cache)), ...(await untilGivenUp(engine))];
+    expect(Math.max(...times)).toBeLessThanOrEqual(DEADLINE_MS + SLACK_MS);
     expectNoWait(await undisturbed(1000, cache));
 
     await using server = await RedisServer.start({ port });
@@ -252,7 +255,7 @@ describe('boot', () => {
     const engine = openEngine(`redis://127.0.0.1:${path.proxy.port}`);
     expect(performance.now() - started).toBeLessThan(1000);
     const cache = engine.namespace('default');
-    const times = [...(await inSequence(5, cache)), ...(await inParallel(200, cache))];
+    const times = [...(await inParallel(200, cache)), ...(await untilGivenUp(engine))];
     expect(Math.max(...times)).toBeLessThanOrEqual(DEADLINE_MS + SLACK_MS);
     expectNoWait(await undisturbed(1000, cache));
 

@@ -49,6 +49,7 @@ export interface Frame extends FrameFields {
   readonly bytes: Buffer;
 }
 
+const NO_SIDE = new Uint8Array(0);
 const ids = Buffer.alloc(4096);
 let nextId = ids.length;
 
@@ -122,7 +123,7 @@ export function parseFrame(data: Uint8Array, key: string): Frame | undefined {
     codecId: bytes[40] as number,
     rebuild: ((bytes[3] as number) & FLAG_REBUILD) !== 0,
     tags,
-    side: bytes.subarray(at, sideEnd),
+    side: at === sideEnd ? NO_SIDE : bytes.subarray(at, sideEnd),
     payload: bytes.subarray(sideEnd),
   };
 }

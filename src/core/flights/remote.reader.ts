@@ -67,7 +67,7 @@ export class RemoteReader {
   readOne(namespace: Namespace, address: Address, budget: WaitBudget): Promise<Reading> {
     const isDisturbed = this.memory && this.watch.begin(address.store);
     return new Promise<Reading>((resolve, reject) => {
-      if (this.wanted.length === 0) process.nextTick(() => void this.readWanted());
+      if (this.wanted.length === 0) queueMicrotask(() => void this.readWanted());
       this.wanted.push({ namespace, address, budget, isDisturbed, resolve, reject });
     });
   }

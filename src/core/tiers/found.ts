@@ -6,6 +6,8 @@ export type Tier = 'request' | 'memory' | 'remote' | 'loader';
 export interface ValueSource {
   readonly perReader: boolean;
   take(): unknown;
+  /** To be called before it is kept for longer than a request: lets go of memory that is not its own. */
+  keep?(): this;
 }
 
 /** A value with its life. All times on this process's monotonic clock. */

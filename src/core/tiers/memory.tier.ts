@@ -88,7 +88,7 @@ export class MemoryTier {
     this.slab.insert(
       index,
       key,
-      value.perReader ? value : value.take(),
+      value.perReader ? (value.keep?.() ?? value) : value.take(),
       found.fence,
       value.perReader ? PER_READER : SHARED,
       found.bytes + OVERHEAD_BYTES,

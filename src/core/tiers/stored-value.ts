@@ -1,4 +1,5 @@
 import { deepFreeze } from '../codec/deep-freeze.js';
+import { freezeParsed } from '../codec/freeze-parsed.js';
 import type { ValueCodec } from '../codec/value.codec.js';
 import type { ValueSource } from './found.js';
 
@@ -25,6 +26,12 @@ export class StoredValue implements ValueSource {
     this.isDecoded = true;
   }
 
+  keep(): this {
+    this.payload = own(this.payload);
+    this.side = own(this.side);
+    return this;
+  }
+
   take(): unknown {
     if (this.perReader) {
       if (!this.isDecoded) return this.codec.decode(this.payload, this.side);
@@ -34,11 +41,17 @@ export class StoredValue implements ValueSource {
       return first;
     }
     if (!this.isDecoded) {
-      this.shared = deepFreeze(this.codec.decode(this.payload, this.side));
+      const value = this.codec.decode(this.payload, this.side);
+      this.shared = this.side.length === 0 ? freezeParsed(value) : deepFreeze(value);
       this.isDecoded = true;
       // May be views of something much larger.
       this.payload = this.side = NOTHING;
     }
     return this.shared;
   }
+}
+
+/** A view may hold back a chunk of what a socket read, many times its size. */
+function own(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer.byteLength <= 2 * bytes.byteLength ? bytes : new Uint8Array(bytes);
 }

@@ -9,7 +9,7 @@ import { RedisStore } from './redis.store.js';
  * +evalsha +script|load +publish +ping +info +quit +select`, and to hear of changes `&__redis__:invalidate +subscribe +client|id
  * +client|tracking`.
  * @throws CacheUsageError `invalid_redis_options`, `invalid_url`
- * @example TieredCacheModule.forRoot({ store: redis({ url: 'rediss://app:secret@cache.internal:6380/0', prefix: 'shop' }) })
+ * @example TieredCacheModule.forRoot({ remote: redis({ url: 'rediss://app:secret@cache.internal:6380/0', prefix: 'shop' }) })
  */
 export function redis(options: RedisStoreOptions = {}): CacheStore {
   return new RedisStore(options);
