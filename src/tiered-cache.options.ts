@@ -60,7 +60,7 @@ export interface VersionOptions {
 export interface MemoryOptions {
   /** Default 10,000. */
   maxEntries?: number;
-  /** Encoded bytes plus 100 for each entry. Default 64 MiB. */
+  /** Encoded bytes plus 128 for each entry. Default 64 MiB. */
   maxBytes?: number;
   /** How long an entry may be served while changes elsewhere cannot be heard. Default 5 s. */
   maxStaleWithoutBus?: Duration;

@@ -9,6 +9,7 @@ import { EntryWriter } from './entry-writer.js';
 import { CacheUsageError, StoreUnavailableError } from './errors/cache.error.js';
 import { BatchLoad, NotLoaded } from './flights/batch-load.js';
 import type { Flight } from './flights/flight.js';
+import { LANDED } from './flights/flight.js';
 import { planOf } from './flights/load-plan.js';
 import type { FlightTask } from './flights/read-through.js';
 import type { Address } from './keys/address.js';
@@ -63,7 +64,7 @@ export class CacheService {
   getOrSet<T>(key: CacheKey, loader: Loader<T>, options?: LoadOptions): Promise<T> {
     // The hot path: nothing is built before the memory tier has been asked.
     const { memory } = this.engine;
-    if (memory !== undefined && this.engine.requestScope === undefined && typeof key === 'string' && isPlain(key)) {
+    if (memory !== undefined && typeof key === 'string' && this.engine.requestScope?.() === undefined && isPlain(key)) {
       const value = memory.fresh(this.space.index, key);
       if (value !== MISS) {
         this.space.counters.memoryHits++;
@@ -146,6 +147,7 @@ export class CacheService {
     flight.promise = this.engine.readThrough.run(planned);
     const land = (): void => {
       if (flights.get(address.local) === flight) flights.delete(address.local);
+      flight.promise = LANDED;
     };
     // Also takes a rejection that nobody is left to await.
     flight.promise.then(land, land);

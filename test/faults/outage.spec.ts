@@ -30,7 +30,8 @@ interface Link {
 
 interface Outage {
   name: string;
-  args?: string[];
+  /** The server comes back empty. */
+  forgets?: true;
   begin(link: Link): unknown;
   /** Resolves at the moment from which the server works again. */
   end(link: Link): unknown;
@@ -41,7 +42,12 @@ const SILENT: Outage[] = [
   { name: 'stopped (SIGSTOP)', begin: ({ server }) => server.pause(), end: ({ server }) => server.resume() },
   { name: 'black-holed', begin: ({ proxy }) => proxy.blackhole(), end: ({ proxy }) => proxy.heal() },
   { name: 'cut off', begin: ({ proxy }) => proxy.cut(), end: ({ proxy }) => proxy.heal() },
-  { name: 'killed and restarted', begin: ({ server }) => server.kill(), end: ({ server }) => server.restart() },
+  {
+    name: 'killed and restarted',
+    forgets: true,
+    begin: ({ server }) => server.kill(),
+    end: ({ server }) => server.restart(),
+  },
 ];
 
 /** The server answers at once, by a refusal. */
@@ -139,6 +145,32 @@ describe.each(SILENT)('Redis $name', (outage) => {
 
     expect(await recovery(engine, () => outage.end(path))).toBeLessThanOrEqual(RECOVERY_MS);
     expect(engine.inspect()).toMatchObject({ isStoreDown: false, flights: 0, waiting: 0, watched: 0 });
+    expect(unhandled).toEqual([]);
+  });
+
+  it('fails no call whose loader outlives the whole outage, and shares the result', async () => {
+    const unhandled = unhandledRejections();
+    await using path = await link();
+    const engine = await working(path);
+    const cache = engine.namespace('default');
+    let finish = (): void => undefined;
+    let begin = (): void => undefined;
+    const begun = new Promise<void>((resolve) => (begin = resolve));
+    const gate = new Promise<void>((resolve) => (finish = resolve));
+    const slow = cache.getOrSet('slow', async () => {
+      begin();
+      await gate;
+      return 'loaded';
+    });
+    await begun;
+    await outage.begin(path);
+    await untilGivenUp(engine);
+    await outage.end(path);
+    await until(() => !engine.inspect().isStoreDown, 1000);
+    finish();
+    expect(await slow).toBe('loaded');
+    // With the lease, the right to store it is gone.
+    expect(await cache.getOrSet('slow', () => 'again')).toBe(outage.forgets ? 'again' : 'loaded');
     expect(unhandled).toEqual([]);
   });
 

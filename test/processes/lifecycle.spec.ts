@@ -12,9 +12,10 @@ import { compiledEntry } from '../servers/worker.process.js';
 
 let server: RedisServer;
 beforeAll(async () => {
-  [server] = await Promise.all([RedisServer.start(), compiledEntry()]);
+  await compiledEntry();
+  server = await RedisServer.start();
 });
-afterAll(() => server.stop());
+afterAll(() => server?.stop());
 
 const AT_REST = { flights: 0, waiting: 0, watched: 0 };
 

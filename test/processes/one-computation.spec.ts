@@ -22,12 +22,13 @@ let server: RedisServer;
 let workers: WorkerProcess[] = [];
 
 beforeAll(async () => {
-  [server] = await Promise.all([RedisServer.start(), compiledEntry()]);
+  await compiledEntry();
+  server = await RedisServer.start();
   workers = await Promise.all(Array.from({ length: WORKERS }, start));
 });
 afterAll(async () => {
   await Promise.all(workers.map((worker) => worker.kill()));
-  await server.stop();
+  await server?.stop();
 });
 
 async function start(): Promise<WorkerProcess> {

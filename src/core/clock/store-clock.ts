@@ -13,6 +13,8 @@ export class StoreClock {
   private offset: number | undefined;
   private measuredAt = -Infinity;
   private measuring: Promise<void> | undefined;
+  private doubts = 0;
+  private settledDoubts = 0;
 
   constructor(
     private readonly clock: Clock,
@@ -21,14 +23,14 @@ export class StoreClock {
 
   /** Resolves once the offset is known; rejects when the store does not tell the time. Usually `undefined`: nothing to wait for. */
   ready(): Promise<void> | undefined {
-    if (this.offset === undefined) return this.measure();
+    if (this.offset === undefined || this.settledDoubts !== this.doubts) return this.measure();
     if (this.clock.now() - this.measuredAt > REMEASURE_MS) this.measure().catch(() => undefined);
     return undefined;
   }
 
-  /** Drops the offset: the server may be another one now. */
+  /** The server may be another one now: to be measured again. What is under way goes on with the old offset. */
   reset(): void {
-    this.offset = undefined;
+    this.doubts++;
   }
 
   now(): number {
@@ -57,6 +59,7 @@ export class StoreClock {
 
   /** The offset is known to half a round trip; a reply that was held up is not believed while a better one may be had. */
   private async observe(): Promise<void> {
+    const { doubts } = this;
     let best = Infinity;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS && best > GOOD_ROUND_TRIP_MS; attempt++) {
       const sent = this.clock.now();
@@ -67,5 +70,6 @@ export class StoreClock {
       this.offset = storeNow - (sent + received) / 2;
       this.measuredAt = received;
     }
+    this.settledDoubts = doubts;
   }
 }

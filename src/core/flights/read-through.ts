@@ -10,6 +10,7 @@ import type { Found } from '../tiers/found.js';
 import type { MemoryTier } from '../tiers/memory.tier.js';
 import type { Epoch } from '../tokens/epoch.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
+import { NotLoaded } from './batch-load.js';
 import type { Flight } from './flight.js';
 import type { KeyWatch } from './key-watch.js';
 import { LeaseHold } from './lease-hold.js';
@@ -150,9 +151,11 @@ export class ReadThrough {
     }
     hold.stopRenewing();
     const isDisturbed = this.watch.begin(address.store);
-    const frame = this.entries.frame(namespace, address, encoded, won.epochs, plan);
     let isStored: boolean | undefined;
     try {
+      // The store may be another one since the loader began.
+      await this.reader.ready(budget);
+      const frame = this.entries.frame(namespace, address, encoded, won.epochs, plan);
       isStored = await this.guard.run('fill', budget, (store) =>
         store.fill(address.store, won.token, frame, plan.ttlMs),
       );
@@ -196,7 +199,7 @@ export class ReadThrough {
     try {
       return await task.load(stale);
     } catch (error) {
-      counters.loadErrors++;
+      if (!(error instanceof NotLoaded)) counters.loadErrors++;
       throw error;
     }
   }

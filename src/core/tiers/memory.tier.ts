@@ -18,8 +18,8 @@ export interface MemoryLimits {
 const SHARED = 0;
 /** The payload is a ValueSource that decodes for each reader. */
 const PER_READER = 1;
-/** What an entry costs beside its value: slot, index, key. */
-const OVERHEAD_BYTES = 100;
+/** What an entry costs beside its value in a tier that has been full for a while (`test/benchmark/overhead.mjs`): slot, index, key. */
+const OVERHEAD_BYTES = 128;
 
 /** So close to the end of an entry's freshness the clock is read exactly. */
 const NEAR_MS = 100;

@@ -36,9 +36,12 @@ export class RedisReadBatch {
     this.#waiting = [];
     try {
       // Views of what the socket read: good to decode at once, too large to keep.
-      const found = (await this.connection.run('read', (client) => fetch(client, keys))).map((value) => value ?? undefined);
+      const found = (await this.connection.run('read', (client) => fetch(client, keys))).map(
+        (value) => value ?? undefined,
+      );
       let from = 0;
-      for (const { count, resolve } of waiting) resolve(count === found.length ? found : found.slice(from, (from += count)));
+      for (const { count, resolve } of waiting)
+        resolve(count === found.length ? found : found.slice(from, (from += count)));
     } catch (error) {
       for (const { reject } of waiting) reject(error);
     }
