@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import type { EngineOptions } from '../../src/core/cache-engine.js';
 import type { CacheService } from '../../src/core/cache.service.js';
-import { MemoryStore } from '../../src/stores/memory/memory.store.js';
+import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
 
 const engines: CacheEngine[] = [];
 function cacheOn(options: Partial<EngineOptions> = {}): CacheService {
@@ -14,6 +14,12 @@ function cacheOn(options: Partial<EngineOptions> = {}): CacheService {
 afterEach(async () => {
   await Promise.all(engines.splice(0).map((engine) => engine.close()));
 });
+
+function signal(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
+}
 
 describe('CacheService', () => {
   it('loads once for concurrent callers and answers the next from memory', async () => {
@@ -160,6 +166,30 @@ describe('CacheService', () => {
     expect(calls.every((call) => call.status === 'rejected')).toBe(true);
     expect(runs).toBe(1);
     expect(await cache.getOrSet('k', () => 'ok')).toBe('ok');
+  });
+
+  it('a key deleted elsewhere while it is loaded here takes no new callers on the old flight, even if it had no entry yet', async () => {
+    const database = new MemoryDatabase();
+    const [here, elsewhere] = [0, 1].map(() => cacheOn({ store: new MemoryStore({ database }) })) as [
+      CacheService,
+      CacheService,
+    ];
+    let truth = 'old';
+    const loading = signal();
+    const mayEnd = signal();
+    const first = here.getOrSet('k', async () => {
+      const value = truth;
+      loading.resolve();
+      await mayEnd.promise;
+      return value;
+    });
+    await loading.promise;
+    truth = 'new';
+    await elsewhere.delete('k');
+    expect(await here.getOrSet('k', () => truth)).toBe('new');
+    mayEnd.resolve();
+    expect(await first).toBe('old');
+    expect(await here.getOrSet('k', () => 'third')).toBe('new');
   });
 
   it('explains where an entry is', async () => {

@@ -23,7 +23,8 @@ export class World {
   private readonly engines: CacheEngine[];
   private readonly storeKey: string;
   private truth = 0;
-  private applied = 0;
+  /** Per process: the last of its updates that has taken effect in the store. */
+  private readonly applied = [0, 0];
   /** Per process: no read that starts now may return less. The second holds for values that are not stale. */
   private readonly floors = [0, 0];
   private readonly freshFloors = [0, 0];
@@ -36,8 +37,9 @@ export class World {
     this.engines = [0, 1].map((process) => {
       const session = spoil(new MemoryStore({ database: this.database }));
       const store = scheduledStore(session, delay, {
-        applied: (version) => (this.applied = Math.max(this.applied, version)),
-        lastApplied: () => this.applied,
+        applied: (version) => (this.applied[process] = Math.max(this.applied[process] as number, version)),
+        // What this process did itself it hears of by the reply, not by a report.
+        lastApplied: () => this.applied[1 - process] as number,
         heard: (version) => this.raise(process, version),
       });
       return new CacheEngine({
@@ -86,7 +88,7 @@ export class World {
   /** When all is quiet and heard, no tier of any process may hold anything older than the truth that was announced. */
   async check(): Promise<void> {
     for (const process of [0, 1] as const) {
-      this.raise(process, this.applied);
+      this.raise(process, Math.max(...this.applied));
       await this.get(process);
       await this.load(process);
     }

@@ -35,7 +35,8 @@ export class TierCoherence implements StoreListener {
   }
 
   released(keys: readonly string[]): void {
-    for (const key of keys) this.waiters.notify(key);
+    // Perhaps by a removal of a key that had no entry yet: what flights load for it here may be older than that.
+    this.changed(keys);
   }
 
   rotated(names: readonly string[]): void {

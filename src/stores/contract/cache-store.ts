@@ -96,7 +96,7 @@ export interface StoreListener {
   changed(keys: readonly string[]): void;
   /** Everything may have changed (e.g. FLUSHALL). */
   flushed(): void;
-  /** Leases were given up without a fill; those who wait may ask again. */
+  /** Leases ended without a fill: given up, or destroyed by the removal of a key that had no entry. */
   released(keys: readonly string[]): void;
   /** Tokens were replaced or dropped. */
   rotated(names: readonly string[]): void;
