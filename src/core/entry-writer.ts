@@ -155,7 +155,7 @@ export class EntryWriter {
     const budget = engine.guard.budget();
     const names = this.space.tokenNames(address.encoded, plan.tags);
     if (!condition) this.forget([address]);
-    const isDisturbed = engine.watch.begin(address.store);
+    const moment = engine.watch.begin();
     let found: Found | undefined;
     let isShared = false;
     try {
@@ -168,7 +168,8 @@ export class EntryWriter {
       this.space.counters.storeFailures++;
       if (!condition) found = engine.entries.loaded(this.space, encoded, engine.tokens.provisional(names), plan);
     } finally {
-      const disturbed = isDisturbed();
+      const disturbed = engine.watch.isReported(address.store, moment);
+      engine.watch.end();
       if (found) {
         this.forget([address]);
         if (!disturbed) engine.memory?.insert(this.space.index, address.local, found, !isShared);

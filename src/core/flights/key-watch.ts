@@ -1,35 +1,44 @@
-/** Tells whether a key was reported as changed between two moments; keeps nothing about keys nobody watches. */
-export class KeyWatch {
-  private readonly watched = new Map<string, { watchers: number; reports: number }>();
-  private everything = 0;
+/** With more reports than this kept, all keys count as reported: rare, and it only costs entries that could have been remembered. */
+const MAX_REPORTS = 10_000;
 
-  /** The result answers whether the key has been reported since, once; then the watch is over. */
-  begin(key: string): () => boolean {
-    let state = this.watched.get(key);
-    if (state === undefined) {
-      state = { watchers: 0, reports: 0 };
-      this.watched.set(key, state);
-    }
-    state.watchers++;
-    const { reports } = state;
-    const { everything } = this;
-    const begun = state;
-    return () => {
-      if (--begun.watchers === 0) this.watched.delete(key);
-      return begun.reports !== reports || this.everything !== everything;
-    };
+/**
+ * Tells which keys were reported as changed since a given moment. Reports are kept only while somebody watches, so that a watch costs two
+ * numbers whatever the number of keys, and a report on a quiet process costs nothing.
+ */
+export class KeyWatch {
+  private readonly lastReports = new Map<string, number>();
+  private reports = 0;
+  private lastOnAll = 0;
+  private watching = 0;
+
+  /** Begins a watch over all keys; {@link end} it. The result stands for this moment. */
+  begin(): number {
+    this.watching++;
+    return this.reports;
+  }
+
+  /** Whether the key was reported since `moment`. */
+  isReported(key: string, moment: number): boolean {
+    return this.lastOnAll > moment || (this.lastReports.get(key) ?? 0) > moment;
+  }
+
+  end(): void {
+    if (--this.watching === 0) this.lastReports.clear();
   }
 
   report(key: string): void {
-    const state = this.watched.get(key);
-    if (state) state.reports++;
+    if (this.watching === 0) return;
+    if (this.lastReports.size >= MAX_REPORTS) this.reportAll();
+    this.lastReports.set(key, ++this.reports);
   }
 
   reportAll(): void {
-    this.everything++;
+    this.lastReports.clear();
+    this.lastOnAll = ++this.reports;
   }
 
+  /** Watches that have not ended. */
   get size(): number {
-    return this.watched.size;
+    return this.watching;
   }
 }

@@ -150,7 +150,7 @@ export class ReadThrough {
       return found;
     }
     hold.stopRenewing();
-    const isDisturbed = this.watch.begin(address.store);
+    const moment = this.watch.begin();
     let isStored: boolean | undefined;
     try {
       // The store may be another one since the loader began.
@@ -163,7 +163,8 @@ export class ReadThrough {
     } catch {
       namespace.counters.storeFailures++;
     }
-    const disturbed = isDisturbed();
+    const disturbed = this.watch.isReported(address.store, moment);
+    this.watch.end();
     // Refused means the key was invalidated or the lease lost: only an unanswered fill may be kept here, and not for long.
     if (isStored !== false && !disturbed && !flight.detached)
       this.memory?.insert(namespace.index, address.local, found, isStored === undefined);
@@ -175,7 +176,7 @@ export class ReadThrough {
   private async loadAlone(task: FlightTask, stale: Found | undefined): Promise<Found> {
     const { namespace, address, plan, flight } = task;
     const epochs = this.tokens.provisional(namespace.tokenNames(address.encoded, plan.tags));
-    const isDisturbed = this.watch.begin(address.store);
+    const moment = this.watch.begin();
     let found: Found | undefined;
     try {
       const encoded = this.entries.encode(namespace, await this.load(task, stale));
@@ -185,7 +186,8 @@ export class ReadThrough {
       if (stale && !(error instanceof CacheUsageError)) return this.staleInsteadOf(namespace, stale);
       throw error;
     } finally {
-      const disturbed = isDisturbed();
+      const disturbed = this.watch.isReported(address.store, moment);
+      this.watch.end();
       const isOutage = this.guard.breaker.isOpen || plan.onCold !== 'load';
       if (found && isOutage && !disturbed && !flight.detached && plan.ttlMs > 0)
         this.memory?.insert(namespace.index, address.local, found, true);

@@ -23,8 +23,8 @@ interface Wanted {
   readonly namespace: Namespace;
   readonly address: Address;
   readonly budget: WaitBudget;
-  /** Ends the watch over the key; without a memory tier there is none. */
-  readonly isDisturbed: (() => boolean) | undefined;
+  /** When its watch began. */
+  readonly moment: number;
   readonly resolve: (reading: Reading) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -45,7 +45,7 @@ export class RemoteReader {
 
   /** Readings of several keys, in order, in one operation. Rejects with StoreUnavailableError. */
   async read(namespace: Namespace, addresses: readonly Address[], budget: WaitBudget): Promise<Reading[]> {
-    const watches = this.memory && addresses.map((address) => this.watch.begin(address.store));
+    const moment = this.watch.begin();
     const readings: Reading[] = [];
     try {
       const stores = addresses.map((address) => address.store);
@@ -55,20 +55,18 @@ export class RemoteReader {
         readings.push(reading instanceof Promise ? await reading : reading);
       }
     } finally {
-      watches?.forEach((isDisturbed, i) => {
-        const found = readings[i]?.found;
-        if (!isDisturbed() && found) this.memory?.insert(namespace.index, (addresses[i] as Address).local, found);
-      });
+      readings.forEach(({ found }, i) => this.remember(namespace, addresses[i] as Address, found, moment));
+      this.watch.end();
     }
     return readings;
   }
 
   /** As {@link read}, for one key: the readings of one tick are one operation. Takes a budget nothing was spent of. */
   readOne(namespace: Namespace, address: Address, budget: WaitBudget): Promise<Reading> {
-    const isDisturbed = this.memory && this.watch.begin(address.store);
+    const moment = this.watch.begin();
     return new Promise<Reading>((resolve, reject) => {
       if (this.wanted.length === 0) queueMicrotask(() => void this.readWanted());
-      this.wanted.push({ namespace, address, budget, isDisturbed, resolve, reject });
+      this.wanted.push({ namespace, address, budget, moment, resolve, reject });
     });
   }
 
@@ -86,7 +84,7 @@ export class RemoteReader {
       );
     } catch (error) {
       for (const one of wanted) {
-        one.isDisturbed?.();
+        this.watch.end();
         one.reject(error);
       }
       return;
@@ -108,8 +106,15 @@ export class RemoteReader {
     } catch (error) {
       one.reject(error);
     } finally {
-      if (one.isDisturbed?.() === false && found) this.memory?.insert(namespace.index, address.local, found);
+      this.remember(namespace, address, found, one.moment);
+      this.watch.end();
     }
+  }
+
+  /** Fills the memory tier, unless a report overtook the reading. */
+  private remember(namespace: Namespace, address: Address, found: Found | undefined, moment: number): void {
+    if (found && !this.watch.isReported(address.store, moment))
+      this.memory?.insert(namespace.index, address.local, found);
   }
 
   /** Frames of `keys`. Tokens that are not known are asked for in the same tick, so that they travel with the values. */
