@@ -162,6 +162,8 @@ export class CacheEngine {
       namespace.stamp = makeStamp({ ...this.version, stamp, schema: namespace.schemaVersion });
       this.memory?.removeAll(namespace.index);
     }
+    // Readings and loads under way are of the old stamp: they answer their callers and are not remembered.
+    this.watch.reportAll();
     this.coherence.detachAll();
   }
 

@@ -102,7 +102,6 @@ export class CacheService {
       forced: isForced,
       stale: near,
       load: (stale) => loader({ key, stale: stale && { value: stale.value.take() as T } } satisfies LoadContext<T>),
-      label: key,
       ...(onIdle && { onIdle }),
     }));
     const found = await flight.promise;

@@ -192,6 +192,29 @@ describe('CacheService', () => {
     expect(await here.getOrSet('k', () => 'third')).toBe('new');
   });
 
+  it('a reading under way when the stamp changes fills nothing', async () => {
+    const database = new MemoryDatabase();
+    const [isAsked, mayAnswer] = [signal(), signal()];
+    const slow = new MemoryStore({ database });
+    const read = slow.read.bind(slow);
+    const elsewhere = cacheOn({ store: new MemoryStore({ database }) });
+    await elsewhere.set('k', 'old shape');
+    const here = cacheOn({ store: slow });
+    slow.read = async (keys) => {
+      const frames = await read(keys);
+      isAsked.resolve();
+      await mayAnswer.promise;
+      return frames;
+    };
+    const reading = here.get('k');
+    await isAsked.promise;
+    here.setStamp('2');
+    mayAnswer.resolve();
+    expect((await reading).value).toBe('old shape');
+    expect(here.peek('k')).toBeUndefined();
+    expect(await here.getOrSet('k', () => 'new shape')).toBe('new shape');
+  });
+
   it('explains where an entry is', async () => {
     const cache = cacheOn();
     await cache.set('k', 1, { ttl: '1m', tags: ['t'] });

@@ -1,4 +1,3 @@
-import type { LoadContext } from '../cache.options.js';
 import type { Clock } from '../clock/clock.js';
 import type { EncodedValue } from '../codec/value.codec.js';
 import type { EntryCodec } from '../entry-codec.js';
@@ -33,7 +32,6 @@ export interface FlightTask {
   /** Skips what the tiers have and replaces it (forced miss). */
   readonly forced: boolean;
   readonly load: (stale: Found | undefined) => unknown;
-  readonly label: LoadContext['key'];
   /** Called when this flight will not load for the time being (a batch need not wait for it). */
   readonly onIdle?: () => void;
 }
@@ -42,7 +40,8 @@ export interface FlightTask {
 type Decision =
   | { readonly kind: 'found'; readonly found: Found }
   | { readonly kind: 'lease'; readonly token: string; readonly epochs: Epoch[]; readonly stale: Found | undefined }
-  | { readonly kind: 'alone'; readonly stale: Found | undefined };
+  /** `isOutage`: the store does not answer; otherwise somebody else holds the lease and the caller would not wait. */
+  | { readonly kind: 'alone'; readonly stale: Found | undefined; readonly isOutage: boolean };
 
 /**
  * The miss path: remote read, then the lease-fenced fill. The right to store is a lease that any write or removal of the key destroys,
@@ -79,10 +78,10 @@ export class ReadThrough {
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
       namespace.counters.storeFailures++;
-      decision = { kind: 'alone', stale: reading?.found ?? task.stale };
+      decision = { kind: 'alone', stale: reading?.found ?? task.stale, isOutage: true };
     }
     if (decision.kind === 'found') return decision.found;
-    return decision.kind === 'lease' ? this.fill(task, decision, budget) : this.loadAlone(task, decision.stale);
+    return decision.kind === 'lease' ? this.fill(task, decision, budget) : this.loadAlone(task, decision);
   }
 
   /** Asks for the lease until there is a value, the lease, or no patience left. */
@@ -119,7 +118,7 @@ export class ReadThrough {
           namespace.counters.staleHits++;
           return { kind: 'found', found: stale };
         }
-        if (plan.onCold === 'load') return { kind: 'alone', stale };
+        if (plan.onCold === 'load') return { kind: 'alone', stale, isOutage: false };
         const patienceMs = giveUpAt - this.clock.now();
         if (plan.onCold === 'throw' || patienceMs <= 0)
           throw new ColdCacheException(address.encoded, answer.remainingMs);
@@ -172,8 +171,8 @@ export class ReadThrough {
     return found;
   }
 
-  /** Without the store: one load per process, kept in memory only, and only for a short while. */
-  private async loadAlone(task: FlightTask, stale: Found | undefined): Promise<Found> {
+  /** Without the lease, so nothing is shared. In an outage the value is kept in memory, for a short while: one load per process. */
+  private async loadAlone(task: FlightTask, { stale, isOutage }: Decision & { kind: 'alone' }): Promise<Found> {
     const { namespace, address, plan, flight } = task;
     const epochs = this.tokens.provisional(namespace.tokenNames(address.encoded, plan.tags));
     const moment = this.watch.begin();
@@ -188,7 +187,6 @@ export class ReadThrough {
     } finally {
       const disturbed = this.watch.isReported(address.store, moment);
       this.watch.end();
-      const isOutage = this.guard.breaker.isOpen || plan.onCold !== 'load';
       if (found && isOutage && !disturbed && !flight.detached && plan.ttlMs > 0)
         this.memory?.insert(namespace.index, address.local, found, true);
     }
