@@ -3,6 +3,7 @@ import type { NamespaceOptions } from './core/cache.options.js';
 import { CacheEngine } from './core/cache-engine.js';
 import { durationMs } from './core/clock/duration.js';
 import type { StampParts } from './core/keys/stamp.js';
+import { ColdCacheException } from './functions/cold-cache.exception.js';
 import type { NamespaceSettings } from './namespace-settings.js';
 import { remoteStore } from './remote-store.js';
 import type { RequestContext } from './request-cache/request-context.js';
@@ -35,6 +36,7 @@ export async function createEngine(
     deadlineMs: durationMs(options.deadline ?? DEFAULT_DEADLINE_MS, 'deadline'),
     ...(context.isEnabled && { requestScope: context.current }),
     enabled: enabled ?? true,
+    newColdError: (key, retryAfterMs) => new ColdCacheException(key, retryAfterMs),
   });
 }
 

@@ -17,7 +17,9 @@ export { CacheService } from './core/cache.service.js';
 export { CachedResponse } from './core/cached-response.js';
 export type {
   CacheKey,
+  CallOptions,
   EntryOptions,
+  FailedLoad,
   Isolation,
   KeyPart,
   LoadContext,
@@ -26,7 +28,9 @@ export type {
   LoadOptions,
   ManyLoader,
   NamespaceOptions,
+  OfValue,
   OnCold,
+  StaleValue,
 } from './core/cache.options.js';
 export type { CacheExplanation } from './core/cache-explanation.js';
 export type { CacheCounters } from './core/namespace.js';
@@ -35,10 +39,13 @@ export type { Duration, Lifetime } from './core/clock/duration.js';
 export {
   CachedResponseError,
   CacheUsageError,
-  ColdCacheException,
+  ColdCacheError,
+  LoadTimeoutError,
   StoreUnavailableError,
   TieredCacheError,
 } from './core/errors/cache.error.js';
+
+export { ColdCacheException } from './functions/cold-cache.exception.js';
 
 export { RequestCacheService } from './request-cache/request-cache.service.js';
 export type { RequestCache } from './request-cache/request-cache.js';

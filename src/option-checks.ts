@@ -29,6 +29,10 @@ export const isCount: Check = (value, field) => {
   if (!Number.isSafeInteger(value) || (value as number) < 1) fail(field, 'a whole number of at least 1', value);
 };
 
+export const isFraction: Check = (value, field) => {
+  if (typeof value !== 'number' || !(value >= 0 && value <= 1)) fail(field, 'a number from 0 to 1', value);
+};
+
 export const isAnything: Check = () => {};
 
 export function matches(pattern: RegExp, wanted: string): Check {

@@ -6,6 +6,7 @@ import {
   isBoolean,
   isCount,
   isDuration,
+  isFraction,
   isFunction,
   isLifetime,
   isText,
@@ -19,9 +20,24 @@ import {
 } from './option-checks.js';
 import type { TieredCacheOptions } from './tiered-cache.options.js';
 
+/** A lifetime in which Infinity, too, means for ever. */
+const isPatience: Check = (value, field) => {
+  if (value !== Infinity) isLifetime(value, field);
+};
+
 const entryDefaults = {
-  ttl: isLifetime,
-  freshFor: isLifetime,
+  ttl: resolvable(isLifetime),
+  freshFor: resolvable(isLifetime),
+  negativeTtl: isLifetime,
+  jitter: isFraction,
+  shouldCache: isFunction,
+  softTimeout: isPatience,
+  hardTimeout: isPatience,
+  eagerRefresh: isFraction,
+  staleIfError: resolvable(isBoolean),
+  backOff: isDuration,
+  errorTtl: resolvable(isDuration),
+  onLoadError: isFunction,
   onCold: oneOf('wait', 'throw', 'load'),
   waitBudget: isDuration,
   lease: isDuration,
@@ -40,6 +56,7 @@ const isNamespace = fields(
     tags: listOf(isText),
     schemaVersion: isSchemaVersion,
     prefixes: listOf(isAnything),
+    maxConcurrentLoads: isCount,
   },
   ['name'],
 );

@@ -6,10 +6,12 @@ import type { Clock } from './clock/clock.js';
 import { systemClock } from './clock/clock.js';
 import { StoreClock } from './clock/store-clock.js';
 import { EntryCodec } from './entry-codec.js';
-import { CacheUsageError } from './errors/cache.error.js';
+import { CacheUsageError, ColdCacheError, StoreUnavailableError } from './errors/cache.error.js';
+import { FencedFill } from './flights/fenced-fill.js';
 import { KeyWatch } from './flights/key-watch.js';
 import { ReadThrough } from './flights/read-through.js';
 import { RemoteReader } from './flights/remote.reader.js';
+import { SingleFlight } from './flights/single-flight.js';
 import { Waiters } from './flights/waiters.js';
 import type { StampParts } from './keys/stamp.js';
 import { makeStamp } from './keys/stamp.js';
@@ -40,6 +42,8 @@ export interface EngineOptions {
   readonly requestScope?: (() => RequestScope | undefined) | undefined;
   /** `false`: every call passes through to its loader. */
   readonly enabled?: boolean;
+  /** What a caller of a cold key is thrown; its `code` must be `cold_cache`. Default: a ColdCacheError. */
+  readonly newColdError?: (key: string, retryAfterMs: number) => Error;
 }
 
 /** What the services of all namespaces share: the tiers, the store behind its guard, and what is under way. */
@@ -54,11 +58,12 @@ export class CacheEngine {
   readonly coherence: TierCoherence;
   readonly entries: EntryCodec;
   readonly reader: RemoteReader;
-  readonly readThrough: ReadThrough;
+  readonly singleFlight: SingleFlight;
   readonly requestScope: (() => RequestScope | undefined) | undefined;
   /** Nothing is kept: every call passes through to its loader. */
   readonly passThrough: boolean;
   private readonly store: CacheStore;
+  private readonly newColdError: (key: string, retryAfterMs: number) => Error;
   private version: Omit<StampParts, 'schema'>;
   private readonly namespaces = new Map<string, Namespace>();
   private readonly services = new Map<string, CacheService>();
@@ -66,6 +71,7 @@ export class CacheEngine {
   /** @throws CacheUsageError for a bad or doubled namespace */
   constructor(options: EngineOptions) {
     this.store = options.store;
+    this.newColdError = options.newColdError ?? ((key, retryAfterMs) => new ColdCacheError(key, retryAfterMs));
     this.clock = options.clock ?? systemClock;
     this.version = options.version ?? {};
     this.passThrough = options.enabled === false || !options.store.capabilities.stores;
@@ -100,18 +106,27 @@ export class CacheEngine {
       this.memory,
       this.watch,
     );
-    this.readThrough = new ReadThrough(
+    const filling = new FencedFill(
       this.clock,
       this.guard,
-      this.reader,
+      (budget) => this.reader.ready(budget),
       this.entries,
       this.tokens,
       this.memory,
       this.watch,
       this.waiters,
+    );
+    const readThrough = new ReadThrough(
+      this.clock,
+      this.guard,
+      this.reader,
+      this.tokens,
+      this.waiters,
+      filling,
       isHeard,
       () => randomBytes(12).toString('base64url'),
     );
+    this.singleFlight = new SingleFlight(this.clock, readThrough, isHeard);
     const namespaces = options.namespaces ?? [];
     if (!namespaces.some((namespace) => namespace.name === DEFAULT_NAMESPACE))
       this.addNamespace({ name: DEFAULT_NAMESPACE });
@@ -131,7 +146,7 @@ export class CacheEngine {
         `namespace "${options.name}" is registered twice; give one of them another name`,
       );
     }
-    const namespace = new Namespace(options, this.stampFor(options.schemaVersion));
+    const namespace = new Namespace(options, this.stampFor(options.schemaVersion), this.clock, this.newColdError);
     const service = new CacheService(this, namespace);
     this.namespaces.set(namespace.name, namespace);
     this.services.set(namespace.name, service);
@@ -172,7 +187,10 @@ export class CacheEngine {
     memory: { entries: number; bytes: number; evictions: number } | undefined;
     isHeard: boolean;
     isStoreDown: boolean;
+    /** Flights that callers may join. */
     flights: number;
+    /** Flights that have not landed, detached ones included. */
+    underway: number;
     waiting: number;
     watched: number;
   } {
@@ -187,18 +205,20 @@ export class CacheEngine {
       isHeard: this.coherence.isHeard,
       isStoreDown: this.guard.breaker.isOpen,
       flights,
+      underway: this.singleFlight.size,
       waiting: this.waiters.size,
       watched: this.watch.size,
     };
   }
 
-  /** Resolves when what is under way has landed. */
-  async drain(): Promise<void> {
-    const flights = [...this.namespaces.values()].flatMap((namespace) => [...namespace.flights.values()]);
-    await Promise.allSettled(flights.map((flight) => flight.promise));
+  /** Resolves when what is under way has landed, background refreshes included. */
+  drain(): Promise<void> {
+    return this.singleFlight.drain();
   }
 
+  /** Ends what is under way; {@link drain} it first. */
   async close(): Promise<void> {
+    this.singleFlight.abortAll(new StoreUnavailableError(this.store.name, 'load', 'closed'));
     this.guard.close();
     this.coherence.lost();
     await this.store.close();

@@ -29,20 +29,98 @@ export interface EntryOptions {
   tags?: readonly string[];
 }
 
-export interface LoadOptions extends EntryOptions {
-  /** Default `'wait'`: at most `waitBudget`, then ColdCacheException. */
+/** A function of the value just loaded. Written apart from the loader, it may name a narrower type than is known there. */
+type Judge<T, S> = { judge(value: T): S }['judge'];
+
+/** A fixed setting, or one that depends on the value just loaded. */
+export type OfValue<T, S> = S | Judge<T, S>;
+
+/**
+ * How a value is loaded, kept and survived. Each option of a call wins over that of its `@Cached` method, that over its namespace's, and
+ * that over the module's `defaults`.
+ */
+export interface LoadOptions<T = unknown> {
+  /** Hard lifetime: after it the entry does not exist. `0` stores nothing. Default: the namespace's (30 min). */
+  ttl?: OfValue<T, Lifetime>;
+  /** Soft lifetime: after it the entry is stale, i.e. to be refreshed but still good enough to serve. Default: `ttl`. */
+  freshFor?: OfValue<T, Lifetime>;
+  /** `ttl` of a loaded `null` or `undefined`. Default: `ttl`. */
+  negativeTtl?: Lifetime;
+  /** Shortens both lifetimes by a random part of up to this fraction, 0 to 1, so that entries made together do not end together. Default 0. */
+  jitter?: number;
+  /** Labels; invalidating one makes every entry that carries it a miss. At most 32. */
+  tags?: OfValue<T, readonly string[]>;
+  /** `false` answers the callers and stores nothing. Default: everything is stored. */
+  shouldCache?: Judge<T, boolean>;
+
+  /**
+   * How long the caller that refreshes a stale value waits before it, too, is given that value while the refresh goes on. `0`: always in
+   * the background. Default `'forever'`: it waits for the new value. Everybody else is given the stale value at once in any case.
+   */
+  softTimeout?: Lifetime;
+  /** How long a loader may run. Then `context.signal` is aborted and the load has failed with LoadTimeoutError. Default `'forever'`. */
+  hardTimeout?: Lifetime;
+  /** Refreshes in the background once an entry is older than this fraction of its `freshFor`, 0 to 1. Default: not before it is stale. */
+  eagerRefresh?: number;
+
+  /** Whether a stale value is served when its loader fails; a function decides by the error. Default `true`. */
+  staleIfError?: boolean | ((error: unknown) => boolean);
+  /** After a failed refresh nobody, in any process, tries again for this long. Default 5 s. */
+  backOff?: Duration;
+  /** How long a failure without a stale value is remembered by this process and given to callers instead of a new attempt. Default 0. */
+  errorTtl?: Duration | ((error: unknown) => Duration);
+  /** Told of every failed load, also of those whose callers were given a stale value. */
+  onLoadError?: (error: unknown, load: FailedLoad) => void;
+
+  /** What a caller does on a cold key that somebody else computes. Default `'wait'`: at most `waitBudget`, then a ColdCacheError. */
   onCold?: OnCold;
-  /** How long to wait for another process that computes the key. Default 10 s. */
+  /** How long to wait for somebody else who computes the key, or for one of `maxConcurrentLoads`. Default 10 s. */
   waitBudget?: Duration;
   /** How long a dead loader blocks its key; renewed while it is alive. Default 5 s. */
   lease?: Duration;
 }
 
-/** What a loader is told. */
+export interface FailedLoad {
+  readonly namespace: string;
+  /** As encoded. */
+  readonly key: string;
+  /** Whether callers were given a stale value instead. */
+  readonly isServedStale: boolean;
+}
+
+/** {@link LoadOptions} of one call. */
+export interface CallOptions<T = unknown> extends LoadOptions<T> {
+  /** Loads anew whatever there is, and replaces it. Default `false`. */
+  forceFresh?: boolean;
+  /** The caller goes away when it is aborted. The load itself is aborted only when all of its callers have gone. */
+  signal?: AbortSignal;
+}
+
+/** What a loader is told, and what it may say about its value. */
 export interface LoadContext<T = unknown> {
   readonly key: CacheKey;
   /** The stale value that would be replaced, if there is one. */
-  readonly stale?: { readonly value: T } | undefined;
+  readonly stale?: StaleValue<T> | undefined;
+  /** Aborted when the load has run for `hardTimeout`, when all callers have gone, or when the application ends. */
+  readonly signal: AbortSignal;
+  /** Overrides both lifetimes of this value. `0` stores nothing. */
+  setTtl(ttl: Lifetime, freshFor?: Lifetime): void;
+  /** Labels besides those of the options. */
+  setTags(tags: readonly string[]): void;
+  /** Answers the callers and stores nothing. */
+  skip(): void;
+  /**
+   * For a conditional request that found nothing new: gives the stale value, to be returned, a new life.
+   * @throws CacheUsageError `nothing_stale`
+   * @example if (response.status === 304) return context.notModified();
+   */
+  notModified(): T;
+}
+
+export interface StaleValue<T> {
+  readonly value: T;
+  /** Since it was loaded. */
+  readonly ageMs: number;
 }
 
 export type Loader<T> = (context: LoadContext<T>) => T | Promise<T>;
@@ -53,6 +131,10 @@ export type Loaded<I, T> = ReadonlyMap<I, T> | Iterable<readonly [I, T]>;
 
 export interface NamespaceOptions extends LoadOptions {
   name: string;
+  /** Carried by every entry, besides those of the call. */
+  tags?: readonly string[];
+  /** Loaders that may run at the same time in this process; the others queue for at most `waitBudget`. Default: any number. */
+  maxConcurrentLoads?: number;
   /** Raise it when the shape of the values changes: entries of other versions become misses. Default 1. */
   schemaVersion?: number | string;
   /** Default `shared`. */

@@ -1,5 +1,5 @@
 import type { CacheEngine } from './cache-engine.js';
-import type { CacheKey, EntryOptions, LoadContext, Loader, LoadOptions, Loaded, ManyLoader } from './cache.options.js';
+import type { CacheKey, CallOptions, EntryOptions, LoadContext, Loader, Loaded, ManyLoader } from './cache.options.js';
 import { CachedResponse } from './cached-response.js';
 import type { Lifetime } from './clock/duration.js';
 import { lifetimeMs } from './clock/duration.js';
@@ -8,10 +8,9 @@ import { explain } from './cache-explanation.js';
 import { EntryWriter } from './entry-writer.js';
 import { CacheUsageError, StoreUnavailableError } from './errors/cache.error.js';
 import { BatchLoad, NotLoaded } from './flights/batch-load.js';
-import type { Flight } from './flights/flight.js';
-import { LANDED } from './flights/flight.js';
-import { planOf } from './flights/load-plan.js';
-import type { FlightTask } from './flights/read-through.js';
+import { LoadRun } from './flights/load-run.js';
+import { isDue } from './freshness/due.js';
+import { planOf } from './freshness/load-plan.js';
 import type { Address } from './keys/address.js';
 import { addressOf, isPlain } from './keys/address.js';
 import type { CacheCounters, Namespace } from './namespace.js';
@@ -61,10 +60,16 @@ export class CacheService {
    * @throws ColdCacheException if somebody else computes the value and `onCold` or `waitBudget` says not to wait (longer)
    * @throws whatever the loader throws, unless there is a stale value to serve
    */
-  getOrSet<T>(key: CacheKey, loader: Loader<T>, options?: LoadOptions): Promise<T> {
+  getOrSet<T>(key: CacheKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
     // The hot path: nothing is built before the memory tier has been asked.
     const { memory } = this.engine;
-    if (memory !== undefined && typeof key === 'string' && this.engine.requestScope?.() === undefined && isPlain(key)) {
+    if (
+      memory !== undefined &&
+      typeof key === 'string' &&
+      !this.mustLookCloser(options) &&
+      this.engine.requestScope?.() === undefined &&
+      isPlain(key)
+    ) {
       const value = memory.fresh(this.space.index, key);
       if (value !== MISS) {
         this.space.counters.memoryHits++;
@@ -74,38 +79,55 @@ export class CacheService {
     return this.getOrLoad(key, loader, options);
   }
 
-  private async getOrLoad<T>(key: CacheKey, loader: Loader<T>, options?: LoadOptions): Promise<T> {
-    if (this.engine.passThrough) {
-      addressOf(this.space, key);
-      return loader({ key });
-    }
-    const found = await this.findOrLoad(key, addressOf(this.space, key), loader, options);
+  /** A hit may not be all that is asked for. */
+  private mustLookCloser(options: CallOptions | undefined): boolean {
+    if (this.space.plan.eagerRefresh !== 1) return true;
+    return options !== undefined && (options.forceFresh === true || options.eagerRefresh !== undefined);
+  }
+
+  private async getOrLoad<T>(key: CacheKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
+    const address = addressOf(this.space, key);
+    if (this.engine.passThrough) return this.loadUncached(key, loader, options);
+    const found = await this.findOrLoad(key, address, loader, options);
     return found.value.take() as T;
+  }
+
+  private async loadUncached<T>(key: CacheKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
+    const run = new LoadRun(key, planOf(this.space, options), this.engine.clock);
+    const { signal } = options ?? {};
+    const loaded = await run.run(
+      (context) => loader(context as LoadContext<T>),
+      (stop) => signal?.addEventListener('abort', () => stop(signal.reason), { once: true }),
+    );
+    return loaded.value as T;
   }
 
   private async findOrLoad<T>(
     key: CacheKey,
     address: Address,
     loader: Loader<T>,
-    options?: LoadOptions,
+    options?: CallOptions<T>,
     onIdle?: () => void,
   ): Promise<Found> {
-    const scope = this.engine.requestScope?.();
-    const isForced = scope?.forced === true;
-    const near = this.nearby(address, scope);
-    if (near && this.engine.clock.now() < near.freshUntil && (!isForced || near.tier === 'request')) return near;
-    const flight = this.board(address, isForced, onIdle, (own) => ({
-      namespace: this.space,
-      address,
-      plan: planOf(this.space, options),
-      flight: own,
-      forced: isForced,
-      stale: near,
-      load: (stale) => loader({ key, stale: stale && { value: stale.value.take() as T } } satisfies LoadContext<T>),
-      ...(onIdle && { onIdle }),
-    }));
-    const found = await flight.promise;
-    if (scope) remember(scope, this.space.name, address.local, found);
+    const { engine, space } = this;
+    const scope = engine.requestScope?.();
+    const forced = options?.forceFresh === true || scope?.forced === true;
+    const near = options?.forceFresh ? undefined : this.nearby(address, scope);
+    const isGood = near && engine.clock.now() < near.freshUntil && (!forced || near.tier === 'request');
+    const plan = planOf(space, options);
+    if (isGood && !isDue(plan, near, engine.clock.now())) return near;
+    const failure = forced ? undefined : space.failures.find(address.local);
+    if (failure) throw failure.error;
+    const load = (run: LoadRun): unknown => loader(run as LoadContext<T>);
+    const request = { namespace: space, key, address, plan, near, forced, load, onIdle, signal: options?.signal };
+    if (isGood) {
+      engine.singleFlight.refresh(request);
+      return near;
+    }
+    const found = await engine.singleFlight.fly(request);
+    if (found.tier !== 'loader' && engine.clock.now() >= found.freshUntil) space.counters.staleHits++;
+    // What was not to be stored is not remembered here, either.
+    if (scope && found.expiresAt > found.createdAt) remember(scope, space.name, address.local, found);
     return found;
   }
 
@@ -123,34 +145,6 @@ export class CacheService {
       if (scope) remember(scope, this.space.name, address.local, found);
     }
     return found;
-  }
-
-  /** Joins the flight of this key, or starts one. A forced one never joins what took off earlier. */
-  private board(
-    address: Address,
-    isForced: boolean,
-    onIdle: (() => void) | undefined,
-    task: (flight: Flight) => FlightTask,
-  ): Flight {
-    const { flights } = this.space;
-    const current = flights.get(address.local);
-    if (current && !isForced) {
-      this.space.counters.coalesced++;
-      onIdle?.();
-      return current;
-    }
-    if (current) current.detached = true;
-    const flight = { detached: false } as Flight;
-    const planned = task(flight);
-    flights.set(address.local, flight);
-    flight.promise = this.engine.readThrough.run(planned);
-    const land = (): void => {
-      if (flights.get(address.local) === flight) flights.delete(address.local);
-      flight.promise = LANDED;
-    };
-    // Also takes a rejection that nobody is left to await.
-    flight.promise.then(land, land);
-    return flight;
   }
 
   /** Stores in all tiers. `false`: not shared with other processes (the store is down, or `ttl` is 0, which removes the entry). */
@@ -265,12 +259,16 @@ export class CacheService {
   async getOrSetMany<I extends string | number, T>(
     ids: Iterable<I>,
     loader: ManyLoader<I, T>,
-    options: LoadOptions & { key?: (id: I) => CacheKey } = {},
+    options: CallOptions<T> & { key?: (id: I) => CacheKey } = {},
   ): Promise<Map<I, T>> {
     const { key = (id: I): CacheKey => (typeof id === 'string' ? id : [id]), ...load } = options;
     const asked = [...new Set(ids)];
     if (this.engine.passThrough) return inOrder(asked, toMap(await loader(asked)));
-    const batch = new BatchLoad<I, T>(asked, async (missing) => toMap(await loader(missing)));
+    const { slots, newColdError, plan } = this.space;
+    const batch = new BatchLoad<I, T>(asked, (missing) => {
+      const work = async (): Promise<ReadonlyMap<I, T>> => toMap(await loader(missing));
+      return slots ? slots.run(plan.waitBudgetMs, () => newColdError('(a batch)', plan.leaseMs), work) : work();
+    });
     const outcomes = await Promise.allSettled(
       asked.map(async (id) => {
         try {
@@ -288,7 +286,7 @@ export class CacheService {
     return result;
   }
 
-  private async loadOne<I, T>(key: CacheKey, batch: BatchLoad<I, T>, id: I, options: LoadOptions): Promise<Found> {
+  private async loadOne<I, T>(key: CacheKey, batch: BatchLoad<I, T>, id: I, options: CallOptions<T>): Promise<Found> {
     return this.findOrLoad(
       key,
       addressOf(this.space, key),

@@ -28,7 +28,7 @@ export class CachedResponse<T = unknown> {
       true,
       found.tier,
       Math.max(0, now - found.createdAt),
-      now >= found.freshUntil,
+      found.isHeldOver || now >= found.freshUntil,
       () => found.value.take(),
     );
   }

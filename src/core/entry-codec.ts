@@ -2,6 +2,7 @@ import type { Frame } from './envelope/frame.js';
 import { encodeFrame, parseFrame } from './envelope/frame.js';
 import type { StoreClock } from './clock/store-clock.js';
 import type { Clock } from './clock/clock.js';
+import type { Lives } from './freshness/lives.js';
 import type { EncodedValue } from './codec/value.codec.js';
 import type { Address } from './keys/address.js';
 import type { Namespace } from './namespace.js';
@@ -9,12 +10,6 @@ import type { Found, Tier } from './tiers/found.js';
 import { StoredValue } from './tiers/stored-value.js';
 import type { Epoch } from './tokens/epoch.js';
 import { makeFence } from './tokens/epoch.js';
-
-/** Lives of an entry, counted from now. */
-export interface Lives {
-  readonly ttlMs: number;
-  readonly freshForMs: number;
-}
 
 /** Turns values into frames and frames into values with a life on this process's clock. */
 export class EntryCodec {
@@ -37,6 +32,7 @@ export class EntryCodec {
       expiresAt: now + lives.ttlMs,
       codecId: namespace.codec.id,
       rebuild: encoded.rebuild,
+      isHeldOver: false,
       tags: epochs.map((epoch) => ({ name: epoch.name, token: epoch.token ?? '' })),
       side: encoded.side,
       payload: encoded.payload,
@@ -70,6 +66,7 @@ export class EntryCodec {
       freshUntil: this.storeClock.toLocal(frame.freshUntil),
       expiresAt: this.storeClock.toLocal(frame.expiresAt),
       fence: makeFence(epochs),
+      isHeldOver: frame.isHeldOver,
       bytes: frame.bytes.length,
     };
   }
@@ -89,7 +86,22 @@ export class EntryCodec {
       freshUntil: now + lives.freshForMs,
       expiresAt: now + lives.ttlMs,
       fence: makeFence(epochs),
+      isHeldOver: false,
       bytes: encoded.payload.length + encoded.side.length,
     };
   }
+
+  /** An entry whose refresh has failed: not to be refreshed again before `backOffMs` have passed. It never lives longer for it. */
+  heldOver(found: Found, backOffMs: number): Found {
+    return { ...found, isHeldOver: true, freshUntil: heldUntil(found, this.clock.now() + backOffMs) };
+  }
+
+  /** The frame of {@link heldOver}. */
+  heldOverFrame(frame: Frame, backOffMs: number): Buffer {
+    return encodeFrame({ ...frame, isHeldOver: true, freshUntil: heldUntil(frame, this.storeClock.now() + backOffMs) });
+  }
+}
+
+function heldUntil(entry: { readonly freshUntil: number; readonly expiresAt: number }, backOffUntil: number): number {
+  return Math.min(entry.expiresAt, Math.max(entry.freshUntil, backOffUntil));
 }

@@ -4,7 +4,8 @@ import type { CacheEngine } from './cache-engine.js';
 import type { EncodedValue } from './codec/value.codec.js';
 import { encodeFrame } from './envelope/frame.js';
 import { CacheUsageError, StoreUnavailableError } from './errors/cache.error.js';
-import type { LoadPlan } from './flights/load-plan.js';
+import { checkTags, type LoadPlan } from './freshness/load-plan.js';
+import { livesOf, type Lives } from './freshness/lives.js';
 import type { Reading } from './flights/remote.reader.js';
 import type { Address } from './keys/address.js';
 import { encodeKey } from './keys/key-encoding.js';
@@ -34,17 +35,19 @@ export class EntryWriter {
   async set(address: Address, value: unknown, plan: LoadPlan): Promise<boolean> {
     const encoded = this.engine.entries.encode(this.space, value);
     if (this.engine.passThrough) return false;
-    if (plan.ttlMs <= 0) {
+    const lives = livesOf(plan, value);
+    if (lives.ttlMs <= 0) {
       await this.remove([address]);
       return false;
     }
-    return this.shared(address, plan, encoded, undefined);
+    return this.shared(address, tagsOf(plan, value), lives, encoded, undefined);
   }
 
   async add(address: Address, value: unknown, plan: LoadPlan): Promise<boolean> {
     const encoded = this.engine.entries.encode(this.space, value);
-    if (this.engine.passThrough || plan.ttlMs <= 0) return false;
-    return this.shared(address, plan, encoded, { absent: true });
+    const lives = livesOf(plan, value);
+    if (this.engine.passThrough || lives.ttlMs <= 0) return false;
+    return this.shared(address, tagsOf(plan, value), lives, encoded, { absent: true });
   }
 
   async touch(address: Address, ttlMs: number): Promise<boolean> {
@@ -85,7 +88,7 @@ export class EntryWriter {
     return this.inTurn(address.store, async () => {
       for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
         const budget = this.engine.guard.budget();
-        const { reading, epochs } = await this.look(address, plan, budget);
+        const { reading, epochs } = await this.look(address, plan.tags, budget);
         const current = reading.found ? reading.found.value.take() : initial;
         if (typeof current !== 'number') {
           throw new CacheUsageError(
@@ -93,7 +96,7 @@ export class EntryWriter {
             `increment of key "${address.encoded}": the entry holds a ${typeof current}; delete it or use another key`,
           );
         }
-        const lives = reading.found ? this.remainingOf(reading.found) : plan;
+        const lives = reading.found ? this.remainingOf(reading.found) : livesOf(plan, current + by);
         const encoded = this.engine.entries.encode(this.space, current + by);
         const outcome = await this.write(
           address,
@@ -147,13 +150,14 @@ export class EntryWriter {
   /** Writes to the store, then to the near tiers. A failing store makes it local and short-lived. */
   private async shared(
     address: Address,
-    plan: LoadPlan,
+    tags: readonly string[],
+    lives: Lives,
     encoded: EncodedValue,
     condition: WriteCondition | undefined,
   ): Promise<boolean> {
     const { engine } = this;
     const budget = engine.guard.budget();
-    const names = this.space.tokenNames(address.encoded, plan.tags);
+    const names = this.space.tokenNames(address.encoded, tags);
     if (!condition) this.forget([address]);
     const moment = engine.watch.begin();
     let found: Found | undefined;
@@ -161,12 +165,12 @@ export class EntryWriter {
     try {
       await engine.reader.ready(budget);
       const epochs = await engine.tokens.read(names, budget);
-      isShared = await this.writeUnlessAlive(address, encoded, epochs, plan, condition, budget);
-      if (isShared) found = engine.entries.loaded(this.space, encoded, epochs, plan);
+      isShared = await this.writeUnlessAlive(address, encoded, epochs, lives, condition, budget);
+      if (isShared) found = engine.entries.loaded(this.space, encoded, epochs, lives);
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
       this.space.counters.storeFailures++;
-      if (!condition) found = engine.entries.loaded(this.space, encoded, engine.tokens.provisional(names), plan);
+      if (!condition) found = engine.entries.loaded(this.space, encoded, engine.tokens.provisional(names), lives);
     } finally {
       const disturbed = engine.watch.isReported(address.store, moment);
       engine.watch.end();
@@ -185,13 +189,13 @@ export class EntryWriter {
     address: Address,
     encoded: EncodedValue,
     epochs: readonly Epoch[],
-    plan: LoadPlan,
+    lives: Lives,
     condition: WriteCondition | undefined,
     budget: WaitBudget,
   ): Promise<boolean> {
     let current = condition;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-      const outcome = await this.write(address, encoded, epochs, plan, current, budget);
+      const outcome = await this.write(address, encoded, epochs, lives, current, budget);
       if (outcome.written) return true;
       const reading = await this.engine.reader.judge(this.space, address, outcome.frame, budget);
       if (reading.found) return false;
@@ -204,7 +208,7 @@ export class EntryWriter {
     address: Address,
     encoded: EncodedValue,
     epochs: readonly Epoch[],
-    lives: { ttlMs: number; freshForMs: number },
+    lives: Lives,
     condition: WriteCondition | undefined,
     budget: WaitBudget,
   ): Promise<WriteOutcome> {
@@ -232,7 +236,7 @@ export class EntryWriter {
           if (frame === undefined) return false;
           const now = this.engine.storeClock.now();
           const lives = change({ freshUntil: frame.freshUntil, expiresAt: frame.expiresAt }, now);
-          const bytes = encodeFrame({ ...frame, ...lives });
+          const bytes = encodeFrame({ ...frame, ...lives, isHeldOver: false });
           const ttlMs = lives.expiresAt - now;
           if (ttlMs <= 0) return (await this.remove([address])) > 0;
           const outcome = await this.engine.guard.run('write', budget, (store) =>
@@ -249,7 +253,7 @@ export class EntryWriter {
 
   private async look(
     address: Address,
-    plan: LoadPlan,
+    tags: readonly string[],
     budget: WaitBudget,
   ): Promise<{ reading: Reading; epochs: Epoch[] }> {
     this.forget([address]);
@@ -257,11 +261,11 @@ export class EntryWriter {
     this.forget([address]);
     return {
       reading: reading as Reading,
-      epochs: await this.engine.tokens.read(this.space.tokenNames(address.encoded, plan.tags), budget),
+      epochs: await this.engine.tokens.read(this.space.tokenNames(address.encoded, tags), budget),
     };
   }
 
-  private remainingOf(found: Found): { ttlMs: number; freshForMs: number } {
+  private remainingOf(found: Found): Lives {
     const now = this.engine.clock.now();
     return { ttlMs: found.expiresAt - now, freshForMs: found.freshUntil - now };
   }
@@ -287,6 +291,10 @@ export class EntryWriter {
       if (this.turns.get(key) === turn) this.turns.delete(key);
     }
   }
+}
+
+function tagsOf(plan: LoadPlan, value: unknown): readonly string[] {
+  return plan.tagsOf ? [...plan.tags, ...checkTags(plan.tagsOf(value), 'tags()')] : plan.tags;
 }
 
 function epochsOf(found: Found): Epoch[] {

@@ -1,16 +1,20 @@
-import type { CacheKey, Isolation, NamespaceOptions, OnCold } from './cache.options.js';
-import { durationMs, lifetimeMs } from './clock/duration.js';
+import type { CacheKey, Isolation, NamespaceOptions } from './cache.options.js';
+import type { Clock } from './clock/clock.js';
 import { bytesCodec } from './codec/bytes.codec.js';
 import { jsonCodec } from './codec/json.codec.js';
 import type { ValueCodec } from './codec/value.codec.js';
 import { CacheUsageError } from './errors/cache.error.js';
+import { checkTags, makePlan, type LoadPlan } from './freshness/load-plan.js';
 import { encodeKey } from './keys/key-encoding.js';
 import { shorten } from './keys/store-key.js';
+import { Failures } from './flights/failures.js';
 import type { Flight } from './flights/flight.js';
+import { LoadSlots } from './flights/load-slots.js';
 import type { SlotIndex } from './tiers/s3-fifo.slab.js';
 
 const NAME = /^[A-Za-z][A-Za-z0-9._-]{0,47}$/;
-const DEFAULT_TTL_MS = 30 * 60_000;
+/** Share of the last load in {@link Namespace.usualLoadMs}. */
+const RECENT = 0.2;
 
 /** Counters since the start; plain numbers, so that counting costs nothing. */
 export interface CacheCounters {
@@ -35,12 +39,12 @@ export interface CacheCounters {
 /** One named cache: its defaults, its place in the key space, its index into the memory tier. */
 export class Namespace {
   readonly name: string;
-  readonly ttlMs: number;
-  readonly freshForMs: number | undefined;
+  /** Of a call that says nothing. */
+  readonly plan: LoadPlan;
   readonly tags: readonly string[];
-  readonly onCold: OnCold;
-  readonly waitBudgetMs: number;
-  readonly leaseMs: number;
+  /** `undefined`: any number of loaders may run at a time. */
+  readonly slots: LoadSlots | undefined;
+  readonly failures: Failures;
   readonly isolation: Isolation;
   readonly codec: ValueCodec;
   readonly schemaVersion: string | number;
@@ -50,6 +54,8 @@ export class Namespace {
   readonly token: string;
   readonly index: SlotIndex = new Map();
   readonly flights = new Map<string, Flight>();
+  /** How long its loaders have taken lately; 0 while there is no knowing. */
+  usualLoadMs = 0;
   readonly counters: CacheCounters = {
     requestHits: 0,
     memoryHits: 0,
@@ -68,6 +74,9 @@ export class Namespace {
   constructor(
     options: NamespaceOptions,
     public stamp: string,
+    clock: Clock,
+    /** What a caller of a cold key is thrown. */
+    readonly newColdError: (key: string, retryAfterMs: number) => Error,
   ) {
     const { name } = options;
     if (typeof name !== 'string' || !NAME.test(name)) {
@@ -77,13 +86,18 @@ export class Namespace {
       );
     }
     this.name = name;
-    this.ttlMs = lifetimeMs(options.ttl ?? DEFAULT_TTL_MS, `namespace "${name}": ttl`);
-    this.freshForMs =
-      options.freshFor === undefined ? undefined : lifetimeMs(options.freshFor, `namespace "${name}": freshFor`);
-    this.tags = options.tags ?? [];
-    this.onCold = options.onCold ?? 'wait';
-    this.waitBudgetMs = durationMs(options.waitBudget ?? 10_000, `namespace "${name}": waitBudget`);
-    this.leaseMs = durationMs(options.lease ?? 5000, `namespace "${name}": lease`);
+    const where = `namespace "${name}": `;
+    this.plan = makePlan({ ...options, tags: [] }, undefined, where);
+    this.tags = checkTags(options.tags ?? [], `${where}tags`);
+    const { maxConcurrentLoads } = options;
+    if (maxConcurrentLoads !== undefined && !(Number.isSafeInteger(maxConcurrentLoads) && maxConcurrentLoads > 0)) {
+      throw new CacheUsageError(
+        'invalid_option',
+        `${where}maxConcurrentLoads must be a whole number of at least 1; got a ${typeof maxConcurrentLoads}`,
+      );
+    }
+    this.slots = maxConcurrentLoads === undefined ? undefined : new LoadSlots(clock, maxConcurrentLoads);
+    this.failures = new Failures(clock);
     this.isolation = options.isolation ?? 'shared';
     this.codec = options.codec === 'bytes' ? bytesCodec : jsonCodec;
     this.schemaVersion = options.schemaVersion ?? 1;
@@ -95,9 +109,16 @@ export class Namespace {
   tokenNames(encodedKey: string, tags: readonly string[]): string[] {
     const names = [this.token];
     for (const tag of this.tags) names.push(tagToken(tag));
-    for (const tag of tags) if (!this.tags.includes(tag)) names.push(tagToken(tag));
+    for (const tag of tags) {
+      const name = tagToken(tag);
+      if (!names.includes(name)) names.push(name);
+    }
     for (const prefix of this.prefixes) if (covers(prefix.encoded, encodedKey)) names.push(prefix.token);
     return names;
+  }
+
+  tookToLoad(ms: number): void {
+    this.usualLoadMs = this.usualLoadMs === 0 ? ms : this.usualLoadMs + RECENT * (ms - this.usualLoadMs);
   }
 
   private declare(prefix: CacheKey): { encoded: string; token: string } {

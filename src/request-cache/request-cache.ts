@@ -14,6 +14,7 @@ class Held implements Found {
   readonly freshUntil = Infinity;
   readonly expiresAt = Infinity;
   readonly fence = NOT_FENCED;
+  readonly isHeldOver = false;
   readonly bytes = 0;
   readonly value: ValueSource;
 

@@ -17,6 +17,7 @@ function fields(): FrameFields {
     expiresAt: Infinity,
     codecId: jsonCodec.id,
     rebuild,
+    isHeldOver: false,
     tags: [
       { name: 'ns:books', token: 'aaaabbbbccccdddd' },
       { name: 'tag:book:42', token: 'x' },

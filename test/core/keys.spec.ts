@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { CacheKey, KeyPart } from '../../src/core/cache.options.js';
 import { addressOf, isPlain, localOfStoreKey } from '../../src/core/keys/address.js';
 import { encodeKey } from '../../src/core/keys/key-encoding.js';
+import { systemClock } from '../../src/core/clock/clock.js';
 import { makeStamp } from '../../src/core/keys/stamp.js';
 import { Namespace } from '../../src/core/namespace.js';
 
@@ -121,7 +122,7 @@ describe('keys', () => {
   });
 
   it('are short, plain ASCII with one hash tag in the store, and found again from there', () => {
-    const namespace = new Namespace({ name: 'n' }, makeStamp({}));
+    const namespace = new Namespace({ name: 'n' }, makeStamp({}), systemClock, () => new Error('cold'));
     fc.assert(
       fc.property(key, (value) => {
         const { store, local } = addressOf(namespace, value);

@@ -97,8 +97,8 @@ export class World {
   /** Work that never landed, or lists that were not emptied. */
   leftovers(): number {
     return this.engines.reduce((sum, engine) => {
-      const { flights, waiting, watched } = engine.inspect();
-      return sum + flights + waiting + watched;
+      const { flights, underway, waiting, watched } = engine.inspect();
+      return sum + flights + underway + waiting + watched;
     }, 0);
   }
 

@@ -8,7 +8,7 @@ it('the none store keeps nothing, grants everything and hears nothing', async ()
   store.open(heard);
   expect(store.capabilities.stores).toBe(false);
   expect(await store.write()).toEqual({ written: false });
-  expect(await store.acquire()).toEqual({ outcome: 'lease' });
+  expect(await store.acquire()).toEqual({ outcome: 'lease', grantedAt: 0 });
   expect(await store.fill()).toBe(false);
   expect(await store.read(['a', 'b'])).toEqual([undefined, undefined]);
   expect(await store.tokens(['t'])).not.toEqual(await store.tokens(['t']));

@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib';
  * |---|---|---|
  * | 0 | 2 | magic `TC` |
  * | 2 | 1 | wire version |
- * | 3 | 1 | flags: 1 = the value must be rebuilt per reader |
+ * | 3 | 1 | flags: 1 = the value must be rebuilt per reader, 2 = held over: its refresh has failed, not to be tried again while fresh |
  * | 4 | 4 | CRC-32 of everything from offset 8, started from the flags |
  * | 8 | 8 | random id: with the bytes before it, what tells two versions of an entry apart |
  * | 16 | 8 | created, ms of the store's time (float64) |
@@ -25,6 +25,7 @@ const MAGIC_1 = 0x43;
 export const WIRE_VERSION = 1;
 const HEADER = 48;
 const FLAG_REBUILD = 1;
+const FLAG_HELD_OVER = 2;
 
 /** A label of an entry and the token it had when the entry's loader began. */
 export interface FrameTag {
@@ -39,6 +40,7 @@ export interface FrameFields {
   readonly expiresAt: number;
   readonly codecId: number;
   readonly rebuild: boolean;
+  readonly isHeldOver: boolean;
   readonly tags: readonly FrameTag[];
   readonly side: Uint8Array;
   readonly payload: Uint8Array;
@@ -60,7 +62,7 @@ export function encodeFrame(fields: FrameFields): Buffer {
   bytes[0] = MAGIC_0;
   bytes[1] = MAGIC_1;
   bytes[2] = WIRE_VERSION;
-  bytes[3] = fields.rebuild ? FLAG_REBUILD : 0;
+  bytes[3] = (fields.rebuild ? FLAG_REBUILD : 0) | (fields.isHeldOver ? FLAG_HELD_OVER : 0);
   if (nextId === ids.length) {
     randomFillSync(ids);
     nextId = 0;
@@ -122,6 +124,7 @@ export function parseFrame(data: Uint8Array, key: string): Frame | undefined {
     expiresAt: bytes.readDoubleBE(32),
     codecId: bytes[40] as number,
     rebuild: ((bytes[3] as number) & FLAG_REBUILD) !== 0,
+    isHeldOver: ((bytes[3] as number) & FLAG_HELD_OVER) !== 0,
     tags,
     side: at === sideEnd ? NO_SIDE : bytes.subarray(at, sideEnd),
     payload: bytes.subarray(sideEnd),

@@ -27,17 +27,29 @@ export class StoreUnavailableError extends TieredCacheError {
   }
 }
 
-/** There is no value, somebody else is computing it, and the caller would not or could not wait any longer. */
-export class ColdCacheException extends TieredCacheError {
+export const COLD_CODE = 'cold_cache';
+
+/**
+ * There is no value, somebody else is computing it, and the caller would not or could not wait any longer. What an application under Nest
+ * sees is its ColdCacheException.
+ */
+export class ColdCacheError extends TieredCacheError {
   constructor(
     readonly key: string,
     /** When it is worth asking again. */
     readonly retryAfterMs: number,
   ) {
     super(
-      'cold_cache',
+      COLD_CODE,
       `no value for key "${key}" yet: it is being computed elsewhere; retry in ${Math.ceil(retryAfterMs)} ms`,
     );
+  }
+}
+
+/** A loader has run for `hardTimeout`. */
+export class LoadTimeoutError extends TieredCacheError {
+  constructor(readonly timeoutMs: number) {
+    super('load_timeout', `the loader did not finish within ${timeoutMs} ms (hardTimeout)`);
   }
 }
 

@@ -1,14 +1,111 @@
+import type { Clock } from '../clock/clock.js';
 import type { Found } from '../tiers/found.js';
 
-/** One computation that all concurrent callers of a key in this process share. */
-export interface Flight {
-  promise: Promise<Found>;
-  /** The key was invalidated since it took off: it still answers its own callers, but takes no new ones and stores nothing here. */
-  detached: boolean;
+/** How long one caller is content with a flight that is loading. */
+export interface Patience {
+  /** Until it takes the substitute, if there is one. */
+  readonly softMs: number;
+  /** Until it gives up, if there is none. */
+  readonly coldMs: number;
+  /** What it gives up with. */
+  readonly cold: () => Error;
 }
 
 /**
  * Takes the place of a landed flight's promise. V8 keeps the tables that a Map has outgrown alive for long, with all they held; in a
  * Map as restless as that of the flights this would be thousands of values.
  */
-export const LANDED = new Promise<never>(() => undefined);
+const LANDED = new Promise<never>(() => undefined);
+
+/** One read of a key through to its loader, shared by all concurrent callers in this process. */
+export class Flight {
+  promise: Promise<Found> = LANDED;
+  /** The key was invalidated since it took off: it still answers its own callers, but takes no new ones and stores nothing here. */
+  detached = false;
+  /** A stale value, or one due for an early refresh: what callers may have instead of the result. */
+  substitute: Found | undefined;
+  /** Why nobody wants the result any more. */
+  aborted: { readonly reason: unknown } | undefined;
+  private isLoading = false;
+  private callers = 0;
+  private listeners: Array<() => void> = [];
+
+  constructor(private readonly clock: Clock) {}
+
+  land(): void {
+    this.promise = LANDED;
+    this.listeners = [];
+  }
+
+  offer(found: Found): void {
+    this.substitute = found;
+    this.tell();
+  }
+
+  /** The load begins, or queues for its turn. */
+  depart(): void {
+    this.isLoading = true;
+    this.tell();
+  }
+
+  abort(reason: unknown): void {
+    if (this.aborted) return;
+    this.aborted = { reason };
+    this.detached = true;
+    this.tell();
+  }
+
+  /** Calls `listener` whenever something about the flight has changed, until it lands. */
+  listen(listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
+  /** One more caller waits. Call the result when it has gone; the last one to go takes the flight's purpose with it. */
+  board(): (reason: unknown) => void {
+    this.callers++;
+    let isGone = false;
+    return (reason) => {
+      if (isGone) return;
+      isGone = true;
+      if (--this.callers === 0) this.abort(reason);
+    };
+  }
+
+  /** What one caller gets: the result or, when its patience ends before, the substitute or an error. */
+  answer(patience: Patience): Promise<Found> {
+    return new Promise<Found>((resolve, reject) => {
+      let waitsFor: 'substitute' | 'load' | undefined;
+      let cancel: (() => void) | undefined;
+      const look = (): void => {
+        const { substitute } = this;
+        const next = substitute ? 'substitute' : this.isLoading ? 'load' : undefined;
+        if (next === undefined || next === waitsFor) return;
+        waitsFor = next;
+        cancel?.();
+        const give = (): void => (substitute ? resolve(substitute) : reject(patience.cold()));
+        const ms = substitute ? this.softMs(substitute, patience) : patience.coldMs;
+        if (ms === 0) give();
+        else if (ms !== Infinity) cancel = this.clock.after(ms, give);
+      };
+      const settled = (act: () => void): void => {
+        cancel?.();
+        act();
+      };
+      this.promise.then(
+        (found) => settled(() => resolve(found)),
+        (error: unknown) => settled(() => reject(error as Error)),
+      );
+      this.listen(look);
+      look();
+    });
+  }
+
+  /** Nobody waits for an early refresh. */
+  private softMs(substitute: Found, patience: Patience): number {
+    return this.clock.now() < substitute.freshUntil ? 0 : patience.softMs;
+  }
+
+  private tell(): void {
+    for (const listener of this.listeners) listener();
+  }
+}

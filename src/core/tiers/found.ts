@@ -18,6 +18,8 @@ export interface Found {
   readonly freshUntil: number;
   readonly expiresAt: number;
   readonly fence: Fence;
+  /** Its refresh has failed: `freshUntil` says when it may be tried again. */
+  readonly isHeldOver: boolean;
   /** Estimate of the memory it takes. */
   readonly bytes: number;
 }

@@ -14,10 +14,11 @@ export interface MemoryLimits {
   readonly maxStaleWithoutBusMs: number;
 }
 
-/** The payload is the frozen value itself, so that a hit decodes and allocates nothing. */
-const SHARED = 0;
-/** The payload is a ValueSource that decodes for each reader. */
+/** Kinds of entries, as bits. Without this one the payload is the frozen value itself, so that a hit decodes and allocates nothing; with
+ * it, a ValueSource that decodes for each reader. */
 const PER_READER = 1;
+/** Its refresh has failed. */
+const HELD_OVER = 2;
 /** What an entry costs beside its value in a tier that has been full for a while (`test/benchmark/overhead.mjs`): slot, index, key. */
 const OVERHEAD_BYTES = 128;
 
@@ -53,7 +54,7 @@ export class MemoryTier {
     if (!isAlive(slab.fences[slot] as Fence)) return MISS;
     slab.touch(slot);
     const payload = slab.payloads[slot];
-    return slab.kinds[slot] === SHARED ? payload : (payload as ValueSource).take();
+    return ((slab.kinds[slot] as number) & PER_READER) === 0 ? payload : (payload as ValueSource).take();
   }
 
   /** The entry with its life, stale or not, or `undefined`. */
@@ -71,13 +72,15 @@ export class MemoryTier {
     if (now >= (slab.expiresAt[slot] as number) || !isAlive(fence)) return undefined;
     slab.touch(slot);
     const payload = slab.payloads[slot];
+    const kind = slab.kinds[slot] as number;
     return {
-      value: slab.kinds[slot] === SHARED ? { perReader: false, take: () => payload } : (payload as ValueSource),
+      value: (kind & PER_READER) === 0 ? { perReader: false, take: () => payload } : (payload as ValueSource),
       tier: 'memory',
       createdAt: slab.createdAt[slot] as number,
       freshUntil: slab.freshUntil[slot] as number,
       expiresAt: slab.expiresAt[slot] as number,
       fence,
+      isHeldOver: (kind & HELD_OVER) !== 0,
       bytes: 0,
     };
   }
@@ -90,7 +93,7 @@ export class MemoryTier {
       key,
       value.perReader ? (value.keep?.() ?? value) : value.take(),
       found.fence,
-      value.perReader ? PER_READER : SHARED,
+      (value.perReader ? PER_READER : 0) | (found.isHeldOver ? HELD_OVER : 0),
       found.bytes + OVERHEAD_BYTES,
       Math.min(found.freshUntil, cap),
       Math.min(found.expiresAt, cap),

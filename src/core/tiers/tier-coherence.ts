@@ -66,6 +66,7 @@ export class TierCoherence implements StoreListener {
   /** One key was, or is about to be, changed. */
   forget(namespace: Namespace, local: string, storeKey: string): void {
     this.memory?.remove(namespace.index, local);
+    namespace.failures.forget(local);
     const flight = namespace.flights.get(local);
     if (flight) {
       flight.detached = true;
@@ -80,6 +81,7 @@ export class TierCoherence implements StoreListener {
     for (const namespace of this.namespaces.values()) {
       for (const flight of namespace.flights.values()) flight.detached = true;
       namespace.flights.clear();
+      namespace.failures.clear();
     }
   }
 

@@ -17,6 +17,16 @@ export interface Fence {
   readonly rest: readonly Epoch[] | undefined;
 }
 
+/**
+ * When the token was put in the place of another, in the store's microseconds; 0 for one that was created because there was none.
+ * Comparable with the time at which the store grants a lease, and with nothing else.
+ */
+export function rotatedAt({ token }: Epoch): number {
+  // Unreadable is as bad as replaced just now.
+  const time = token === undefined ? Number.NaN : Number.parseInt(token, 36);
+  return Number.isNaN(time) ? Infinity : time;
+}
+
 export function makeFence(epochs: readonly Epoch[]): Fence {
   const first = epochs[0] as Epoch;
   return epochs.length === 1 ? first.fence : { first, rest: epochs.slice(1) };

@@ -56,7 +56,11 @@ export interface CacheStore {
   /** Removes frames and destroys leases (also where there is no frame). Resolves to the number of frames that were there. */
   remove(keys: readonly string[]): Promise<number>;
 
-  /** The current token of each name, in order; a missing one is created (random, never a counter) atomically. */
+  /**
+   * The current token of each name, in order; a missing one is created (random, never a counter) atomically.
+   * A token begins with the store's time of its rotation in microseconds, base 36, and a `.`; one created here begins with `0.`. Times of
+   * tokens and leases never go back, and a rotation after a lease was granted has a later time.
+   */
   tokens(names: readonly string[]): Promise<string[]>;
 
   /** Replaces the token of each name by a new unique one and returns the new ones, in order. */
@@ -120,7 +124,8 @@ export interface LeaseRequest {
 
 export type Acquired =
   | { readonly outcome: 'value'; readonly frame: Uint8Array }
-  | { readonly outcome: 'lease' }
+  /** `grantedAt` is the store's time in microseconds, comparable with that in tokens. */
+  | { readonly outcome: 'lease'; readonly grantedAt: number }
   | { readonly outcome: 'held'; readonly remainingMs: number };
 
 /** Write only if the current frame is `seen`, or (with `absent`) if there is no frame. */

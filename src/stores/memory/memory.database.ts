@@ -37,6 +37,7 @@ export class MemoryDatabase {
   readonly #leases = new Map<string, MemoryLease>();
   readonly #tokens = new Map<string, string>();
   #bytes = 0;
+  #moment = 0;
   #putsUntilSweep = 1000;
 
   constructor(options: MemoryDatabaseOptions = {}) {
@@ -101,12 +102,21 @@ export class MemoryDatabase {
     return held;
   }
 
+  /** Microseconds that never stand still. */
+  moment(): number {
+    return (this.#moment = Math.max(this.#moment + 1, Math.floor(this.clock.now() * 1000)));
+  }
+
   token(name: string): string {
-    return this.#tokens.get(name) ?? this.rotate(name);
+    return this.#tokens.get(name) ?? this.#mint(name, 0);
   }
 
   rotate(name: string): string {
-    const token = randomBytes(16).toString('base64url');
+    return this.#mint(name, this.moment());
+  }
+
+  #mint(name: string, moment: number): string {
+    const token = `${moment.toString(36)}.${randomBytes(16).toString('base64url')}`;
     this.#tokens.set(name, token);
     if (this.#tokens.size > this.#maxEntries) this.#dropOldestToken();
     return token;

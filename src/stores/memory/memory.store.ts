@@ -64,7 +64,7 @@ export class MemoryStore implements CacheStore {
         return { outcome: 'held', remainingMs: lease.until - database.clock.now() };
     }
     database.grant(key, request.token, request.fence, request.leaseMs);
-    return { outcome: 'lease' };
+    return { outcome: 'lease', grantedAt: database.moment() };
   }
 
   async renew(key: string, token: string, leaseMs: number): Promise<boolean> {

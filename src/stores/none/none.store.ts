@@ -25,7 +25,7 @@ export class NoneStore implements CacheStore {
   }
 
   async acquire(): Promise<Acquired> {
-    return { outcome: 'lease' };
+    return { outcome: 'lease', grantedAt: 0 };
   }
 
   async renew(): Promise<boolean> {

@@ -36,7 +36,7 @@ local function mint(random)
   return digits .. '.' .. random
 end`;
 
-/** KEYS entry, lease; ARGV token, lease ms, fence, identity seen, steal. Replies {0} granted, {1, frame}, {2, ms left}. */
+/** KEYS entry, lease; ARGV token, lease ms, fence, identity seen, steal. Replies {0, microseconds} granted, {1, frame}, {2, ms left}. */
 export const ACQUIRE = script(`
 if ARGV[5] ~= '1' then
   local identity = redis.call('GETRANGE', KEYS[1], 0, 15)
@@ -50,7 +50,8 @@ if ARGV[5] ~= '1' then
   end
 end
 redis.call('SET', KEYS[2], ARGV[1] .. '|' .. ARGV[3], 'PX', ARGV[2])
-return {0}`);
+local time = redis.call('TIME')
+return {0, time[1] * 1000000 + time[2]}`);
 
 /** KEYS lease; ARGV token, lease ms. */
 export const RENEW = script(`${OWNS}
@@ -89,11 +90,11 @@ local removed = redis.call('UNLINK', KEYS[1])
 if redis.call('DEL', KEYS[2]) == 1 and removed == 0 then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 return removed`);
 
-/** KEYS token; ARGV random. */
+/** KEYS token; ARGV random. Marked as no rotation by `0.`. */
 export const CREATE_TOKEN = script(`${MINT}
 local token = redis.call('GET', KEYS[1])
 if token then return token end
-token = mint(ARGV[1])
+token = '0.' .. mint(ARGV[1])
 redis.call('SET', KEYS[1], token)
 return token`);
 

@@ -61,7 +61,7 @@ export class RedisStore implements CacheStore {
     const args = [request.token, lease(request.leaseMs), request.fence, identity(request.seen), flag(request.steal)];
     const reply = await this.#run('acquire', scripts.ACQUIRE, this.#pair(key), args);
     const [outcome, detail] = reply as [number, unknown];
-    if (outcome === 0) return { outcome: 'lease' };
+    if (outcome === 0) return { outcome: 'lease', grantedAt: Number(detail) };
     if (outcome === 1) return { outcome: 'value', frame: own(detail as Buffer) as Buffer };
     return { outcome: 'held', remainingMs: Math.max(0, Number(detail)) };
   }

@@ -1,0 +1,206 @@
+import type { Clock } from '../clock/clock.js';
+import type { EncodedValue } from '../codec/value.codec.js';
+import type { EntryCodec } from '../entry-codec.js';
+import { CacheUsageError, StoreUnavailableError } from '../errors/cache.error.js';
+import type { FailedLoad } from '../cache.options.js';
+import type { LoadPlan } from '../freshness/load-plan.js';
+import type { Lives } from '../freshness/lives.js';
+import type { StoreGuard, WaitBudget } from '../outage/store-guard.js';
+import type { Found } from '../tiers/found.js';
+import type { MemoryTier } from '../tiers/memory.tier.js';
+import { rotatedAt, type Epoch } from '../tokens/epoch.js';
+import type { TokenRegistry } from '../tokens/token-registry.js';
+import { tagToken } from '../namespace.js';
+import { NotLoaded } from './batch-load.js';
+import { coldError, isCold } from './cold-error.js';
+import type { KeyWatch } from './key-watch.js';
+import { LeaseHold } from './lease-hold.js';
+import { LoadRun, type Loaded } from './load-run.js';
+import type { Alone, FlightTask, Won } from './read-through.js';
+import type { Waiters } from './waiters.js';
+
+const NOT_KEPT: Lives = { ttlMs: 0, freshForMs: 0 };
+
+/** Runs loaders, and stores what they return as far as it is still true. */
+export class FencedFill {
+  constructor(
+    private readonly clock: Clock,
+    private readonly guard: StoreGuard,
+    private readonly ready: (budget: WaitBudget) => Promise<void>,
+    private readonly entries: EntryCodec,
+    private readonly tokens: TokenRegistry,
+    private readonly memory: MemoryTier | undefined,
+    private readonly watch: KeyWatch,
+    private readonly waiters: Waiters,
+  ) {}
+
+  /** As holder of the lease. */
+  async fill(task: FlightTask, won: Won, budget: WaitBudget): Promise<Found> {
+    const { namespace, address, plan } = task;
+    const hold = new LeaseHold(this.clock, this.guard, address.store, won.token, plan.leaseMs);
+    const release = (): void => hold.release(() => this.waiters.notify(address.store));
+    let loaded: Loaded;
+    let encoded: EncodedValue;
+    try {
+      loaded = await this.load(task, won.stale);
+      encoded = this.entries.encode(namespace, loaded.value);
+    } catch (error) {
+      const isServedStale = this.failed(task, error, won.stale);
+      if (isServedStale && !isCold(error)) {
+        hold.stopRenewing();
+        return this.holdOver(task, won, budget);
+      }
+      release();
+      if (isServedStale) return won.stale as Found;
+      throw error;
+    }
+    const { lives } = loaded;
+    const epochs = lives && (await this.epochsOf(won, loaded, budget));
+    if (!lives || !epochs) {
+      if (lives) namespace.counters.fenced++;
+      release();
+      return this.entries.loaded(namespace, encoded, won.epochs, NOT_KEPT);
+    }
+    hold.stopRenewing();
+    const found = this.entries.loaded(namespace, encoded, epochs, lives);
+    const frame = (): Buffer => this.entries.frame(namespace, address, encoded, epochs, lives);
+    await this.store(task, won, found, frame, lives.ttlMs, budget);
+    return found;
+  }
+
+  /** Without the lease, so nothing is shared. In an outage the value is kept in memory, for a short while: one load per process. */
+  async loadAlone(task: FlightTask, { stale, isOutage }: Alone): Promise<Found> {
+    const { namespace, address, plan, flight } = task;
+    const moment = this.watch.begin();
+    let kept: Found | undefined;
+    try {
+      const loaded = await this.load(task, stale);
+      const encoded = this.entries.encode(namespace, loaded.value);
+      const tags = [...plan.tags, ...loaded.lateTags];
+      const epochs = this.tokens.provisional(namespace.tokenNames(address.encoded, tags));
+      const found = this.entries.loaded(namespace, encoded, epochs, loaded.lives ?? NOT_KEPT);
+      if (loaded.lives) kept = found;
+      return found;
+    } catch (error) {
+      if (!this.failed(task, error, stale)) throw error;
+      return (kept = this.entries.heldOver(stale as Found, plan.backOffMs));
+    } finally {
+      const disturbed = this.watch.isReported(address.store, moment);
+      this.watch.end();
+      if (kept && isOutage && !disturbed && !flight.detached)
+        this.memory?.insert(namespace.index, address.local, kept, true);
+    }
+  }
+
+  private async load(task: FlightTask, stale: Found | undefined): Promise<Loaded> {
+    const { namespace, plan, flight, address } = task;
+    namespace.counters.misses++;
+    if (stale) flight.offer(stale);
+    flight.depart();
+    // A batch has one turn for all of its flights, or they would wait for one another.
+    const slots = task.onIdle ? undefined : namespace.slots;
+    const refuse = (): Error => coldError(namespace, address.encoded, plan.leaseMs);
+    const work = (): Promise<Loaded> => this.runLoader(task, stale);
+    return slots ? slots.run(plan.onCold === 'throw' ? 0 : plan.waitBudgetMs, refuse, work) : work();
+  }
+
+  private async runLoader(task: FlightTask, stale: Found | undefined): Promise<Loaded> {
+    const { namespace, key, plan, flight } = task;
+    if (flight.aborted) throw flight.aborted.reason;
+    namespace.counters.loads++;
+    const began = this.clock.now();
+    const run = new LoadRun(key, plan, this.clock, stale);
+    const loaded = await run.run(task.load, (stop) =>
+      flight.listen(() => flight.aborted && stop(flight.aborted.reason)),
+    );
+    namespace.tookToLoad(this.clock.now() - began);
+    return loaded;
+  }
+
+  /** Counts and tells; whether the callers are to be given the stale value. */
+  private failed(task: FlightTask, error: unknown, stale: Found | undefined): boolean {
+    const { namespace, address, plan, flight } = task;
+    if (error instanceof NotLoaded || flight.aborted) return false;
+    // Nobody failed: there was no turn for this load, or for one inside it.
+    if (isCold(error)) return stale !== undefined;
+    namespace.counters.loadErrors++;
+    const isServedStale = stale !== undefined && !(error instanceof CacheUsageError) && plan.staleIfError(error);
+    if (!isServedStale && !flight.detached) namespace.failures.remember(address.local, error, plan);
+    tell(plan, error, { namespace: namespace.name, key: address.encoded, isServedStale });
+    return isServedStale;
+  }
+
+  /**
+   * The tokens that the value was loaded under. Those of labels chosen afterwards are as good as captured before if they were not replaced
+   * since the lease was granted; otherwise there is no knowing whether the loader saw what that was about.
+   */
+  private async epochsOf(won: Won, loaded: Loaded, budget: WaitBudget): Promise<readonly Epoch[] | undefined> {
+    const epochs = new Map(won.epochs.map((epoch) => [epoch.name, epoch]));
+    if (loaded.isNotModified && won.stale) {
+      const { first, rest = [] } = won.stale.fence;
+      for (const epoch of [first, ...rest]) epochs.set(epoch.name, epoch);
+    }
+    const late = loaded.lateTags.map(tagToken).filter((name) => !epochs.has(name));
+    if (late.length === 0) return [...epochs.values()];
+    try {
+      for (const epoch of await this.tokens.read(late, budget)) {
+        if (rotatedAt(epoch) >= won.grantedAt) return undefined;
+        epochs.set(epoch.name, epoch);
+      }
+      return [...epochs.values()];
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      return undefined;
+    }
+  }
+
+  /** The stale value stays for the time of the back-off, for everybody: one attempt per period in the whole fleet. */
+  private async holdOver(task: FlightTask, won: Won, budget: WaitBudget): Promise<Found> {
+    const { namespace, address, plan } = task;
+    const stale = won.stale as Found;
+    const frame = won.seen && this.entries.parse(namespace, address, won.seen);
+    const held = this.entries.heldOver(stale, plan.backOffMs);
+    if (frame) {
+      const ttlMs = held.expiresAt - this.clock.now();
+      await this.store(task, won, held, () => this.entries.heldOverFrame(frame, plan.backOffMs), ttlMs, budget);
+    }
+    return held;
+  }
+
+  private async store(
+    task: FlightTask,
+    won: Won,
+    found: Found,
+    frame: () => Buffer,
+    ttlMs: number,
+    budget: WaitBudget,
+  ): Promise<void> {
+    const { namespace, address, flight } = task;
+    const moment = this.watch.begin();
+    let isStored: boolean | undefined;
+    try {
+      // The store may be another one since the loader began.
+      await this.ready(budget);
+      const bytes = frame();
+      isStored = await this.guard.run('fill', budget, (store) => store.fill(address.store, won.token, bytes, ttlMs));
+      if (!isStored) namespace.counters.fenced++;
+    } catch {
+      namespace.counters.storeFailures++;
+    }
+    const disturbed = this.watch.isReported(address.store, moment);
+    this.watch.end();
+    // Refused means the key was invalidated or the lease lost: only an unanswered fill may be kept here, and not for long.
+    if (isStored !== false && !disturbed && !flight.detached)
+      this.memory?.insert(namespace.index, address.local, found, isStored === undefined);
+    this.waiters.notify(address.store);
+  }
+}
+
+/** Whoever listens must not change what the callers get. */
+function tell({ onLoadError }: LoadPlan, error: unknown, load: FailedLoad): void {
+  try {
+    onLoadError?.(error, load);
+  } catch {
+    // Its own to report.
+  }
+}

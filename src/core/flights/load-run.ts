@@ -1,0 +1,105 @@
+import type { CacheKey, LoadContext, StaleValue } from '../cache.options.js';
+import type { Clock } from '../clock/clock.js';
+import type { Lifetime } from '../clock/duration.js';
+import { lifetimeMs } from '../clock/duration.js';
+import { CacheUsageError, LoadTimeoutError } from '../errors/cache.error.js';
+import { checkTags, type LoadPlan } from '../freshness/load-plan.js';
+import { livesOfLoaded, type Lives } from '../freshness/lives.js';
+import type { Found } from '../tiers/found.js';
+
+/** What came of a load. */
+export interface Loaded {
+  readonly value: unknown;
+  /** `undefined`: not to be stored. */
+  readonly lives: Lives | undefined;
+  /** Labels that were not known before the load. */
+  readonly lateTags: readonly string[];
+  /** The value is the stale one, with a new life. */
+  readonly isNotModified: boolean;
+}
+
+/** One run of a loader: what it is told, what it says of its value, and when it has to end. */
+export class LoadRun implements LoadContext<unknown> {
+  readonly stale: StaleValue<unknown> | undefined;
+  private controller: AbortController | undefined;
+  private stopped: { readonly reason: unknown } | undefined;
+  private isSkipped = false;
+  private isNotModified = false;
+  private lives: Lives | undefined;
+  private readonly tags: string[] = [];
+
+  constructor(
+    readonly key: CacheKey,
+    private readonly plan: LoadPlan,
+    private readonly clock: Clock,
+    stale?: Found,
+  ) {
+    this.stale = stale && {
+      get value() {
+        return stale.value.take();
+      },
+      ageMs: clock.now() - stale.createdAt,
+    };
+  }
+
+  get signal(): AbortSignal {
+    this.controller ??= new AbortController();
+    if (this.stopped) this.controller.abort(this.stopped.reason);
+    return this.controller.signal;
+  }
+
+  setTtl(ttl: Lifetime, freshFor: Lifetime = ttl): void {
+    const ttlMs = lifetimeMs(ttl, 'setTtl(ttl)');
+    this.lives = { ttlMs, freshForMs: Math.min(ttlMs, lifetimeMs(freshFor, 'setTtl(freshFor)')) };
+  }
+
+  setTags(tags: readonly string[]): void {
+    this.tags.push(...checkTags(tags, 'setTags(tags)'));
+  }
+
+  skip(): void {
+    this.isSkipped = true;
+  }
+
+  notModified<T>(): T {
+    if (!this.stale)
+      throw new CacheUsageError('nothing_stale', 'notModified() without a stale value: look at context.stale first');
+    this.isNotModified = true;
+    return this.stale.value as T;
+  }
+
+  /** Runs the loader to its end, or to that of its time. A loader that ignores its signal goes on, unheard. */
+  async run(
+    loader: (context: LoadRun) => unknown,
+    stopped: (stop: (reason: unknown) => void) => void,
+  ): Promise<Loaded> {
+    let cancel: (() => void) | undefined;
+    const value = await new Promise<unknown>((resolve, reject) => {
+      const stop = (reason: unknown): void => {
+        this.stopped ??= { reason };
+        this.controller?.abort(reason);
+        reject(reason as Error);
+      };
+      const { hardTimeoutMs } = this.plan;
+      if (hardTimeoutMs !== Infinity)
+        cancel = this.clock.after(hardTimeoutMs, () => stop(new LoadTimeoutError(hardTimeoutMs)));
+      stopped(stop);
+      // The executor turns what a synchronous loader throws into a rejection.
+      if (!this.stopped) resolve(loader(this));
+    }).finally(() => cancel?.());
+    return this.judge(value);
+  }
+
+  private judge(value: unknown): Loaded {
+    const { plan, isNotModified } = this;
+    const isKept = !this.isSkipped && (plan.shouldCache?.(value) ?? true);
+    const lives = this.lives ?? livesOfLoaded(isNotModified ? { ...plan, jitter: 0 } : plan, value);
+    const chosen = plan.tagsOf ? checkTags(plan.tagsOf(value), 'tags()') : [];
+    return {
+      value,
+      lives: isKept && lives.ttlMs > 0 ? lives : undefined,
+      lateTags: [...new Set([...chosen, ...this.tags])],
+      isNotModified,
+    };
+  }
+}

@@ -1,0 +1,105 @@
+import type { Clock } from '../clock/clock.js';
+import type { Found } from '../tiers/found.js';
+import { coldError, isCold } from './cold-error.js';
+import { Flight, type Patience } from './flight.js';
+import type { FlightTask, ReadThrough } from './read-through.js';
+
+/** What one caller asks for. */
+export interface FlightRequest extends Omit<FlightTask, 'flight'> {
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Concurrent callers of a key in this process share one flight. */
+export class SingleFlight {
+  private readonly underway = new Set<Flight>();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly readThrough: ReadThrough,
+    /** What near tiers have is as new as what the store has. */
+    private readonly isHeard: () => boolean,
+  ) {}
+
+  /** Flights that have not landed, detached ones included. */
+  get size(): number {
+    return this.underway.size;
+  }
+
+  /** The result, or what this caller's policies give it before. */
+  fly(request: FlightRequest): Promise<Found> {
+    const { signal } = request;
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    const current = request.forced ? undefined : request.namespace.flights.get(request.address.local);
+    if (current) return this.join(current, request);
+    const flight = this.takeOff(request);
+    const { plan } = request;
+    const canWait = plan.softTimeoutMs === Infinity && plan.eagerRefresh === 1 && signal === undefined;
+    return canWait ? flight.promise : this.ride(flight, request, { softMs: plan.softTimeoutMs, coldMs: Infinity });
+  }
+
+  /** Refreshes in the background, unless somebody is at it. */
+  refresh(request: FlightRequest): void {
+    if (!request.namespace.flights.has(request.address.local)) this.takeOff(request);
+  }
+
+  /** Resolves when everything under way has landed. */
+  async drain(): Promise<void> {
+    while (this.underway.size > 0) await Promise.allSettled([...this.underway].map((flight) => flight.promise));
+  }
+
+  abortAll(reason: unknown): void {
+    for (const flight of this.underway) flight.abort(reason);
+  }
+
+  /** Who comes later is given a stale value at once, and otherwise acts by its `onCold`: `load` means not in this process, too. */
+  private async join(flight: Flight, request: FlightRequest): Promise<Found> {
+    const { namespace, plan } = request;
+    namespace.counters.coalesced++;
+    request.onIdle?.();
+    const giveUpAt = this.clock.now() + plan.waitBudgetMs;
+    const coldMs = { wait: plan.waitBudgetMs, throw: 0, load: Infinity }[plan.onCold];
+    try {
+      return await this.ride(flight, request, { softMs: 0, coldMs });
+    } catch (error) {
+      // It was the other caller that would not wait.
+      const isOwn = !isCold(error) || plan.onCold === 'throw' || this.clock.now() >= giveUpAt;
+      if (isOwn) throw error;
+      return this.fly(request);
+    }
+  }
+
+  private ride(flight: Flight, request: FlightRequest, patience: Omit<Patience, 'cold'>): Promise<Found> {
+    const { signal, namespace, address, plan } = request;
+    const leave = flight.board();
+    const answer = flight.answer({ ...patience, cold: () => coldError(namespace, address.encoded, plan.leaseMs) });
+    if (signal === undefined) return answer;
+    return new Promise<Found>((resolve, reject) => {
+      const abort = (): void => {
+        reject(signal.reason as Error);
+        leave(signal.reason);
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    });
+  }
+
+  private takeOff(request: FlightRequest): Flight {
+    const { namespace, address, near } = request;
+    const { flights } = namespace;
+    const flight = new Flight(this.clock);
+    const before = flights.get(address.local);
+    if (before) before.detached = true;
+    flights.set(address.local, flight);
+    this.underway.add(flight);
+    flight.promise = this.readThrough.run({ ...request, flight });
+    if (near && !request.forced && this.isHeard()) flight.offer(near);
+    const land = (): void => {
+      if (flights.get(address.local) === flight) flights.delete(address.local);
+      this.underway.delete(flight);
+      flight.land();
+    };
+    // Also takes a rejection that nobody is left to await.
+    flight.promise.then(land, land);
+    return flight;
+  }
+}
