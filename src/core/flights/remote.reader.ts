@@ -48,8 +48,9 @@ export class RemoteReader {
     try {
       const stores = addresses.map((address) => address.store);
       const frames = await this.fetch(stores, [namespace.token], budget);
+      const readAt = this.storeClock.now();
       for (let i = 0; i < addresses.length; i++) {
-        const reading = this.judge(namespace, addresses[i] as Address, frames[i], budget);
+        const reading = this.judge(namespace, addresses[i] as Address, frames[i], budget, readAt);
         readings.push(reading instanceof Promise ? await reading : reading);
       }
     } finally {
@@ -119,8 +120,9 @@ export class RemoteReader {
     address: Address,
     bytes: Uint8Array | undefined,
     budget: WaitBudget,
+    readAt?: number,
   ): Reading | Promise<Reading> {
-    const frame = bytes && this.entries.parse(namespace, address, bytes);
+    const frame = bytes && this.entries.parse(namespace, address, bytes, readAt);
     if (frame === undefined) return { frame: bytes, found: undefined };
     // Most entries carry their namespace's token alone.
     const only = this.tokens.current(namespace.token);

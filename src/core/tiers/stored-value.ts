@@ -51,6 +51,17 @@ export class StoredValue implements ValueSource {
   }
 }
 
+/** A frozen value, as the memory tier holds it. */
+export class SharedValue implements ValueSource {
+  readonly perReader = false;
+
+  constructor(private readonly value: unknown) {}
+
+  take(): unknown {
+    return this.value;
+  }
+}
+
 /** A view may hold back a chunk of what a socket read, many times its size. */
 function own(bytes: Uint8Array): Uint8Array {
   return bytes.buffer.byteLength <= 2 * bytes.byteLength ? bytes : new Uint8Array(bytes);
