@@ -5,8 +5,8 @@ import type { Clock } from './clock/clock.js';
 import type { EncodedValue } from './codec/value.codec.js';
 import type { Address } from './keys/address.js';
 import type { Namespace } from './namespace.js';
-import type { Found, Tier } from './tiers/found.js';
-import { StoredValue } from './tiers/stored-value.js';
+import type { Found, Tier, ValueSource } from './tiers/found.js';
+import { decodeFrozen, SharedValue, StoredValue } from './tiers/stored-value.js';
 import type { Epoch, Fence } from './tokens/epoch.js';
 import { makeFence } from './tokens/epoch.js';
 
@@ -55,10 +55,14 @@ export class EntryCodec {
 
   /** The frame's value for this process, with its remaining life. `undefined` when the payload does not decode. */
   found(namespace: Namespace, frame: Frame, fence: Fence, tier: Tier): Found | undefined {
-    const perReader = frame.rebuild || namespace.isolation === 'copy';
-    const value = new StoredValue(namespace.codec, frame.payload, frame.side, perReader);
+    let value: ValueSource;
     try {
-      value.check();
+      // Now, so that a later `take` cannot fail.
+      if (frame.rebuild || namespace.isolation === 'copy') {
+        value = new StoredValue(namespace.codec, frame.payload, frame.side, true).check();
+      } else {
+        value = new SharedValue(decodeFrozen(namespace.codec, frame.payload, frame.side));
+      }
     } catch {
       namespace.counters.rejected++;
       return undefined;
