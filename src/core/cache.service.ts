@@ -1,7 +1,7 @@
 import type { CacheEngine } from './cache-engine.js';
 import type { CacheKey, CallOptions, EntryOptions, LoadContext, Loader, ManyLoader } from './cache.options.js';
 import { BulkReads } from './bulk-reads.js';
-import type { CachedResponse } from './cached-response.js';
+import { CachedResponse } from './cached-response.js';
 import type { Lifetime } from './clock/duration.js';
 import { lifetimeMs } from './clock/duration.js';
 import type { CacheExplanation } from './cache-explanation.js';
@@ -54,6 +54,14 @@ export class CacheService {
     const local = typeof key === 'string' && isPlain(key) ? key : addressOf(this.space, key).local;
     const value = memory.fresh(this.space.index, local);
     return value === MISS ? undefined : (value as T);
+  }
+
+  /** As {@link get}, but from the memory tier alone and at once: a stale value, too. `undefined` where it has nothing. */
+  peekEntry<T = unknown>(key: string): CachedResponse<T> | undefined {
+    const { memory, clock } = this.engine;
+    if (memory === undefined || this.engine.requestScope?.()?.forced) return undefined;
+    const found = memory.find(this.space.index, isPlain(key) ? key : addressOf(this.space, key).local);
+    return found && CachedResponse.found<T>(key, found, clock.now());
   }
 
   /**
