@@ -21,7 +21,7 @@ export { formatHttpDate, parseHttpDate } from './fields/http-date.js';
 export { forwardedFields, validators } from './forwarded-fields.js';
 export type { Timing } from './freshness.js';
 export { invalidates, isUnsafe, type Invalidation } from './invalidates.js';
-export { isOriginError, judge, judgeMiss, type Judgement } from './judge.js';
+export { isOriginError, isShareable, judge, judgeMiss, type Judgement } from './judge.js';
 export { merge304, mergeHead, type HeadEffect, type Merged } from './merge304.js';
 export { formatNoVarySearch, noVarySearch } from './no-vary-search.js';
 export { evaluatePreconditions, notModified, type Precondition, type Validated } from './not-modified.js';

@@ -1,7 +1,8 @@
 import { parseCacheControl, type Directives } from './fields/cache-control.js';
-import { fieldLines, type Fields } from './fields/fields.js';
+import { fieldLines, hasField, type Fields } from './fields/fields.js';
 import type { CachePolicy } from './cache-policy.js';
 import { ageAt, remainingAt, type StoredResponse } from './stored-response.js';
+import { selects } from './vary.js';
 
 /** What to do with a stored response. */
 export interface Judgement {
@@ -19,6 +20,13 @@ export interface Judgement {
 
 const FRESH: Judgement = { verdict: 'fresh', isRefreshDue: false, isUsableOnError: true };
 
+const NOT_FOR_THEM: Judgement = {
+  verdict: 'revalidate',
+  because: 'request',
+  isRefreshDue: false,
+  isUsableOnError: false,
+};
+
 /** Statuses that stale-if-error covers (RFC 5861 4). */
 export function isOriginError(status: number): boolean {
   return status === 500 || status === 502 || status === 503 || status === 504;
@@ -30,6 +38,7 @@ export function isOriginError(status: number): boolean {
  */
 export function judge(stored: StoredResponse, request: Fields, now: number, policy: CachePolicy): Judgement {
   const remaining = remainingAt(stored, now);
+  if (stored.withoutAuthorization && hasField(request, 'authorization')) return NOT_FOR_THEM;
   const lines = policy.clientDirectives ? fieldLines(request, 'cache-control') : [];
   if (lines.length === 0) {
     if (remaining > 0 && !stored.noCache) return FRESH;
@@ -40,6 +49,16 @@ export function judge(stored: StoredResponse, request: Fields, now: number, poli
   if (!asked.onlyIfCached) return judged;
   if (judged.verdict === 'revalidate') return { ...judged, verdict: 'gateway-timeout' };
   return judged.isRefreshDue ? { ...judged, isRefreshDue: false } : judged;
+}
+
+/**
+ * Whether an answer just fetched for one request may also be given to another that waited for it (RFC 9111 4): as any other stored response.
+ * Where it may not, as where it is not storable at all, the other goes forward itself (`collapsed=?0`).
+ */
+export function isShareable(stored: StoredResponse, request: Fields, now: number, policy: CachePolicy): boolean {
+  if (stored.vary && !selects(stored.vary, request, policy)) return false;
+  const { verdict } = judge(stored, request, now, policy);
+  return verdict === 'fresh' || verdict === 'stale';
 }
 
 /** What to answer to a request for which nothing is stored: 504 if it says `only-if-cached`, else it goes forward. */

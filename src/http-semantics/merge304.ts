@@ -8,16 +8,19 @@ import { markStale, type StoredResponse } from './stored-response.js';
 
 /** Fields of the stored body, not of the answer that confirmed it (RFC 9111 3.2). */
 const OF_THE_BODY = new Set(['content-length', 'content-encoding', 'content-type', 'content-range']);
+/** Refusals for what the request is, not for what the origin says. */
+const BY_THE_REQUEST: ReadonlySet<Refusal> = new Set<Refusal>(['authorization', 'request-no-store']);
 const NEVER_MERGED = new Set(['set-cookie', 'set-cookie2', 'age']);
 
 /**
- * A stored response brought up to date. `headers` answer the request at hand. `stored` is what to store instead; where it is missing, the
- * origin has withdrawn its permission (`reason`) and the entry has to go.
+ * A stored response brought up to date. `headers` answer the request at hand. `stored` is what to store with them instead. Where it is missing
+ * either the origin withdrew its permission and the entry has to go, or only this request's answer must not be stored and the entry stays.
  */
 export interface Merged {
   readonly headers: Fields;
   readonly stored?: StoredResponse;
   readonly reason?: Refusal;
+  readonly isWithdrawn: boolean;
 }
 
 /**
@@ -58,7 +61,8 @@ export function mergeHead(
     const said = fieldText(answer, name)?.trim();
     return said === undefined || said === fieldText(headers, name)?.trim();
   });
-  if (!agrees) return { isConfirmed: false, headers, stored: markStale(stored, exchange.receivedAt) };
+  if (!agrees)
+    return { isConfirmed: false, isWithdrawn: false, headers, stored: markStale(stored, exchange.receivedAt) };
   const asGet = { ...exchange, request: { ...exchange.request, method: 'GET' } };
   return { isConfirmed: true, ...freshened(stored, headers, asGet, policy) };
 }
@@ -75,6 +79,6 @@ function freshened(stored: StoredResponse, headers: Fields, exchange: Exchange, 
   const response = { status: stored.status, headers: age.length > 0 ? { ...merged, age } : merged };
   const { request, requestedAt, receivedAt } = exchange;
   const made = storable({ request, response, requestedAt, receivedAt }, policy);
-  if (!made.isStorable) return { headers: merged, reason: made.reason };
-  return { headers: made.headers, stored: made.stored };
+  if (made.isStorable) return { headers: made.headers, stored: made.stored, isWithdrawn: false };
+  return { headers: merged, reason: made.reason, isWithdrawn: !BY_THE_REQUEST.has(made.reason) };
 }

@@ -32,6 +32,7 @@ export type Refusal =
   | 'method'
   | 'status'
   | 'no-store'
+  | 'request-no-store'
   | 'private'
   | 'no-cache'
   | 'authorization'
@@ -87,7 +88,7 @@ function optOut({ request, response }: Exchange, directives: Directives, policy:
   const isUnderstood = policy.mode === 'rfc' && directives.mustUnderstand === true;
   if (isUnderstood && !UNDERSTOOD.has(status)) return 'status';
   if (directives.noStore && !isUnderstood) return 'no-store';
-  if (parseCacheControl(fieldLines(request.headers, 'cache-control')).noStore) return 'no-store';
+  if (parseCacheControl(fieldLines(request.headers, 'cache-control')).noStore) return 'request-no-store';
   if (isShared && directives.private) return 'private';
   if (policy.mode === 'ttl' && directives.noCache) return 'no-cache';
   if (isShared && hasField(request.headers, 'authorization') && !allowsAuthorization(directives, policy))
@@ -183,6 +184,8 @@ function storedResponse(
     date: dateOf(headers, exchange),
     ...(isStrict && { mustRevalidate: true as const }),
     ...(directives.noCache && { noCache: true as const }),
+    ...(policy.view === 'shared' &&
+      !allowsAuthorization(directives, policy) && { withoutAuthorization: true as const }),
     ...(etag && { etag }),
     ...(lastModified !== undefined && modifiedAt !== undefined && { lastModified, modifiedAt }),
     ...(names.length > 0 && { vary: varySelection(names, request.headers, policy) }),

@@ -18,6 +18,8 @@ export interface StoredResponse {
   readonly mustRevalidate?: true;
   /** To be validated before each use. */
   readonly noCache?: true;
+  /** Kept from requests with Authorization: the response does not say that it is for them as well (RFC 9111 3.5, both ways). */
+  readonly withoutAuthorization?: true;
   readonly etag?: string;
   /** As the origin wrote it. */
   readonly lastModified?: string;

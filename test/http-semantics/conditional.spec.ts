@@ -188,7 +188,20 @@ describe('a 304', () => {
       ['Private', 'private'],
     ] as const) {
       const result = merged({ 'cache-control': cacheControl });
-      expect(result).toMatchObject({ reason, headers: { 'cache-control': cacheControl, 'x-old': '1' } });
+      expect(result).toMatchObject({
+        reason,
+        isWithdrawn: true,
+        headers: { 'cache-control': cacheControl, 'x-old': '1' },
+      });
+      expect(result?.stored).toBeUndefined();
+    }
+  });
+
+  it('C3 S4: to a request whose answer must not be stored, it answers that request; the entry stays as it was', () => {
+    for (const request of [{ authorization: 'x' }, { 'cache-control': 'no-store' }]) {
+      const made = stored({ headers: before }, rfcShared);
+      const result = merge304(made.stored, made.headers, exchange({ status: 304, request, at: later }), rfcShared);
+      expect(result).toMatchObject({ isWithdrawn: false, headers: { date: date(100), 'x-old': '1' } });
       expect(result?.stored).toBeUndefined();
     }
   });

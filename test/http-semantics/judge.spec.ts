@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   isOriginError,
+  isShareable,
   judge,
   judgeMiss,
   markStale,
@@ -88,6 +89,39 @@ describe('a stored response without request directives', () => {
     expect(markStale(made, NOW + 50_000)).toBe(made);
     const strict = markStale(stored({ headers: { 'cache-control': 'max-age=60' } }, rfcShared).stored, NOW);
     expect(judge(strict, {}, NOW, rfcShared).verdict).toBe('revalidate');
+  });
+});
+
+describe('a request with Authorization', () => {
+  const asked = { authorization: 'x' };
+
+  it.each([
+    ['max-age=60', 'revalidate'],
+    ['max-age=60, public', 'fresh'],
+    ['s-maxage=60', 'fresh'],
+    ['max-age=60, must-revalidate', 'fresh'],
+  ])('S4: what says %s to the world: %s', (cacheControl, expected) => {
+    const made = stored({ headers: { 'cache-control': cacheControl } }, rfcShared).stored;
+    expect(judge(made, asked, NOW, rfcShared).verdict).toBe(expected);
+    expect(judge(made, {}, NOW, rfcShared).verdict).toBe('fresh');
+    expect(isShareable(made, asked, NOW, rfcShared)).toBe(expected === 'fresh');
+  });
+
+  it('S4: not even in place of an error; a private view has one principal', () => {
+    const headers = { 'cache-control': 'max-age=60, stale-if-error=60' };
+    expect(judge(stored({ headers }, rfcShared).stored, asked, NOW, rfcShared).isUsableOnError).toBe(false);
+    expect(judge(stored({ headers }, rfcPrivate).stored, asked, NOW, rfcPrivate).verdict).toBe('fresh');
+    const ignored = ttl({ authorization: 'ignore' });
+    expect(judge(stored({}, ignored).stored, asked, NOW, ignored).verdict).toBe('fresh');
+  });
+
+  it('F5: who waited is given what is theirs to reuse', () => {
+    const share = (headers: Fields, request: Fields): boolean =>
+      isShareable(stored({ headers, request: { a: '1' } }, rfcShared).stored, request, NOW, rfcShared);
+    expect(share({ 'cache-control': 'max-age=9', vary: 'a' }, { a: '1' })).toBe(true);
+    expect(share({ 'cache-control': 'max-age=9', vary: 'a' }, { a: '2' })).toBe(false);
+    expect(share({ 'cache-control': 'no-cache', etag: '"a"' }, {})).toBe(false);
+    expect(share({ 'cache-control': 'max-age=9' }, { 'cache-control': 'no-cache' })).toBe(false);
   });
 });
 

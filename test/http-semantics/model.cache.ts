@@ -4,6 +4,7 @@ import {
   forwardedFields,
   invalidates,
   isOriginError,
+  isShareable,
   judge,
   judgeMiss,
   markStale,
@@ -121,7 +122,7 @@ export class ModelCache {
           ? this.reply(own.entry, request, { cache: 'model', fwd: 'miss', collapsed: false })
           : this.own(own.reply, isCovered, entry, request);
       }
-      if (joined && !select([filled.entry], request.headers, this.policy))
+      if (joined && !isShareable(filled.entry.stored, request.headers, this.now, this.policy))
         return await this.send(request.method, url, request.headers);
       const status: CacheStatus = {
         cache: 'model',
@@ -158,7 +159,7 @@ export class ModelCache {
       const merged = merge304(entry.stored, entry.headers, exchange, this.policy);
       if (!merged) return this.fill(key, url, request);
       if (!merged.stored) {
-        this.replace(key, entry, undefined);
+        if (merged.isWithdrawn) this.replace(key, entry, undefined);
         return { reply: { status: entry.stored.status, headers: merged.headers, body: entry.body } };
       }
       const updated = { stored: merged.stored, headers: merged.headers, body: entry.body };

@@ -67,7 +67,7 @@ describe('what may be stored, rfc mode, shared', () => {
     ['S2: 204 with nothing said (Next.js CVE-2025-49826)', { status: 204 }, 'not-fresh'],
     ['S3: no-store', { headers: { 'cache-control': 'max-age=10000, no-store', expires: date(10_000) } }, 'no-store'],
     ['S3: No-StOrE', { headers: { 'cache-control': 'No-StOrE, max-age=60' } }, 'no-store'],
-    ['S3: no-store of the request', { request: { 'cache-control': 'no-store' }, headers: FRESH }, 'no-store'],
+    ['S3: no-store of the request', { request: { 'cache-control': 'no-store' }, headers: FRESH }, 'request-no-store'],
     ['S3: private', { headers: { 'cache-control': 'private, max-age=60' } }, 'private'],
     [
       'S3: Private (http-cache-semantics 4.3, got, make-fetch-happen, Django CVE-2026-8404)',
