@@ -79,7 +79,10 @@ export class PageFill {
     }
     if (stale && isUsableOnError && isOriginError(head.status)) {
       this.failure = new OriginError(head.status);
-      return { action: 'swallow', replaceWith: () => this.replay(stale.page, stale.now, { fwd: 'stale', fwdStatus: head.status }) };
+      return {
+        action: 'swallow',
+        replaceWith: () => this.replay(stale.page, stale.now, { fwd: 'stale', fwdStatus: head.status }),
+      };
     }
     const made = this.refusal === undefined ? this.make(head, body) : undefined;
     if (!made) return { action: 'pass', capture: false, headers: this.passedStatus(head) };
@@ -130,10 +133,12 @@ export class PageFill {
     const now = made.stored.receivedAt;
     const made200 = answer(made.stored, { ...head.headers, ...made.headers }, request, { now, length, status });
     const changes: Record<string, string | readonly string[] | undefined> = {};
-    for (const name of ['cache-control', 'cache-status', 'date', 'etag', 'expires', 'vary']) changes[name] = made200.headers[name];
+    for (const name of ['cache-control', 'cache-status', 'date', 'etag', 'expires', 'vary'])
+      changes[name] = made200.headers[name];
     if (made200.status === head.status && made200.body === 'full') return { action: 'pass', headers: changes };
     if (method === 'HEAD') return { action: 'pass', headers: changes };
-    const part = typeof made200.body === 'object' && body ? body.subarray(made200.body.start, made200.body.end) : undefined;
+    const part =
+      typeof made200.body === 'object' && body ? body.subarray(made200.body.start, made200.body.end) : undefined;
     const { age: _none, ...headers } = made200.headers;
     return { action: 'swallow', replaceWith: () => ({ status: made200.status, headers, ...(part && { body: part }) }) };
   }
@@ -142,7 +147,11 @@ export class PageFill {
     const merged = this.merged as Merged;
     const stored: StoredResponse = merged.stored ?? page.stored;
     const now = Date.now();
-    return this.replay({ ...page, stored, headers: merged.headers }, now, { fwd: 'stale', fwdStatus: 304, stored: merged.stored !== undefined });
+    return this.replay({ ...page, stored, headers: merged.headers }, now, {
+      fwd: 'stale',
+      fwdStatus: 304,
+      stored: merged.stored !== undefined,
+    });
   }
 
   private replay(page: Page, now: number, status: Omit<CacheStatus, 'cache'>): Replacement {
@@ -216,7 +225,16 @@ export class PageFill {
   }
 }
 
-const OF_THE_PAGE = new Set(['content-type', 'content-encoding', 'content-language', 'cache-control', 'etag', 'vary', 'last-modified', 'date']);
+const OF_THE_PAGE = new Set([
+  'content-type',
+  'content-encoding',
+  'content-language',
+  'cache-control',
+  'etag',
+  'vary',
+  'last-modified',
+  'date',
+]);
 
 /** The bytes that an answer made from a page asks for. */
 export function bodyOf(page: Page, part: 'full' | 'none' | { start: number; end: number }): { body?: Buffer } {
