@@ -17,7 +17,8 @@ export class DetachedSocket extends Duplex {
   readonly encrypted: boolean;
 
   constructor(peer: DetachedPeer) {
-    super();
+    // Never full: Node's server is not there to tell the response that it has drained.
+    super({ writableHighWaterMark: Number.MAX_SAFE_INTEGER });
     this.remoteAddress = peer.remoteAddress;
     this.remotePort = peer.remotePort;
     this.remoteFamily = peer.remoteAddress?.includes(':') ? 'IPv6' : 'IPv4';

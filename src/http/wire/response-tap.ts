@@ -192,7 +192,7 @@ class Tap implements ResponseTap {
     if (this.state === 'swallowing') this.sendReplacement(callback);
     else {
       // Node writes no head for a client that has left, but listeners on it may set a cookie: they have to be heard.
-      if (this.response.destroyed && !this.headSent()) this.call('writeHead', [this.response.statusCode]);
+      if (this.response.destroyed && !this.headSent()) this.sendHead([this.response.statusCode]);
       this.callOrFail('end', args);
     }
     if (this.headSent() || this.response.destroyed) this.finish();
@@ -304,7 +304,9 @@ class Tap implements ResponseTap {
   private commit(): void {
     const { response, written } = this;
     const names = Object.keys(this.changed);
-    if (written && names.length > 0) {
+    // Node reads a list of fields in two ways, depending on what was set before: one of them loses lines.
+    const asSet = names.length > 0 || written?.listed === true;
+    if (written && asSet) {
       for (const [name, value] of written.fields) response.setHeader(name, value);
     }
     for (const name of names) {
@@ -313,7 +315,7 @@ class Tap implements ResponseTap {
       else response.setHeader(name, value);
     }
     if (!written) return;
-    if (names.length === 0) this.sendHead(written.args);
+    if (!asSet) this.sendHead(written.args);
     else this.sendHead(written.reason === undefined ? [written.status] : [written.status, written.reason]);
   }
 

@@ -7,6 +7,8 @@ export interface WrittenHead {
   readonly status: number;
   readonly reason: string | undefined;
   readonly fields: ReadonlyArray<readonly [string, FieldValue]>;
+  /** The fields came as a list, in which a name may be there several times. */
+  readonly listed: boolean;
   readonly args: readonly unknown[];
 }
 
@@ -19,12 +21,13 @@ export function parseWriteHead(args: readonly unknown[]): WrittenHead | undefine
   // eslint-disable-next-line no-control-regex
   if (reason !== undefined && /[^\t\x20-\x7e\x80-\xff]/.test(reason)) return undefined;
   try {
-    const fields = fieldsOf(reason === undefined ? (third ?? second) : third);
+    const headers = reason === undefined ? (third ?? second) : third;
+    const fields = fieldsOf(headers);
     for (const [name, value] of fields) {
       validateHeaderName(name);
       for (const line of Array.isArray(value) ? value : [value]) validateHeaderValue(name, line as string);
     }
-    return { status, reason, fields, args };
+    return { status, reason, fields, listed: Array.isArray(headers), args };
   } catch {
     return undefined;
   }
