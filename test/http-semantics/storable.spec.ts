@@ -139,6 +139,18 @@ describe('what may be stored, rfc mode, shared', () => {
     ['F4: max-age=0 but usable on error', { headers: { 'cache-control': 'max-age=0, stale-if-error=60' } }, 'stored'],
   ]);
 
+  it('S2: the lifetime that a policy gives to silence is not for errors', () => {
+    const policy = rfc({ freshFor: 60_000 });
+    for (const status of [200, 301]) expect(outcome({ status }, policy)).toBe('stored');
+    for (const status of [204, 302, 404, 500, 503]) expect(outcome({ status }, policy)).toBe('not-fresh');
+    const negative = rfc({ freshFor: 60_000, negative: { freshFor: 5000, statuses: [404, 503] } });
+    for (const status of [404, 503]) {
+      const made = stored({ status }, negative).stored;
+      expect(made.freshUntil - made.receivedAt).toBe(5000);
+    }
+    expect(outcome({ status: 500 }, negative)).toBe('not-fresh');
+  });
+
   it('S9: limits hold for what was announced and for what came', () => {
     const policy = rfc({ maxBytes: 10 });
     expect(outcome({ headers: { ...FRESH, 'content-length': '11' } }, policy)).toBe('too-large');
