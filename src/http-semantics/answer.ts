@@ -37,7 +37,7 @@ export function answer(
   const precondition = evaluatePreconditions(stored, request, now);
   if (precondition === 'precondition-failed') return { status: 412, headers: {}, body: 'none' };
   const isNotModified = precondition === 'not-modified';
-  const fields = isNotModified ? fieldsOf304(headers) : copy(headers);
+  const fields = isNotModified ? fieldsOf304(headers) : ({ ...headers } as Record<string, FieldValue>);
   addOwn(fields, stored, now, status);
   if (isNotModified) return { status: 304, headers: fields, body: 'none' };
   if (request.method === 'HEAD') return { status: stored.status, headers: fields, body: 'none' };
@@ -63,10 +63,10 @@ function addOwn(
   const cacheControl = downstream(stored, now);
   if (cacheControl !== undefined) fields['cache-control'] = cacheControl;
   // What we grant ourselves is in max-age; the handler's date may grant more.
-  if (!('verbatim' in stored.promise)) delete fields['expires'];
+  if (fields['expires'] !== undefined && !('verbatim' in stored.promise)) delete fields['expires'];
   if (!status) return;
-  const member = status.hit ? { ...status, ttl: remainingAt(stored, now) } : status;
-  fields['cache-status'] = appendCacheStatus(fields['cache-status'], member);
+  const ttl = status.hit ? remainingAt(stored, now) : status.ttl;
+  fields['cache-status'] = appendCacheStatus(fields['cache-status'], status, ttl);
 }
 
 function fieldsOf304(headers: Fields): Record<string, FieldValue> {
@@ -74,8 +74,4 @@ function fieldsOf304(headers: Fields): Record<string, FieldValue> {
   const names = hasField(headers, 'etag') ? WITH_304 : [...WITH_304, 'last-modified'];
   for (const name of names) if (hasField(headers, name)) fields[name] = headers[name] as FieldValue;
   return fields;
-}
-
-function copy(headers: Fields): Record<string, FieldValue> {
-  return Object.assign(Object.create(null), headers) as Record<string, FieldValue>;
 }

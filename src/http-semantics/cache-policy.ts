@@ -13,9 +13,9 @@ export interface CachePolicyOptions {
   /** rfc mode: bounds on the lifetime that headers give. Explicit opt-outs are not lifetimes and win. */
   readonly atLeast?: number;
   readonly atMost?: number;
-  /** ttl mode: statuses to store. Default 200, 203, 301, 308: other redirects are meant for one caller (a login, say). */
+  /** Statuses that `freshFor` is for; in ttl mode no others are stored. Default 200, 203, 301, 308: other redirects are meant for one caller (a login, say). */
   readonly statuses?: readonly number[];
-  /** ttl mode: errors to store, for a lifetime of their own. Default none; its statuses by default 404 and 410. */
+  /** Errors to which `freshFor` does not apply but a lifetime of their own. Default none; its statuses by default 404 and 410. */
   readonly negative?: { readonly freshFor: number; readonly statuses?: readonly number[] };
   /** Targeted fields (RFC 9213), first valid one wins. Default `cdn-cache-control` where shared, none where private. */
   readonly targets?: readonly string[];

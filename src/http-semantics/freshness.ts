@@ -51,10 +51,17 @@ export function lifetimeByHeaders(
     const ms = Math.min(stated * 1000, MAX_MS);
     return { ms: Math.min(Math.max(ms, policy.atLeast), policy.atMost), isExplicit: true };
   }
-  if (policy.freshFor > 0) return { ms: bounded(policy.freshFor, policy), isExplicit: false };
+  const silent = lifetimeByPolicy(status, policy);
+  if (silent > 0) return { ms: bounded(silent, policy), isExplicit: false };
   const heuristic = byLastModified(headers, timing, policy);
   const applies = HEURISTIC_STATUSES.has(status) || directives.public === true;
   return { ms: applies ? bounded(heuristic, policy) : 0, isExplicit: false };
+}
+
+/** The lifetime that the policy gives a status, 0 where it gives none: errors live only by negative caching. */
+export function lifetimeByPolicy(status: number, { statuses, freshFor, negative }: CachePolicy): number {
+  if (statuses.includes(status)) return freshFor;
+  return negative?.statuses.includes(status) ? negative.freshFor : 0;
 }
 
 /** Bounds a lifetime by the policy and by what fits in JSON and headers. */

@@ -17,6 +17,7 @@ export {
   type ResponseHead,
 } from './fields/fields.js';
 export { hopByHop } from './fields/hop-by-hop.js';
+export type { Exchange } from './exchange.js';
 export { formatHttpDate, parseHttpDate } from './fields/http-date.js';
 export { forwardedFields, validators } from './forwarded-fields.js';
 export type { Timing } from './freshness.js';
@@ -28,6 +29,6 @@ export { evaluatePreconditions, notModified, type Precondition, type Validated }
 export { range, type RangeOutcome } from './range.js';
 export { canonicalQuery, primaryKey, type KeyParts, type QueryRules } from './request-key.js';
 export { select } from './select.js';
-export { storable, type Exchange, type Refusal, type Storable } from './storable.js';
+export { storable, type Refusal, type Storable } from './storable.js';
 export { ageAt, markStale, remainingAt, usableUntil, type StoredResponse } from './stored-response.js';
 export { mergeVary, variantKey, varyNames, varySelection, type VarySelection } from './vary.js';

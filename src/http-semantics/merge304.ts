@@ -3,7 +3,8 @@ import { fieldLines, fieldText, withoutFields, type Fields } from './fields/fiel
 import { hopByHop } from './fields/hop-by-hop.js';
 import { formatHttpDate, parseHttpDate } from './fields/http-date.js';
 import type { CachePolicy } from './cache-policy.js';
-import { storable, type Exchange, type Refusal } from './storable.js';
+import type { Exchange } from './exchange.js';
+import { storable, type Refusal } from './storable.js';
 import { markStale, type StoredResponse } from './stored-response.js';
 
 /** Fields of the stored body, not of the answer that confirmed it (RFC 9111 3.2). */

@@ -1,31 +1,20 @@
-import { cacheGroups } from './fields/cache-groups.js';
 import { parseCacheControl, type Directives } from './fields/cache-control.js';
-import { fieldLines, fieldText, hasField, withoutFields, type Fields } from './fields/fields.js';
-import type { RequestHead, ResponseHead } from './fields/fields.js';
-import { hopByHop } from './fields/hop-by-hop.js';
-import { parseHttpDate } from './fields/http-date.js';
+import { fieldLines, hasField, type Fields } from './fields/fields.js';
+import { bodyRefusal } from './body-refusal.js';
 import type { CachePolicy } from './cache-policy.js';
-import { promiseOf } from './downstream.js';
+import type { Exchange } from './exchange.js';
 import {
   bounded,
-  dateOf,
   HEURISTIC_STATUSES,
   initialAge,
   lifetimeByHeaders,
+  lifetimeByPolicy,
   type Lifetime,
-  type Timing,
 } from './freshness.js';
+import { allowsAuthorization, storedFields, storedResponse } from './make-stored.js';
 import { responseDirectives, type ResponseDirectives } from './response-directives.js';
 import type { StoredResponse } from './stored-response.js';
-import { varyNames, varySelection } from './vary.js';
-
-/** A request and the answer it got. */
-export interface Exchange extends Timing {
-  readonly request: RequestHead;
-  readonly response: ResponseHead;
-  /** What came of the body, once it ended. To be asked before (head only) and after it was read. */
-  readonly body?: { readonly bytes: number; readonly isComplete: boolean };
-}
+import { varyNames } from './vary.js';
 
 /** Why a response is not stored. */
 export type Refusal =
@@ -99,39 +88,9 @@ function optOut({ request, response }: Exchange, directives: Directives, policy:
   return undefined;
 }
 
-/** RFC 9111 3.5. */
-function allowsAuthorization(directives: Directives, policy: CachePolicy): boolean {
-  if (policy.authorization !== 'rfc') return policy.authorization === 'ignore';
-  return directives.public === true || directives.mustRevalidate === true || directives.sMaxage !== undefined;
-}
-
-function bodyRefusal({ response: { headers }, body }: Exchange, policy: CachePolicy): Refusal | undefined {
-  const type = fieldText(headers, 'content-type')?.trim().toLowerCase();
-  if (!policy.cacheStreams && type?.startsWith('text/event-stream')) return 'stream';
-  if (policy.mode === 'ttl') {
-    const coding = fieldText(headers, 'content-encoding')?.trim().toLowerCase();
-    const varies = varyNames(headers);
-    if (coding && coding !== 'identity' && !varies.includes('accept-encoding')) return 'coding-without-vary';
-    if (fieldText(headers, 'content-security-policy')?.toLowerCase().includes("'nonce-")) return 'nonce';
-  }
-  const lengths = new Set(
-    fieldLines(headers, 'content-length')
-      .flatMap((line) => line.split(','))
-      .map(Number),
-  );
-  if (lengths.size > 1) return 'incomplete';
-  const [length] = lengths;
-  if (length !== undefined && length > policy.maxBytes) return 'too-large';
-  if (!body) return undefined;
-  if (body.bytes > policy.maxBytes) return 'too-large';
-  return body.isComplete && (length === undefined || length === body.bytes) ? undefined : 'incomplete';
-}
-
 function lifetimeOf({ response, ...exchange }: Exchange, found: ResponseDirectives, policy: CachePolicy): Lifetime {
   if (policy.mode === 'rfc') return lifetimeByHeaders(response.status, response.headers, found, exchange, policy);
-  const { negative, statuses } = policy;
-  const isNegative = negative?.statuses.includes(response.status) && !statuses.includes(response.status);
-  const ms = bounded(isNegative ? (negative?.freshFor ?? 0) : policy.freshFor, policy);
+  const ms = bounded(lifetimeByPolicy(response.status, policy), policy);
   // The decorator's time runs from now, however old an upstream says its answer is.
   return { ms: ms > 0 ? ms + initialAge(response.headers, exchange) : 0, isExplicit: false };
 }
@@ -147,7 +106,7 @@ function freshnessRefusal(
   if (policy.mode === 'ttl') return lifetime.ms > 0 ? undefined : 'not-fresh';
   const isAllowed =
     lifetime.isExplicit ||
-    policy.freshFor > 0 ||
+    lifetime.ms > 0 ||
     directives.public === true ||
     (policy.view === 'private' && directives.private === true) ||
     HEURISTIC_STATUSES.has(status);
@@ -156,64 +115,4 @@ function freshnessRefusal(
   const isUsefulStale = (directives.staleWhileRevalidate ?? 0) > 0 || (directives.staleIfError ?? 0) > 0;
   const hasValidator = hasField(headers, 'etag') || hasField(headers, 'last-modified');
   return isFresh || isUsefulStale || hasValidator ? undefined : 'not-fresh';
-}
-
-function storedResponse(
-  exchange: Exchange,
-  found: ResponseDirectives,
-  lifetimeMs: number,
-  policy: CachePolicy,
-): StoredResponse {
-  const { request, response, receivedAt } = exchange;
-  const { directives } = found;
-  const { headers } = response;
-  const isStrict = forbidsStale(directives, policy);
-  const bornAt = receivedAt - initialAge(headers, exchange);
-  const etag = fieldText(headers, 'etag')?.trim();
-  const lastModified = fieldText(headers, 'last-modified');
-  const modifiedAt = parseHttpDate(lastModified, receivedAt);
-  const names = varyNames(headers) as readonly string[];
-  const groups = cacheGroups(headers);
-  return {
-    status: response.status,
-    bornAt,
-    receivedAt,
-    freshUntil: bornAt + lifetimeMs,
-    staleWhileRevalidate: isStrict ? 0 : windowMs(directives.staleWhileRevalidate, policy.staleWhileRevalidate, policy),
-    staleIfError: isStrict ? 0 : windowMs(directives.staleIfError, policy.staleIfError, policy),
-    date: dateOf(headers, exchange),
-    ...(isStrict && { mustRevalidate: true as const }),
-    ...(directives.noCache && { noCache: true as const }),
-    ...(policy.view === 'shared' &&
-      !allowsAuthorization(directives, policy) && { withoutAuthorization: true as const }),
-    ...(etag && { etag }),
-    ...(lastModified !== undefined && modifiedAt !== undefined && { lastModified, modifiedAt }),
-    ...(names.length > 0 && { vary: varySelection(names, request.headers, policy) }),
-    ...(groups.length > 0 && { groups }),
-    promise: promiseOf(headers, directives, policy),
-  };
-}
-
-/** RFC 9111 4.2.4 and 5.2.2.10: in a shared cache s-maxage forbids what proxy-revalidate forbids. In ttl mode it is only a lifetime. */
-function forbidsStale(directives: Directives, policy: CachePolicy): boolean {
-  if (directives.mustRevalidate || directives.noCache) return true;
-  if (policy.view !== 'shared') return false;
-  return directives.proxyRevalidate === true || (policy.mode === 'rfc' && directives.sMaxage !== undefined);
-}
-
-function windowMs(stated: number | undefined, ours: number, policy: CachePolicy): number {
-  return policy.mode === 'rfc' && stated !== undefined ? stated * 1000 : Math.min(ours, Number.MAX_SAFE_INTEGER);
-}
-
-/** The fields to keep: end-to-end, without cookies, without `Age` (worked into `bornAt`), without those that directives withhold. */
-function storedFields(headers: Fields, directives: Directives, policy: CachePolicy): Fields {
-  const isHopByHop = hopByHop(headers);
-  const withheld = new Set([
-    ...(directives.noCacheFields ?? []),
-    ...(policy.view === 'shared' ? (directives.privateFields ?? []) : []),
-    'age',
-    'set-cookie',
-    'set-cookie2',
-  ]);
-  return withoutFields(headers, (name) => isHopByHop(name) || withheld.has(name));
 }

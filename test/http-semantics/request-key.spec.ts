@@ -31,6 +31,22 @@ describe('the primary key', () => {
     expect(primaryKey({ ...parts, scheme: 'HTTP', authority: 'A.Example' })).toBe(primaryKey(parts));
   });
 
+  it('K3: no part can imitate the end of another', () => {
+    const unit = fc.constantFrom(':', '-', '1', '2', 'a');
+    const text = fc.array(unit, { minLength: 2, maxLength: 8 }).map((all) => all.join(''));
+    fc.assert(
+      fc.property(text, fc.nat(8), fc.nat(8), (all, i, j) => {
+        fc.pre(Math.min(i, all.length) !== Math.min(j, all.length));
+        const [a, b] = [i, j].map((at) => primaryKey({ ...parts, path: all.slice(0, at), query: all.slice(at) }));
+        const colon = [i, j].map((at) => primaryKey({ ...parts, path: `${all.slice(0, at)}:`, query: all.slice(at) }));
+        expect(new Set([a, b, ...colon]).size).toBe(4);
+      }),
+    );
+    const key = (path: string, query: string): string => primaryKey({ ...parts, path, query });
+    expect(key('a:b', 'c')).not.toBe(key('a', 'b:c'));
+    expect(key('a1:b', 'c')).not.toBe(key('a', 'b1:c'));
+  });
+
   it('K3: is injective over its parts', () => {
     const part = fc.string({ unit: fc.constantFrom('1', ':', '-', 'a', '?'), maxLength: 4 });
     const some = fc.record({

@@ -139,6 +139,18 @@ describe('what may be stored, rfc mode, shared', () => {
     ['F4: max-age=0 but usable on error', { headers: { 'cache-control': 'max-age=0, stale-if-error=60' } }, 'stored'],
   ]);
 
+  it('S2: the lifetime that a policy gives to silence is not for errors', () => {
+    const policy = rfc({ freshFor: 60_000 });
+    for (const status of [200, 301]) expect(outcome({ status }, policy)).toBe('stored');
+    for (const status of [204, 302, 404, 500, 503]) expect(outcome({ status }, policy)).toBe('not-fresh');
+    const negative = rfc({ freshFor: 60_000, negative: { freshFor: 5000, statuses: [404, 503] } });
+    for (const status of [404, 503]) {
+      const made = stored({ status }, negative).stored;
+      expect(made.freshUntil - made.receivedAt).toBe(5000);
+    }
+    expect(outcome({ status: 500 }, negative)).toBe('not-fresh');
+  });
+
   it('S9: limits hold for what was announced and for what came', () => {
     const policy = rfc({ maxBytes: 10 });
     expect(outcome({ headers: { ...FRESH, 'content-length': '11' } }, policy)).toBe('too-large');
@@ -271,12 +283,12 @@ describe('what is stored of it', () => {
     expect(Object.keys(stored({ headers: given }, rfcPrivate).headers)).toEqual(['cache-control', 'a', 'd']);
   });
 
-  it('S7: a field named like a part of every object is a field', () => {
+  it('S7: a field named like a part of every object is a field, but for __proto__', () => {
     const made = stored(
       { headers: JSON.parse('{"cache-control":"max-age=9","__proto__":"x","constructor":"y"}') },
       rfcShared,
     );
-    expect(Object.keys(made.headers)).toEqual(['cache-control', '__proto__', 'constructor']);
+    expect(Object.keys(made.headers)).toEqual(['cache-control', 'constructor']);
   });
 
   it('S4: credentials are not stored, though they select', () => {

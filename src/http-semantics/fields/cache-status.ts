@@ -21,18 +21,18 @@ export interface CacheStatus {
 }
 
 /** Appends our member to a Cache-Status field, behind those of caches nearer to the origin. */
-export function appendCacheStatus(existing: FieldValue | undefined, status: CacheStatus): string {
+export function appendCacheStatus(existing: FieldValue | undefined, status: CacheStatus, ttl = status.ttl): string {
   const before = existing === undefined || typeof existing === 'string' ? existing : existing.join(', ');
-  return before ? `${before}, ${formatCacheStatus(status)}` : formatCacheStatus(status);
+  return before ? `${before}, ${formatCacheStatus(status, ttl)}` : formatCacheStatus(status, ttl);
 }
 
 /** @example formatCacheStatus({ cache: 'app', hit: true, ttl: 9_500 }) // app; hit; ttl=9 */
-export function formatCacheStatus(status: CacheStatus): string {
+export function formatCacheStatus(status: CacheStatus, ttl = status.ttl): string {
   let text = tokenOrString(status.cache);
   if (status.hit) text += '; hit';
   else if (status.fwd) text += `; fwd=${status.fwd}`;
   if (status.fwdStatus !== undefined && !status.hit) text += `; fwd-status=${status.fwdStatus}`;
-  if (status.ttl !== undefined) text += `; ttl=${Math.floor(status.ttl / 1000)}`;
+  if (ttl !== undefined) text += `; ttl=${Math.floor(ttl / 1000)}`;
   if (status.stored) text += '; stored';
   if (status.collapsed !== undefined) text += status.collapsed ? '; collapsed' : '; collapsed=?0';
   if (status.key !== undefined) text += `; key=${structuredString(status.key)}`;
