@@ -57,6 +57,7 @@ const isNamespace = fields(
     tags: listOf(isText),
     schemaVersion: isSchemaVersion,
     prefixes: listOf(isAnything),
+    requestTier: isBoolean,
     maxConcurrentLoads: isCount,
   },
   ['name'],

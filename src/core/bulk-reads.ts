@@ -106,7 +106,7 @@ export class BulkReads {
         responses[at] = responseTo(address, found, now);
         if (found === undefined) space.counters.misses++;
         else space.counters.remoteHits++;
-        if (found && scope) remember(scope, space.name, address.local, found);
+        if (found && scope) remember(scope, space, address.local, found);
       });
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;

@@ -135,6 +135,8 @@ export interface NamespaceOptions extends LoadOptions {
   name: string;
   /** Carried by every entry, besides those of the call. */
   tags?: readonly string[];
+  /** Whether a request remembers what it has read here. Default `true`. */
+  requestTier?: boolean;
   /** Loaders that may run at the same time in this process; the others queue for at most `waitBudget`. Default: any number. */
   maxConcurrentLoads?: number;
   /** Raise it when the shape of the values changes: entries of other versions become misses. Default 1. */

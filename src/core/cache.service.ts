@@ -137,13 +137,13 @@ export class CacheService {
     const found = await engine.singleFlight.fly(request);
     if (found.tier !== 'loader' && engine.clock.now() >= found.freshUntil) space.counters.staleHits++;
     // What was not to be stored is not remembered here, either.
-    if (scope && found.expiresAt > found.createdAt) remember(scope, space.name, address.local, found);
+    if (scope && found.expiresAt > found.createdAt) remember(scope, space, address.local, found);
     return found;
   }
 
   /** The request and memory tiers. */
   private nearby(address: Address, scope: RequestScope | undefined): Found | undefined {
-    const remembered = scope && recall(scope, this.space.name, address.local);
+    const remembered = scope && recall(scope, this.space, address.local);
     if (remembered) {
       this.space.counters.requestHits++;
       return remembered;
@@ -152,7 +152,7 @@ export class CacheService {
     const found = this.engine.memory?.find(this.space.index, address.local);
     if (found && this.engine.clock.now() < found.freshUntil) {
       this.space.counters.memoryHits++;
-      if (scope) remember(scope, this.space.name, address.local, found);
+      if (scope) remember(scope, this.space, address.local, found);
     }
     return found;
   }

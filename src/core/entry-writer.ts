@@ -178,7 +178,7 @@ export class EntryWriter {
         this.forget([address]);
         if (!disturbed) engine.memory?.insert(this.space.index, address.local, found, !isShared);
         const scope = engine.requestScope?.();
-        if (scope) remember(scope, this.space.name, address.local, found);
+        if (scope) remember(scope, this.space, address.local, found);
       }
     }
     return isShared;
@@ -274,7 +274,7 @@ export class EntryWriter {
     const scope = this.engine.requestScope?.();
     for (const address of addresses) {
       this.engine.coherence.forget(this.space, address.local, address.store);
-      if (scope) forget(scope, this.space.name, address.local);
+      if (scope) forget(scope, this.space, address.local);
     }
   }
 

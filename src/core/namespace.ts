@@ -46,6 +46,8 @@ export class Namespace {
   readonly slots: LoadSlots | undefined;
   readonly failures: Failures;
   readonly isolation: Isolation;
+  /** A request remembers what it has read of it. */
+  readonly isRecalled: boolean;
   readonly codec: ValueCodec;
   readonly schemaVersion: string | number;
   /** Declared prefixes: encoded form and token name. */
@@ -100,6 +102,7 @@ export class Namespace {
     this.slots = maxConcurrentLoads === undefined ? undefined : new LoadSlots(clock, maxConcurrentLoads);
     this.failures = new Failures(clock);
     this.isolation = options.isolation ?? 'shared';
+    this.isRecalled = options.requestTier ?? true;
     this.codec = codec ?? (options.codec === 'bytes' ? bytesCodec : jsonCodec);
     this.schemaVersion = options.schemaVersion ?? 1;
     this.token = `ns:${name}`;

@@ -27,6 +27,6 @@ export interface PageRequest {
 export interface InputGuard {
   /** What was read besides what the key covers; nothing is recorded any more after it. */
   readonly reads: FillOrder['reads'];
-  /** The request is again as it came. */
-  readonly restore: () => void;
+  /** What is read from now on, the framework reads; the request is again as it came. */
+  readonly handlerDone: () => void;
 }

@@ -27,13 +27,14 @@ export class PageRequests {
     const key = pageKeyOf(view, policy);
     if ('bypass' in key) return key;
     const semantics = this.semanticsOf(view, policy);
+    let tags: readonly string[] | undefined;
     return {
       context: view.context,
       // A string that is looked up in memory as it is.
       place: { primary: `p${encodeKey(key.key)}`, headers: view.headers as Fields, semantics },
       method: view.method,
       get tags() {
-        return [uriTag(view), ...key.tags, ...(typeof policy.tags === 'function' ? [] : policy.tags)];
+        return (tags ??= [uriTag(view), ...key.tags, ...(typeof policy.tags === 'function' ? [] : policy.tags)]);
       },
       maxBytes: settingFor(policy.maxBytes, view),
       maxVariants: settingFor(policy.maxVariants, view),
@@ -126,7 +127,7 @@ function guardInputs(
       const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
       return 'refuse' in judged ? { refuse: judged.refuse } : { vary: [...new Set([...key.vary, ...judged.vary])] };
     },
-    restore: () => void recording.stop(),
+    handlerDone: () => void recording.stop(),
   };
 }
 

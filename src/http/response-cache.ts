@@ -1,5 +1,5 @@
 import { GatewayTimeoutException, type CallHandler, type HttpServer } from '@nestjs/common';
-import { concatAll, from, of, type Observable } from 'rxjs';
+import { concatAll, from, of, tap, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { CallOptions } from '../core/cache.options.js';
 import { LoadTimeoutError } from '../core/errors/cache.error.js';
@@ -20,6 +20,7 @@ import {
   rawResponseOf,
   tapResponse,
   watchHandler,
+  type ResponseTap,
 } from './wire/index.js';
 
 /** A vary that is learned while a request waits makes it look again; more often than this something is odd, and it goes on alone. */
@@ -76,9 +77,9 @@ export class ResponseCache {
     // Another user, another tenant: whatever is answered now has nothing to do with the page that is to be refreshed.
     if (request.place.primary !== task.primary) return next.handle();
     const { run, located, hit } = task;
-    const { fill, tapped } = this.begin(request, run, located, hit, { isUsableOnError: false, because: 'stale' });
+    const { fill, watch } = this.begin(request, run, located, hit, { isUsableOnError: true, because: 'stale' });
     task.fill = fill;
-    return next.handle().pipe(watchHandler(tapped));
+    return watch(next.handle());
   }
 
   private async look(request: PageRequest, next: CallHandler): Promise<Observable<unknown>> {
@@ -150,9 +151,9 @@ export class ResponseCache {
     located: Located,
     purpose: Purpose,
   ): Observable<unknown> {
-    const { fill, tapped } = this.begin(request, turn.run, located, located.hit, purpose);
+    const { fill, tapped, watch } = this.begin(request, turn.run, located, located.hit, purpose);
     tapped.finished.then((outcome) => fill.conclude(outcome)).then(turn.settle, turn.fail);
-    return next.handle().pipe(watchHandler(tapped));
+    return watch(next.handle());
   }
 
   /** One refresh for all who are sent the stale page, without a client: a fresh run through the whole application. */
@@ -178,13 +179,14 @@ export class ResponseCache {
     located: Located,
     hit: Hit | undefined,
     purpose: Purpose,
-  ): { fill: PageFill; tapped: ReturnType<typeof tapResponse> } {
+  ): { fill: PageFill; tapped: ResponseTap; watch: (handled: Observable<unknown>) => Observable<unknown> } {
     const response = request.context.switchToHttp().getResponse<object>();
     const baseline = baselineOf(response);
     const confirm = hit && request.confirms ? (validators(hit.page.stored) as Record<string, string>) : {};
+    const known = { ...request };
     const inputs = request.guardInputs(confirm);
     const order = {
-      ...request,
+      ...known,
       ...purpose,
       key: located.key,
       fork: located.fork,
@@ -199,8 +201,10 @@ export class ResponseCache {
       baseline,
       decide: (head, body) => fill.decide(head, body),
     });
-    void tapped.finished.then(inputs.restore);
-    return { fill, tapped };
+    void tapped.finished.then(inputs.handlerDone);
+    const watch = (handled: Observable<unknown>): Observable<unknown> =>
+      handled.pipe(tap({ next: inputs.handlerDone, error: inputs.handlerDone }), watchHandler(tapped));
+    return { fill, tapped, watch };
   }
 
   private send(request: PageRequest, { page, now }: Hit, status: Omit<CacheStatus, 'cache'>): unknown {

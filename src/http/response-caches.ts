@@ -30,7 +30,7 @@ export class ResponseCaches {
     let cache = this.pages.get(namespace);
     if (cache === undefined) {
       cache = new ResponseCache(
-        this.engine.addNamespace(this.complete({ name: namespace }), pageCodec),
+        this.engine.addNamespace(this.complete({ name: namespace, requestTier: false }), pageCodec),
         () => this.adapter,
       );
       this.pages.set(namespace, cache);
@@ -44,7 +44,10 @@ export class ResponseCaches {
     if (cache === undefined) {
       const name = `${namespace}-values`;
       // Outer interceptors may change what they are given.
-      cache = new ValueCache(this.engine.addNamespace(this.complete({ name, isolation: 'copy' })), () => this.adapter);
+      cache = new ValueCache(
+        this.engine.addNamespace(this.complete({ name, isolation: 'copy', requestTier: false })),
+        () => this.adapter,
+      );
       this.values.set(namespace, cache);
     }
     return cache;

@@ -90,6 +90,11 @@ export const FRAMEWORK_PROPERTIES: ReadonlySet<string> = new Set([
   'next',
   'originalUrl',
   'params',
+  // Of the origin, which is in every key.
+  'port',
+  'protocol',
+  'secure',
+  'subdomains',
   'query',
   'raw',
   'rawBody',
