@@ -1,5 +1,5 @@
 import { BadRequestException, Controller, Get, Header, Param, Post, Res } from '@nestjs/common';
-import type { Response } from 'express';
+import type { ServerResponse } from 'node:http';
 import { CacheService, type CacheCounters } from 'nestjs-tiered-cache';
 import { BestsellersService, FRESH_FOR_MS, type Bestsellers } from './bestsellers.service.js';
 import { MODES, Upstream, type Mode } from './upstream.js';
@@ -16,7 +16,7 @@ export class BestsellersController {
   @Header('cache-control', 'no-store')
   async top(
     @Param('country') country: string,
-    @Res({ passthrough: true }) response: Pick<Response, 'setHeader'>,
+    @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<Bestsellers> {
     if (!/^[A-Za-z]{2}$/.test(country)) throw new BadRequestException('country must be two letters, e.g. DE');
     const asked = performance.now();
