@@ -46,6 +46,10 @@ export {
   TieredCacheError,
 } from './core/errors/cache.error.js';
 
+export { Cached } from './functions/cached.decorator.js';
+export type { CachedOptions, CachedReturn } from './functions/cached.options.js';
+export { cachedMethod, type CachedMethod } from './functions/cached-method.js';
+export { loadContext } from './functions/load-context.js';
 export { ColdCacheException } from './functions/cold-cache.exception.js';
 
 export { CachePage } from './http/policy/cache-page.decorator.js';

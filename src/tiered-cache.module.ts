@@ -5,6 +5,7 @@ import type { NamespaceOptions } from './core/cache.options.js';
 import type { CacheEngine } from './core/cache-engine.js';
 import { CacheService } from './core/cache.service.js';
 import { createEngine } from './engine-factory.js';
+import { FunctionRegistry } from './functions/function-registry.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
@@ -100,6 +101,11 @@ const DRAIN_MS = 5000;
           responses?.name ?? 'tiered-cache',
         ),
     },
+    {
+      provide: FunctionRegistry,
+      inject: [TIERED_CACHE_ENGINE],
+      useFactory: (engine: CacheEngine) => new FunctionRegistry(engine),
+    },
   ],
   exports: [
     TIERED_CACHE_ENGINE,
@@ -108,6 +114,7 @@ const DRAIN_MS = 5000;
     getCacheToken(DEFAULT_NAMESPACE),
     RequestCacheService,
     ResponseCaches,
+    FunctionRegistry,
   ],
 })
 export class TieredCacheModule

@@ -1,5 +1,13 @@
 import type { CacheEngine } from './cache-engine.js';
-import type { CacheKey, CallOptions, EntryOptions, LoadContext, Loader, ManyLoader } from './cache.options.js';
+import type {
+  CacheKey,
+  CallOptions,
+  EntryOptions,
+  LoadContext,
+  Loader,
+  LoadOptions,
+  ManyLoader,
+} from './cache.options.js';
 import { BulkReads } from './bulk-reads.js';
 import { CachedResponse } from './cached-response.js';
 import type { Lifetime } from './clock/duration.js';
@@ -10,9 +18,10 @@ import { EntryWriter } from './entry-writer.js';
 import { CacheUsageError } from './errors/cache.error.js';
 import { LoadRun } from './flights/load-run.js';
 import { isDue } from './freshness/due.js';
-import { planOf } from './freshness/load-plan.js';
+import { makePlan, planOf, type LoadPlan } from './freshness/load-plan.js';
 import type { Address } from './keys/address.js';
 import { addressOf, isPlain } from './keys/address.js';
+import { EncodedKey } from './keys/encoded-key.js';
 import type { CacheCounters, Namespace } from './namespace.js';
 import type { Found } from './tiers/found.js';
 import { MISS } from './tiers/memory.tier.js';
@@ -70,23 +79,33 @@ export class CacheService {
    * @throws ColdCacheException if somebody else computes the value and `onCold` or `waitBudget` says not to wait (longer)
    * @throws whatever the loader throws, unless there is a stale value to serve
    */
-  getOrSet<T>(key: CacheKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
+  getOrSet<T>(key: CacheKey | EncodedKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
     // The hot path: nothing is built before the memory tier has been asked.
-    const { memory } = this.engine;
-    if (
-      memory !== undefined &&
-      typeof key === 'string' &&
-      !this.mustLookCloser(options) &&
-      this.engine.requestScope?.() === undefined &&
-      isPlain(key)
-    ) {
-      const value = memory.fresh(this.space.index, key);
-      if (value !== MISS) {
-        this.space.counters.memoryHits++;
-        return Promise.resolve(value as T);
-      }
+    if (typeof key === 'string' && !this.mustLookCloser(options) && isPlain(key)) {
+      const value = this.hit(key);
+      if (value !== MISS) return Promise.resolve(value as T);
     }
     return this.getOrLoad(key, loader, options);
+  }
+
+  /**
+   * For `@Cached`, which keeps its keys encoded: what {@link getOrSet} would answer at once, else MISS.
+   * @param local the key in the memory tier's index
+   */
+  hit(local: string): unknown {
+    const { memory } = this.engine;
+    if (memory === undefined || this.engine.requestScope?.() !== undefined) return MISS;
+    const value = memory.fresh(this.space.index, local);
+    if (value !== MISS) this.space.counters.memoryHits++;
+    return value;
+  }
+
+  /**
+   * For `@Cached`: options of many calls, over those of this namespace, read once.
+   * @throws CacheUsageError `invalid_duration`, `invalid_option`
+   */
+  plan(options: LoadOptions): LoadPlan {
+    return makePlan(options, this.space.plan);
   }
 
   /** A hit may not be all that is asked for. */
@@ -95,8 +114,9 @@ export class CacheService {
     return options !== undefined && (options.forceFresh === true || options.eagerRefresh !== undefined);
   }
 
-  private async getOrLoad<T>(key: CacheKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
-    const address = addressOf(this.space, key);
+  private async getOrLoad<T>(asked: CacheKey | EncodedKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
+    const address = addressOf(this.space, asked);
+    const key = asked instanceof EncodedKey ? asked.parts : asked;
     if (this.engine.passThrough) return this.loadUncached(key, loader, options);
     const found = await this.findOrLoad(key, address, loader, options);
     return found.value.take() as T;

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { Inject } from '@nestjs/common';
+import { replaceMethod, type Method } from '../replace-method.js';
 import { RequestCacheService } from './request-cache.service.js';
 
 const SERVICE: unique symbol = Symbol('nestjs-tiered-cache:request-cache');
@@ -18,7 +19,7 @@ interface Host {
  */
 export function WithRequestCache(): MethodDecorator {
   return (target, property, descriptor: PropertyDescriptor) => {
-    const original = descriptor.value as ((...args: unknown[]) => unknown) | undefined;
+    const original = descriptor.value as Method | undefined;
     if (typeof original !== 'function')
       throw new TypeError(`@WithRequestCache() is for methods; ${String(property)} is none`);
     // By property injection, never through a global: each application's instances get that application's service.
@@ -31,12 +32,6 @@ export function WithRequestCache(): MethodDecorator {
       if (service === undefined || service.isActive) return original.apply(this, args);
       return service.runInCacheScope(() => original.apply(this, args));
     };
-    // Other decorators, above and below this one, must find the method they expect.
-    Object.defineProperty(wrapped, 'name', { value: original.name, configurable: true });
-    Object.defineProperty(wrapped, 'length', { value: original.length, configurable: true });
-    for (const key of Reflect.getOwnMetadataKeys(original)) {
-      Reflect.defineMetadata(key, Reflect.getOwnMetadata(key, original) as unknown, wrapped);
-    }
-    descriptor.value = wrapped;
+    replaceMethod(descriptor, wrapped);
   };
 }

@@ -1,4 +1,5 @@
 import { bulkContestants } from './races.bulk.mjs';
+import { functionContestants } from './races.functions.mjs';
 import { callContestants, peekContestants } from './races.memory.mjs';
 import { remoteContestants } from './races.remote.mjs';
 
@@ -12,6 +13,13 @@ export const races = {
     contestants: callContestants,
     ours: 'getOrSet',
     targets: { 'layered-loader': 1.2, 'async function over a Map': 0.75 },
+    bytesBelow: 300,
+  },
+  '@Cached, memory hit': {
+    contestants: functionContestants,
+    ours: '@Cached',
+    // A hit may cost 1.5 times that of a plain getOrSet.
+    targets: { getOrSet: 0.67 },
     bytesBelow: 300,
   },
   'Redis hit, 100 B x 50': {

@@ -1,4 +1,4 @@
-import type { EntryOptions, FailedLoad, LoadOptions, OnCold } from '../cache.options.js';
+import type { CallOptions, EntryOptions, FailedLoad, LoadOptions, OnCold } from '../cache.options.js';
 import type { Duration, Lifetime } from '../clock/duration.js';
 import { durationMs, lifetimeMs } from '../clock/duration.js';
 import { CacheUsageError } from '../errors/cache.error.js';
@@ -54,7 +54,23 @@ const BASE: LoadPlan = {
 
 /** The plan of a call. @throws CacheUsageError `invalid_duration`, `invalid_option` */
 export function planOf(namespace: Namespace, options?: LoadOptions | EntryOptions): LoadPlan {
-  return options === undefined ? namespace.plan : makePlan(options, namespace.plan);
+  if (options === undefined) return namespace.plan;
+  return options instanceof PlannedOptions ? options.plan : makePlan(options, namespace.plan);
+}
+
+/** Options of calls that are still to come, read once. */
+export class PlannedOptions implements CallOptions {
+  declare readonly eagerRefresh?: number;
+  declare readonly signal?: AbortSignal;
+
+  constructor(
+    readonly plan: LoadPlan,
+    readonly forceFresh = false,
+    signal?: AbortSignal,
+  ) {
+    if (plan.eagerRefresh !== 1) this.eagerRefresh = plan.eagerRefresh;
+    if (signal !== undefined) this.signal = signal;
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { CacheKey } from '../cache.options.js';
 import type { Namespace } from '../namespace.js';
+import { EncodedKey } from './encoded-key.js';
 import { encodeKey } from './key-encoding.js';
 import { shorten, storeKey } from './store-key.js';
 
@@ -14,7 +15,11 @@ export interface Address {
 
 const SLASH = 47;
 
-export function addressOf(namespace: Namespace, key: CacheKey): Address {
+export function addressOf(namespace: Namespace, key: CacheKey | EncodedKey): Address {
+  if (key instanceof EncodedKey) {
+    const { encoded, local } = key;
+    return { encoded, local, store: storeKey(namespace.stamp, namespace.name, encoded) };
+  }
   const encoded = encodeKey(key);
   const short = shorten(encoded);
   return {

@@ -1,0 +1,75 @@
+import type { LoadContext } from '../core/cache.options.js';
+import type { CacheService } from '../core/cache.service.js';
+import { PlannedOptions, type LoadPlan } from '../core/freshness/load-plan.js';
+import type { EncodedKey } from '../core/keys/encoded-key.js';
+import { MISS } from '../core/tiers/memory.tier.js';
+import type { CachedFunction } from './cached-function.js';
+import { FunctionKeys } from './function-keys.js';
+import { withLoad } from './load-context.js';
+import { noObservable, onlyValue } from './single-emission.js';
+
+/** A cached function on the objects of one class in one application. */
+export class BoundFunction {
+  private readonly keys: FunctionKeys;
+  private readonly plan: LoadPlan;
+  private readonly usual: PlannedOptions;
+  /** A value of the memory tier is all that is asked for. */
+  private readonly takesHits: boolean;
+
+  constructor(
+    private readonly fn: CachedFunction,
+    readonly cache: CacheService,
+    readonly label: string,
+    head: readonly string[],
+  ) {
+    this.keys = new FunctionKeys(label, head, fn.takesNothing, fn.options.key);
+    this.plan = cache.plan(fn.loadOptions);
+    this.usual = new PlannedOptions(this.plan);
+    this.takesHits = this.plan.eagerRefresh === 1;
+  }
+
+  /** The hot path: what a call with this argument only, or none, is answered at once; else MISS. */
+  hit(only: unknown): unknown {
+    const key = this.keys.known(only);
+    return key === undefined || !this.takesHits ? MISS : this.cache.hit(key.local);
+  }
+
+  /** @throws CacheUsageError `invalid_key` */
+  call(self: object, args: unknown[], signal?: AbortSignal): Promise<unknown> {
+    const key = this.keyOf(self, args);
+    const hit = this.takesHits ? this.cache.hit(key.local) : MISS;
+    if (hit !== MISS) return Promise.resolve(hit);
+    const options = signal === undefined ? this.usual : new PlannedOptions(this.plan, false, signal);
+    return this.load(self, args, key, options);
+  }
+
+  /** @throws CacheUsageError `invalid_key` */
+  refresh(self: object, args: unknown[]): Promise<unknown> {
+    return this.load(self, args, this.keyOf(self, args), new PlannedOptions(this.plan, true));
+  }
+
+  /** @throws CacheUsageError `invalid_key` */
+  keyOf(self: object, args: readonly unknown[]): EncodedKey {
+    return (args.length < 2 ? this.keys.known(args[0]) : undefined) ?? this.keys.of(self, args);
+  }
+
+  private load(self: object, args: unknown[], key: EncodedKey, options: PlannedOptions): Promise<unknown> {
+    return this.cache.getOrSet(key, (context) => this.run(self, args, context), options);
+  }
+
+  private run(self: object, args: unknown[], context: LoadContext): unknown {
+    const { original, returnsObservable, options } = this.fn;
+    const returned = withLoad(context, () => original.apply(self, args));
+    const value = returnsObservable
+      ? onlyValue(returned, context.signal, this.label)
+      : noObservable(returned, this.label);
+    return typeof options.tags === 'function' ? this.tagged(self, args, context, value) : value;
+  }
+
+  private async tagged(self: object, args: unknown[], context: LoadContext, loading: unknown): Promise<unknown> {
+    const value = await loading;
+    const { tags } = this.fn.options;
+    if (typeof tags === 'function') context.setTags(tags.call(self, value, args));
+    return value;
+  }
+}
