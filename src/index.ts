@@ -46,6 +46,20 @@ export {
 } from './core/errors/cache.error.js';
 
 export { ColdCacheException } from './functions/cold-cache.exception.js';
+export { defineStateCache, type StateCacheDefinition, type StateCacheOf } from './functions/define-state-cache.js';
+export { InjectStateCache } from './functions/inject-state-cache.decorator.js';
+export type { SchemaIssue, SchemaResult, StandardSchema } from './functions/standard-schema.js';
+export { StateCache } from './functions/state-cache.js';
+export type {
+  StateCacheCounters,
+  StateCacheOptions,
+  StateEntry,
+  StateInput,
+  StateSchemas,
+  StateValue,
+  StateWrite,
+  StateWriteOptions,
+} from './functions/state-cache.options.js';
 
 export { RequestCacheService } from './request-cache/request-cache.service.js';
 export type { RequestCache } from './request-cache/request-cache.js';

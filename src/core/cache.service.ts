@@ -218,6 +218,24 @@ export class CacheService {
     });
   }
 
+  /**
+   * As {@link getMany}, by the word of the store alone: past the near tiers, and past a request that skips tiers. For decisions that must
+   * not rest on what this process believes.
+   * @throws StoreUnavailableError
+   */
+  async getManyShared<T = unknown>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
+    const { engine, space } = this;
+    const addresses = keys.map((key) => addressOf(space, key));
+    if (engine.passThrough || keys.length === 0) return addresses.map(({ encoded }) => CachedResponse.miss<T>(encoded));
+    const readings = await engine.reader.read(space, addresses, engine.guard.budget());
+    const now = engine.clock.now();
+    return readings.map(({ found }, i) => {
+      space.counters[found ? 'remoteHits' : 'misses']++;
+      const label = (addresses[i] as Address).encoded;
+      return found ? CachedResponse.found<T>(label, found, now) : CachedResponse.miss<T>(label);
+    });
+  }
+
   private async readRemote(
     addresses: Address[],
     founds: Array<Found | undefined>,
