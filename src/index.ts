@@ -45,6 +45,7 @@ export {
   TieredCacheError,
 } from './core/errors/cache.error.js';
 
+export { CacheWarmer } from './functions/cache-warmer.js';
 export { ColdCacheException } from './functions/cold-cache.exception.js';
 export { defineStateCache, type StateCacheDefinition, type StateCacheOf } from './functions/define-state-cache.js';
 export { InjectStateCache } from './functions/inject-state-cache.decorator.js';
@@ -60,6 +61,8 @@ export type {
   StateWrite,
   StateWriteOptions,
 } from './functions/state-cache.options.js';
+export { WarmUp, type WarmUpMethodOptions } from './functions/warm-up.decorator.js';
+export type { WarmUpOptions, WarmUpRun, WarmUpSchedule, WarmUpStatus } from './functions/warm-up.options.js';
 
 export { RequestCacheService } from './request-cache/request-cache.service.js';
 export type { RequestCache } from './request-cache/request-cache.js';

@@ -1,10 +1,11 @@
 import { Inject, Module, Optional } from '@nestjs/common';
 import type { DynamicModule, NestModule, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { DiscoveryModule, DiscoveryService, HttpAdapterHost } from '@nestjs/core';
 import type { NamespaceOptions } from './core/cache.options.js';
 import type { CacheEngine } from './core/cache-engine.js';
 import { CacheService } from './core/cache.service.js';
 import { createEngine } from './engine-factory.js';
+import { CacheWarmer } from './functions/cache-warmer.js';
 import { NamespaceSettings } from './namespace-settings.js';
 import { mountRequestContext } from './request-cache/mount-request-context.js';
 import { RequestCacheService } from './request-cache/request-cache.service.js';
@@ -31,6 +32,7 @@ const DRAIN_MS = 5000;
  * imports: [TieredCacheModule.forRoot(), TieredCacheModule.forFeature([{ name: 'books', ttl: '5m' }])]
  */
 @Module({
+  imports: [DiscoveryModule],
   providers: [
     {
       provide: VALID_OPTIONS,
@@ -67,6 +69,11 @@ const DRAIN_MS = 5000;
       inject: [RequestContext],
       useFactory: (context: RequestContext) => new RequestCacheService(context),
     },
+    {
+      provide: CacheWarmer,
+      inject: [TIERED_CACHE_ENGINE, DiscoveryService],
+      useFactory: (engine: CacheEngine, discovery: DiscoveryService) => new CacheWarmer(engine, discovery),
+    },
   ],
   exports: [
     TIERED_CACHE_ENGINE,
@@ -74,6 +81,7 @@ const DRAIN_MS = 5000;
     CacheService,
     getCacheToken(DEFAULT_NAMESPACE),
     RequestCacheService,
+    CacheWarmer,
   ],
 })
 export class TieredCacheModule

@@ -4,10 +4,11 @@ import type { Duration } from '../core/clock/duration.js';
 export interface WarmUpSchedule {
   /** So long after a run has ended the next one begins, in one process of the fleet. Default: there is no next one. */
   every?: Duration;
-  /** Also when the application has started, unless the fleet has done it lately. Default `true`. */
+  /**
+   * Also when the application has started, unless a process of the same version has done it within `every` (without it: the last
+   * 10 minutes, so that a fleet that starts runs it once). Default `true`.
+   */
   atBoot?: boolean;
-  /** How lately counts as done. Default: `every`; without it 10 minutes. */
-  doneFor?: Duration;
   /** How long after a run that failed the next attempt is made. Default: `every`; without it 1 minute. */
   retryAfter?: Duration;
   /** How long a run may take; then its signal is aborted and it has failed. Default: any time. */
