@@ -241,6 +241,9 @@ describe('the end of a process', () => {
     expect(await Promise.race([stopped, Promise.resolve('waiting')])).toBe('waiting');
     await fleet.pass(1500);
     expect(await stopped).toBe('stopped');
+    const told = a.seen.length;
+    await fleet.pass(30_000);
+    expect(a.seen.length).toBe(told);
   });
 
   it('ends a loop that reports its progress', async () => {
