@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Injectable, Module } from '@nestjs/common';
+import { Controller, Get, Injectable, Module } from '@nestjs/common';
 import { afterEach, beforeAll, afterAll, describe, expect, expectTypeOf, it } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import {
@@ -7,14 +7,13 @@ import {
   defineStateCache,
   InjectStateCache,
   MemoryStore,
-  runInCacheScope,
   TieredCacheModule,
   type StateCacheOf,
 } from '../../src/index.js';
 import { redis } from '../../src/stores/redis/index.js';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
 import { MemoryDatabase } from '../../src/stores/memory/memory.store.js';
-import { boot, bootError, closeAll } from '../nest/boot.js';
+import { boot, bootError, closeAll, serve } from '../nest/boot.js';
 import { SteppedClock } from '../races/stepped.clock.js';
 import { RedisServer } from '../servers/redis.server.js';
 import { later, payment, schema, type Payment } from './schemas.js';
@@ -165,11 +164,20 @@ it('reads all states in one operation, and nothing at all when the highest is at
 });
 
 it('a request that skips tiers does not overwrite what it does not see', async () => {
-  const app = await boot([TieredCacheModule.forRoot({ forceMiss: { canForceMiss: () => true } }), PaymentsModule]);
-  const states = app.get(PaymentsService).payments;
-  await states.set(7, 'paid', of(1));
-  const scope = { read: async () => states.set(7, 'processing', of(2)) };
-  expect(await runInCacheScope(scope.read)).toEqual({ isStored: false, state: 'paid' });
+  @Controller()
+  class Webhook {
+    constructor(@InjectStateCache(paymentCache) private readonly payments: StateCacheOf<typeof paymentCache>) {}
+
+    @Get()
+    async arrive(): Promise<object> {
+      return { seen: (await this.payments.get(7)) ?? null, write: await this.payments.set(7, 'processing', of(2)) };
+    }
+  }
+  const root = TieredCacheModule.forRoot({ forceMiss: { canForceMiss: () => true } });
+  const { app, url } = await serve('express', { imports: [root, PaymentsModule], controllers: [Webhook] });
+  await app.get(PaymentsService).payments.set(7, 'paid', of(1));
+  const answer = await fetch(`${url}/?force_cache_miss=true`);
+  expect(await answer.json()).toEqual({ seen: null, write: { isStored: false, state: 'paid' } });
 });
 
 describe('two processes', () => {
@@ -319,7 +327,7 @@ describe('a definition', () => {
 class PaymentsService {
   constructor(@InjectStateCache(paymentCache) readonly payments: StateCacheOf<typeof paymentCache>) {}
 }
-@Module({ providers: [paymentCache.asProvider(), PaymentsService], exports: [PaymentsService] })
+@Module({ providers: [paymentCache.asProvider(), PaymentsService], exports: [PaymentsService, paymentCache.token] })
 class PaymentsModule {}
 @Injectable()
 class OtherService {
