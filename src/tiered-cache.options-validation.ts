@@ -34,6 +34,7 @@ const entryDefaults = {
   softTimeout: isPatience,
   hardTimeout: isPatience,
   eagerRefresh: isFraction,
+  staleWhileLoading: isBoolean,
   staleIfError: resolvable(isBoolean),
   backOff: isDuration,
   errorTtl: resolvable(isDuration),

@@ -4,6 +4,7 @@ import type { NamespaceOptions } from './cache.options.js';
 import { CacheService } from './cache.service.js';
 import type { Clock } from './clock/clock.js';
 import { systemClock } from './clock/clock.js';
+import type { ValueCodec } from './codec/value.codec.js';
 import { StoreClock } from './clock/store-clock.js';
 import { EntryCodec } from './entry-codec.js';
 import { CacheUsageError, ColdCacheError, StoreUnavailableError } from './errors/cache.error.js';
@@ -139,15 +140,21 @@ export class CacheEngine {
     this.store.open(this.coherence);
   }
 
-  /** @throws CacheUsageError `duplicate_namespace` */
-  addNamespace(options: NamespaceOptions): CacheService {
+  /** @param codec in place of the named ones, for rooms of this package @throws CacheUsageError `duplicate_namespace` */
+  addNamespace(options: NamespaceOptions, codec?: ValueCodec): CacheService {
     if (this.namespaces.has(options.name)) {
       throw new CacheUsageError(
         'duplicate_namespace',
         `namespace "${options.name}" is registered twice; give one of them another name`,
       );
     }
-    const namespace = new Namespace(options, this.stampFor(options.schemaVersion), this.clock, this.newColdError);
+    const namespace = new Namespace(
+      options,
+      this.stampFor(options.schemaVersion),
+      this.clock,
+      this.newColdError,
+      codec,
+    );
     const service = new CacheService(this, namespace);
     this.namespaces.set(namespace.name, namespace);
     this.services.set(namespace.name, service);

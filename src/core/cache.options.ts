@@ -63,6 +63,8 @@ export interface LoadOptions<T = unknown> {
   /** Refreshes in the background once an entry is older than this fraction of its `freshFor`, 0 to 1. Default: not before it is stale. */
   eagerRefresh?: number;
 
+  /** Whether a stale value is served while somebody else loads the new one. `false`: the caller acts as on a cold key. Default `true`. */
+  staleWhileLoading?: boolean;
   /** Whether a stale value is served when its loader fails; a function decides by the error. Default `true`. */
   staleIfError?: boolean | ((error: unknown) => boolean);
   /** After a failed refresh nobody, in any process, tries again for this long. Default 5 s. */

@@ -1,13 +1,13 @@
 import type { CacheEngine } from './cache-engine.js';
-import type { CacheKey, CallOptions, EntryOptions, LoadContext, Loader, Loaded, ManyLoader } from './cache.options.js';
+import type { CacheKey, CallOptions, EntryOptions, LoadContext, Loader, ManyLoader } from './cache.options.js';
+import { BulkReads } from './bulk-reads.js';
 import { CachedResponse } from './cached-response.js';
 import type { Lifetime } from './clock/duration.js';
 import { lifetimeMs } from './clock/duration.js';
 import type { CacheExplanation } from './cache-explanation.js';
 import { explain } from './cache-explanation.js';
 import { EntryWriter } from './entry-writer.js';
-import { CacheUsageError, StoreUnavailableError } from './errors/cache.error.js';
-import { BatchLoad, NotLoaded } from './flights/batch-load.js';
+import { CacheUsageError } from './errors/cache.error.js';
 import { LoadRun } from './flights/load-run.js';
 import { isDue } from './freshness/due.js';
 import { planOf } from './freshness/load-plan.js';
@@ -29,6 +29,7 @@ import { recall, remember } from './tiers/request.tier.js';
 export class CacheService {
   readonly name: string;
   private readonly writer: EntryWriter;
+  private readonly bulk: BulkReads;
 
   /** Made by the engine; inject it instead of calling this. */
   constructor(
@@ -37,6 +38,7 @@ export class CacheService {
   ) {
     this.name = space.name;
     this.writer = new EntryWriter(engine, space);
+    this.bulk = new BulkReads(engine, space, (address, scope) => this.nearby(address, scope));
   }
 
   /** What the tiers have, stale or not. Never loads. */
@@ -52,6 +54,14 @@ export class CacheService {
     const local = typeof key === 'string' && isPlain(key) ? key : addressOf(this.space, key).local;
     const value = memory.fresh(this.space.index, local);
     return value === MISS ? undefined : (value as T);
+  }
+
+  /** As {@link get}, but from the memory tier alone and at once: a stale value, too. `undefined` where it has nothing. */
+  peekEntry<T = unknown>(key: string): CachedResponse<T> | undefined {
+    const { memory, clock } = this.engine;
+    if (memory === undefined || this.engine.requestScope?.()?.forced) return undefined;
+    const found = memory.find(this.space.index, isPlain(key) ? key : addressOf(this.space, key).local);
+    return found && CachedResponse.found<T>(key, found, clock.now());
   }
 
   /**
@@ -201,21 +211,7 @@ export class CacheService {
 
   /** Responses in the order of `keys`; what the near tiers lack is read in one operation. */
   async getMany<T = unknown>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
-    const scope = this.engine.requestScope?.();
-    const addresses = keys.map((key) => addressOf(this.space, key));
-    if (this.engine.passThrough) return addresses.map((address) => CachedResponse.miss<T>(address.encoded));
-    const founds = addresses.map((address) => this.nearby(address, scope));
-    const now = this.engine.clock.now();
-    const wanted: number[] = [];
-    founds.forEach((found, i) => {
-      if (found === undefined || now >= found.freshUntil) wanted.push(i);
-    });
-    if (wanted.length > 0 && !scope?.forced) await this.readRemote(addresses, founds, wanted, scope);
-    const after = this.engine.clock.now();
-    return founds.map((found, i) => {
-      const label = (addresses[i] as Address).encoded;
-      return found ? CachedResponse.found<T>(label, found, after) : CachedResponse.miss<T>(label);
-    });
+    return this.bulk.getMany(keys);
   }
 
   /**
@@ -224,43 +220,7 @@ export class CacheService {
    * @throws StoreUnavailableError
    */
   async getManyShared<T = unknown>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
-    const { engine, space } = this;
-    const addresses = keys.map((key) => addressOf(space, key));
-    if (engine.passThrough || keys.length === 0) return addresses.map(({ encoded }) => CachedResponse.miss<T>(encoded));
-    const readings = await engine.reader.read(space, addresses, engine.guard.budget());
-    const now = engine.clock.now();
-    return readings.map(({ found }, i) => {
-      space.counters[found ? 'remoteHits' : 'misses']++;
-      const label = (addresses[i] as Address).encoded;
-      return found ? CachedResponse.found<T>(label, found, now) : CachedResponse.miss<T>(label);
-    });
-  }
-
-  private async readRemote(
-    addresses: Address[],
-    founds: Array<Found | undefined>,
-    wanted: number[],
-    scope: RequestScope | undefined,
-  ): Promise<void> {
-    const { engine, space } = this;
-    try {
-      const readings = await engine.reader.read(
-        space,
-        wanted.map((i) => addresses[i] as Address),
-        engine.guard.budget(),
-      );
-      readings.forEach(({ found }, n) => {
-        const i = wanted[n] as number;
-        founds[i] = found;
-        if (found) {
-          space.counters.remoteHits++;
-          if (scope) remember(scope, space.name, (addresses[i] as Address).local, found);
-        } else space.counters.misses++;
-      });
-    } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
-      space.counters.storeFailures++;
-    }
+    return this.bulk.getManyShared(keys);
   }
 
   /** Stores each entry. Resolves to whether all of them are shared. */
@@ -279,38 +239,9 @@ export class CacheService {
     loader: ManyLoader<I, T>,
     options: CallOptions<T> & { key?: (id: I) => CacheKey } = {},
   ): Promise<Map<I, T>> {
-    const { key = (id: I): CacheKey => (typeof id === 'string' ? id : [id]), ...load } = options;
-    const asked = [...new Set(ids)];
-    if (this.engine.passThrough) return inOrder(asked, toMap(await loader(asked)));
-    const { slots, newColdError, plan } = this.space;
-    const batch = new BatchLoad<I, T>(asked, (missing) => {
-      const work = async (): Promise<ReadonlyMap<I, T>> => toMap(await loader(missing));
-      return slots ? slots.run(plan.waitBudgetMs, () => newColdError('(a batch)', plan.leaseMs), work) : work();
-    });
-    const outcomes = await Promise.allSettled(
-      asked.map(async (id) => {
-        try {
-          return (await this.loadOne(key(id), batch, id, load)).value.take() as T;
-        } finally {
-          batch.pass(id);
-        }
-      }),
-    );
-    const result = new Map<I, T>();
-    outcomes.forEach((outcome, i) => {
-      if (outcome.status === 'fulfilled') result.set(asked[i] as I, outcome.value);
-      else if (!(outcome.reason instanceof NotLoaded)) throw outcome.reason;
-    });
-    return result;
-  }
-
-  private async loadOne<I, T>(key: CacheKey, batch: BatchLoad<I, T>, id: I, options: CallOptions<T>): Promise<Found> {
-    return this.findOrLoad(
-      key,
-      addressOf(this.space, key),
-      () => batch.load(id),
-      options,
-      () => batch.pass(id),
+    const { key: keyOf = (id: I): CacheKey => (typeof id === 'string' ? id : [id]), ...load } = options;
+    return this.bulk.getOrSetMany(ids, loader, keyOf, (key, loadOne, onIdle) =>
+      this.findOrLoad(key, addressOf(this.space, key), loadOne, load, onIdle),
     );
   }
 
@@ -348,12 +279,4 @@ export class CacheService {
   stats(): Readonly<CacheCounters> {
     return { ...this.space.counters };
   }
-}
-
-function toMap<I, T>(loaded: Loaded<I, T>): ReadonlyMap<I, T> {
-  return loaded instanceof Map ? (loaded as ReadonlyMap<I, T>) : new Map(loaded as Iterable<readonly [I, T]>);
-}
-
-function inOrder<I, T>(ids: readonly I[], loaded: ReadonlyMap<I, T>): Map<I, T> {
-  return new Map(ids.filter((id) => loaded.has(id)).map((id) => [id, loaded.get(id) as T]));
 }

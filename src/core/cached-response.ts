@@ -1,4 +1,4 @@
-import type { Found, Tier } from './tiers/found.js';
+import type { Found, Tier, ValueSource } from './tiers/found.js';
 import { CachedResponseError } from './errors/cache.error.js';
 
 /**
@@ -8,6 +8,8 @@ import { CachedResponseError } from './errors/cache.error.js';
  * @example const hit = await cache.get('k'); if (hit.isFound) use(hit.value);
  */
 export class CachedResponse<T = unknown> {
+  readonly #source: ValueSource | undefined;
+
   private constructor(
     readonly key: string,
     /** Whether there was an entry. Test this, not the response itself: objects are always truthy in JavaScript. */
@@ -18,33 +20,28 @@ export class CachedResponse<T = unknown> {
     readonly age: number | undefined,
     /** Past `freshFor`: still usable, due for a refresh. */
     readonly isStale: boolean,
-    private readonly read: () => unknown,
-  ) {}
+    source: ValueSource | undefined,
+  ) {
+    this.#source = source;
+  }
 
   /** For the engine. */
   static found<T>(key: string, found: Found, now: number): CachedResponse<T> {
-    return new CachedResponse<T>(
-      key,
-      true,
-      found.tier,
-      Math.max(0, now - found.createdAt),
-      found.isHeldOver || now >= found.freshUntil,
-      () => found.value.take(),
-    );
+    const age = Math.max(0, now - found.createdAt);
+    return new CachedResponse<T>(key, true, found.tier, age, found.isHeldOver || now >= found.freshUntil, found.value);
   }
 
   /** For the engine. */
   static miss<T>(key: string): CachedResponse<T> {
-    return new CachedResponse<T>(key, false, undefined, undefined, false, () => {
-      throw new CachedResponseError(
-        `there is no value for key "${key}": test isFound first, or use getValueOrDefault()`,
-      );
-    });
+    return new CachedResponse<T>(key, false, undefined, undefined, false, undefined);
   }
 
   /** @throws CachedResponseError on a miss */
   get value(): T {
-    return this.read() as T;
+    if (this.#source !== undefined) return this.#source.take() as T;
+    throw new CachedResponseError(
+      `there is no value for key "${this.key}": test isFound first, or use getValueOrDefault()`,
+    );
   }
 
   getValueOrDefault<D>(fallback: D): T | D {

@@ -6,9 +6,9 @@ import type { Lives } from './freshness/lives.js';
 import type { EncodedValue } from './codec/value.codec.js';
 import type { Address } from './keys/address.js';
 import type { Namespace } from './namespace.js';
-import type { Found, Tier } from './tiers/found.js';
-import { StoredValue } from './tiers/stored-value.js';
-import type { Epoch } from './tokens/epoch.js';
+import type { Found, Tier, ValueSource } from './tiers/found.js';
+import { decodeFrozen, SharedValue, StoredValue } from './tiers/stored-value.js';
+import type { Epoch, Fence } from './tokens/epoch.js';
 import { makeFence } from './tokens/epoch.js';
 
 /** Turns values into frames and frames into values with a life on this process's clock. */
@@ -39,22 +39,26 @@ export class EntryCodec {
     });
   }
 
-  /** A sound frame of this key and codec that is still alive; nothing is decoded. */
-  parse(namespace: Namespace, address: Address, bytes: Uint8Array): Frame | undefined {
+  /** A sound frame of this key and codec that was alive at `readAt` (of the store's time); nothing is decoded. */
+  parse(namespace: Namespace, address: Address, bytes: Uint8Array, readAt = this.storeClock.now()): Frame | undefined {
     const frame = parseFrame(bytes, address.store);
-    if (frame === undefined || frame.codecId !== namespace.codec.id || frame.tags[0]?.name !== namespace.token) {
+    if (frame === undefined || frame.codecId !== namespace.codec.id || !frame.isFirstTag(namespace.token)) {
       namespace.counters.rejected++;
       return undefined;
     }
-    return frame.expiresAt > this.storeClock.now() ? frame : undefined;
+    return frame.expiresAt > readAt ? frame : undefined;
   }
 
   /** The frame's value for this process, with its remaining life. `undefined` when the payload does not decode. */
-  found(namespace: Namespace, frame: Frame, epochs: readonly Epoch[], tier: Tier): Found | undefined {
-    const perReader = frame.rebuild || namespace.isolation === 'copy';
-    const value = new StoredValue(namespace.codec, frame.payload, frame.side, perReader);
+  found(namespace: Namespace, frame: Frame, fence: Fence, tier: Tier): Found | undefined {
+    let value: ValueSource;
     try {
-      value.check();
+      // Now, so that a later `take` cannot fail.
+      if (frame.rebuild || namespace.isolation === 'copy') {
+        value = new StoredValue(namespace.codec, frame.payload, frame.side, true).check();
+      } else {
+        value = new SharedValue(decodeFrozen(namespace.codec, frame.payload, frame.side));
+      }
     } catch {
       namespace.counters.rejected++;
       return undefined;
@@ -65,7 +69,7 @@ export class EntryCodec {
       createdAt: this.storeClock.toLocal(frame.createdAt),
       freshUntil: this.storeClock.toLocal(frame.freshUntil),
       expiresAt: this.storeClock.toLocal(frame.expiresAt),
-      fence: makeFence(epochs),
+      fence,
       isHeldOver: frame.isHeldOver,
       bytes: frame.bytes.length,
     };
@@ -98,7 +102,8 @@ export class EntryCodec {
 
   /** The frame of {@link heldOver}. */
   heldOverFrame(frame: Frame, backOffMs: number): Buffer {
-    return encodeFrame({ ...frame, isHeldOver: true, freshUntil: heldUntil(frame, this.storeClock.now() + backOffMs) });
+    const freshUntil = heldUntil(frame, this.storeClock.now() + backOffMs);
+    return encodeFrame(frame.with({ isHeldOver: true, freshUntil }));
   }
 }
 

@@ -236,7 +236,7 @@ export class EntryWriter {
           if (frame === undefined) return false;
           const now = this.engine.storeClock.now();
           const lives = change({ freshUntil: frame.freshUntil, expiresAt: frame.expiresAt }, now);
-          const bytes = encodeFrame({ ...frame, ...lives, isHeldOver: false });
+          const bytes = encodeFrame(frame.with({ ...lives, isHeldOver: false }));
           const ttlMs = lives.expiresAt - now;
           if (ttlMs <= 0) return (await this.remove([address])) > 0;
           const outcome = await this.engine.guard.run('write', budget, (store) =>

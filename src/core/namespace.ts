@@ -77,6 +77,7 @@ export class Namespace {
     clock: Clock,
     /** What a caller of a cold key is thrown. */
     readonly newColdError: (key: string, retryAfterMs: number) => Error,
+    codec?: ValueCodec,
   ) {
     const { name } = options;
     if (typeof name !== 'string' || !NAME.test(name)) {
@@ -99,7 +100,7 @@ export class Namespace {
     this.slots = maxConcurrentLoads === undefined ? undefined : new LoadSlots(clock, maxConcurrentLoads);
     this.failures = new Failures(clock);
     this.isolation = options.isolation ?? 'shared';
-    this.codec = options.codec === 'bytes' ? bytesCodec : jsonCodec;
+    this.codec = codec ?? (options.codec === 'bytes' ? bytesCodec : jsonCodec);
     this.schemaVersion = options.schemaVersion ?? 1;
     this.token = `ns:${name}`;
     this.prefixes = (options.prefixes ?? []).map((prefix) => this.declare(prefix));

@@ -1,6 +1,7 @@
 /**
  * The benchmark: `npm run bench`. Each contestant has a process of its own; slices of all contestants of a race are interleaved
- * (A B C A B C), the median counts, and every figure is a ratio to a row of the same run. Differences below 15 % mean little.
+ * (A B C A B C). Slices are short and a ratio is the median of the ratios within each round, since the speed of a shared machine changes
+ * by half from one second to the next. Differences below 15 % mean little.
  * `node test/benchmark/run.mjs <word>` runs the races whose name contains the word.
  */
 import { fork } from 'node:child_process';
@@ -12,8 +13,9 @@ import { races } from './races.mjs';
 import { stampede } from './stampede.mjs';
 import { heading, row } from './table.mjs';
 
-const ROUNDS = 5;
-const SLICE_MS = 300;
+const ROUNDS = 21;
+const SLICE_MS = 100;
+const WARM_UP_MS = 500;
 const CONTESTANT = new URL('./contestant.mjs', import.meta.url);
 const wanted = process.argv[2] ?? '';
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
@@ -38,23 +40,24 @@ async function run(title, race, port) {
     const slices = new Map([...children.keys()].map((name) => [name, []]));
     for (let round = -1; round < ROUNDS; round++) {
       for (const [name, child] of children) {
-        const slice = await ask(child, { ms: SLICE_MS });
+        const slice = await ask(child, { ms: round < 0 ? WARM_UP_MS : SLICE_MS });
         // The first round warms up.
         if (round >= 0) slices.get(name).push(slice);
       }
     }
     heading(title);
-    const ours = median(slices.get(race.ours).map((slice) => slice.perSecond));
+    const ours = slices.get(race.ours);
     for (const [name, child] of children) {
-      const perSecond = median(slices.get(name).map((slice) => slice.perSecond));
-      const cpu = median(slices.get(name).map((slice) => slice.cpu));
+      const theirs = slices.get(name);
+      const perSecond = median(theirs.map((slice) => slice.perSecond));
+      const cpu = median(theirs.map((slice) => slice.cpu));
       const { bytes } = race.bytesBelow ? await ask(child, { bytes: true }) : {};
       row({
         name,
         perSecond,
         cpu,
         bytes,
-        ratio: ours / perSecond,
+        ratio: median(theirs.map((slice, round) => ours[round].perSecond / slice.perSecond)),
         target: race.targets[name],
         bytesBelow: name === race.ours ? race.bytesBelow : undefined,
       });

@@ -455,23 +455,24 @@ describe('json codec and __proto__', () => {
     '__pr\\u006Fto__',
     '\\u005F\\u005f\\u0070\\u0072\\u006f\\u0074\\u006F\\u005F_',
   ])('drops the key spelt %s on the way out', (spelling) => {
-    const value = jsonCodec.decode(
-      bytes(`{"a":[{"${spelling}":{"admin":true},"b":"__proto__"}],"${spelling}":[]}`),
-      bytes(''),
-    );
-    expectSame(value, { a: [{ b: '__proto__' }] });
-    expect((value as { a: Array<{ admin?: boolean }> }).a[0]!.admin).toBeUndefined();
+    const text = bytes(`{"a":[{"${spelling}":{"admin":true},"b":"__proto__"}],"${spelling}":[]}`);
+    for (const value of [jsonCodec.decode(text, bytes('')), jsonCodec.decodeFrozen!(text)]) {
+      expectSame(value, { a: [{ b: '__proto__' }] });
+      expect((value as { a: Array<{ admin?: boolean }> }).a[0]!.admin).toBeUndefined();
+    }
     const inside = jsonCodec.decode(bytes(null), bytes(`{"t":"m","v":["k",{"${spelling}":{"admin":true}}]}`));
     expectSame(inside, new Map([['k', {}]]));
   });
 
   it('drops it at any depth without running out of stack', () => {
     const depth = 200_000;
-    const value = jsonCodec.decode(bytes(`${'['.repeat(depth)}{"__proto__":{}}${']'.repeat(depth)}`), bytes(''));
-    let inner = value;
-    for (let i = 0; i < depth; i++) inner = (inner as unknown[])[0];
-    expectSame(inner, {});
-    expect(Object.isFrozen(deepFreeze(value))).toBe(true);
+    const text = bytes(`${'['.repeat(depth)}{"__proto__":{}}${']'.repeat(depth)}`);
+    for (const value of [deepFreeze(jsonCodec.decode(text, bytes(''))), jsonCodec.decodeFrozen!(text)]) {
+      let inner = value;
+      for (let i = 0; i < depth; i++) inner = (inner as unknown[])[0];
+      expectSame(inner, {});
+      expect(Object.isFrozen(value) && Object.isFrozen(inner)).toBe(true);
+    }
   });
 });
 

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { beladyHits } from '../benchmark/belady.mjs';
 import { S3FifoSlab } from '../../src/core/tiers/s3-fifo.slab.js';
 
 const FOLDER = new URL('../../../shared/traces/', import.meta.url);
@@ -59,66 +60,6 @@ function lruHits(trace: readonly string[], maxEntries: number): number {
     if (order.size > maxEntries) for (const oldest of order) if (order.delete(oldest)) break;
   }
   return hits;
-}
-
-/** The most hits there can be: always give up the key that is needed last, be it the one that has just come. */
-function beladyHits(trace: readonly string[], maxEntries: number): number {
-  const nextUse = new Array<number>();
-  const seen = new Map<string, number>();
-  for (let at = trace.length - 1; at >= 0; at--) {
-    // Keys that never come again still need distinct positions.
-    nextUse[at] = seen.get(trace[at] as string) ?? trace.length + at;
-    seen.set(trace[at] as string, at);
-  }
-  const held = new Map<string, number>();
-  const keyAt = new Map<number, string>();
-  const latest = new MaxHeap();
-  let hits = 0;
-  for (const [at, key] of trace.entries()) {
-    const next = nextUse[at] as number;
-    if (held.has(key)) hits++;
-    held.set(key, next);
-    keyAt.delete(at);
-    keyAt.set(next, key);
-    latest.push(next);
-    while (held.size > maxEntries) {
-      const last = latest.pop();
-      const victim = keyAt.get(last);
-      if (victim !== undefined && keyAt.delete(last)) held.delete(victim);
-    }
-  }
-  return hits;
-}
-
-class MaxHeap {
-  private readonly items: number[] = [];
-
-  push(item: number): void {
-    let at = this.items.push(item) - 1;
-    for (let up = (at - 1) >> 1; at > 0 && this.get(up) < item; up = (at - 1) >> 1) {
-      this.items[at] = this.get(up);
-      at = up;
-    }
-    this.items[at] = item;
-  }
-
-  pop(): number {
-    const top = this.get(0);
-    const moved = this.items.pop() as number;
-    let at = 0;
-    for (let down = 1; down < this.items.length; down = 2 * at + 1) {
-      if (this.get(down + 1) > this.get(down)) down++;
-      if (this.get(down) <= moved) break;
-      this.items[at] = this.get(down);
-      at = down;
-    }
-    if (this.items.length > 0) this.items[at] = moved;
-    return top;
-  }
-
-  private get(at: number): number {
-    return this.items[at] ?? -1;
-  }
 }
 
 /** Hits as a percentage of the most hits there can be, at room for 1 % of the keys. */

@@ -1,7 +1,7 @@
 import { TieredCacheError } from '../errors/cache.error.js';
 import { JsonProjection } from './json.projection.js';
 import { revive } from './json.revival.js';
-import { parseJson } from './json.text.js';
+import { parseFrozen, parseJson } from './json.text.js';
 import { isPlainJson } from './plain-json.js';
 import type { ValueCodec } from './value.codec.js';
 
@@ -31,12 +31,24 @@ export const jsonCodec: ValueCodec = {
       const data = parseJson(payload);
       return side.length === 0 ? data : revive(data, parseJson(side));
     } catch {
-      // The engine's own message quotes the text, i.e. the value.
-      throw new TieredCacheError('malformed_value', 'the stored bytes are not a value that the json codec wrote');
+      throw malformed();
+    }
+  },
+
+  decodeFrozen(payload) {
+    try {
+      return parseFrozen(payload);
+    } catch {
+      throw malformed();
     }
   },
 };
 
 function toBytes(data: unknown): Uint8Array {
   return Buffer.from(JSON.stringify(data), 'utf8');
+}
+
+/** The engine's own message quotes the text, i.e. the value. */
+function malformed(): TieredCacheError {
+  return new TieredCacheError('malformed_value', 'the stored bytes are not a value that the json codec wrote');
 }

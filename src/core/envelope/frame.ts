@@ -46,9 +46,82 @@ export interface FrameFields {
   readonly payload: Uint8Array;
 }
 
-/** A parsed frame; payload and side table are views, nothing is decoded yet. */
-export interface Frame extends FrameFields {
-  readonly bytes: Buffer;
+/** A parsed frame; payload and side table are views, and nothing is decoded before it is asked for. */
+export class Frame implements FrameFields {
+  constructor(
+    readonly bytes: Buffer,
+    readonly key: string,
+    private readonly tagsEnd: number,
+    private readonly sideEnd: number,
+  ) {}
+
+  get createdAt(): number {
+    return this.bytes.readDoubleBE(16);
+  }
+
+  get freshUntil(): number {
+    return this.bytes.readDoubleBE(24);
+  }
+
+  get expiresAt(): number {
+    return this.bytes.readDoubleBE(32);
+  }
+
+  get codecId(): number {
+    return this.bytes[40] as number;
+  }
+
+  get rebuild(): boolean {
+    return ((this.bytes[3] as number) & FLAG_REBUILD) !== 0;
+  }
+
+  get isHeldOver(): boolean {
+    return ((this.bytes[3] as number) & FLAG_HELD_OVER) !== 0;
+  }
+
+  get side(): Uint8Array {
+    return this.tagsEnd === this.sideEnd ? NO_SIDE : this.bytes.subarray(this.tagsEnd, this.sideEnd);
+  }
+
+  get payload(): Uint8Array {
+    return this.bytes.subarray(this.sideEnd);
+  }
+
+  get tags(): FrameTag[] {
+    const { bytes } = this;
+    const tags: FrameTag[] = [];
+    for (let at = HEADER + this.key.length; at < this.tagsEnd;) {
+      const nameEnd = at + 2 + bytes.readUInt16BE(at);
+      const tokenEnd = nameEnd + 1 + (bytes[nameEnd] as number);
+      tags.push({
+        name: bytes.toString('latin1', at + 2, nameEnd),
+        token: bytes.toString('latin1', nameEnd + 1, tokenEnd),
+      });
+      at = tokenEnd;
+    }
+    return tags;
+  }
+
+  /** Whether the first of its tags has this name. */
+  isFirstTag(name: string): boolean {
+    const from = HEADER + this.key.length;
+    if (from === this.tagsEnd || this.bytes.readUInt16BE(from) !== name.length) return false;
+    return hasText(this.bytes, from + 2, name);
+  }
+
+  /** Whether its tags are exactly these, as {@link encodeTags} writes them. Decodes nothing. */
+  isTagged(tags: Uint8Array): boolean {
+    const from = HEADER + this.key.length;
+    if (this.tagsEnd - from !== tags.length) return false;
+    for (let i = 0; i < tags.length; i++) if (this.bytes[from + i] !== tags[i]) return false;
+    return true;
+  }
+
+  /** The same entry with other lives. */
+  with(lives: Partial<Pick<FrameFields, 'freshUntil' | 'expiresAt'>> & Pick<FrameFields, 'isHeldOver'>): FrameFields {
+    const { key, createdAt, freshUntil, expiresAt, codecId, rebuild, tags, side, payload } = this;
+    return { key, createdAt, freshUntil, expiresAt, codecId, rebuild, tags, side, payload, ...lives };
+  }
 }
 
 const NO_SIDE = new Uint8Array(0);
@@ -56,9 +129,9 @@ const ids = Buffer.alloc(4096);
 let nextId = ids.length;
 
 export function encodeFrame(fields: FrameFields): Buffer {
-  let size = HEADER + fields.key.length + fields.side.length + fields.payload.length;
-  for (const tag of fields.tags) size += 3 + tag.name.length + tag.token.length;
-  const bytes = Buffer.allocUnsafe(size);
+  const tagsAt = HEADER + fields.key.length;
+  const sideAt = tagsAt + sizeOfTags(fields.tags);
+  const bytes = Buffer.allocUnsafe(sideAt + fields.side.length + fields.payload.length);
   bytes[0] = MAGIC_0;
   bytes[1] = MAGIC_1;
   bytes[2] = WIRE_VERSION;
@@ -75,17 +148,33 @@ export function encodeFrame(fields: FrameFields): Buffer {
   bytes[41] = fields.tags.length;
   bytes.writeUInt16BE(fields.key.length, 42);
   bytes.writeUInt32BE(fields.side.length, 44);
-  let at = HEADER + bytes.write(fields.key, HEADER, 'latin1');
-  for (const tag of fields.tags) {
+  bytes.write(fields.key, HEADER, 'latin1');
+  writeTags(bytes, tagsAt, fields.tags);
+  bytes.set(fields.side, sideAt);
+  bytes.set(fields.payload, sideAt + fields.side.length);
+  bytes.writeUInt32BE(checksum(bytes), 4);
+  return bytes;
+}
+
+/** The tags as they stand in a frame. */
+export function encodeTags(tags: readonly FrameTag[]): Uint8Array {
+  const bytes = Buffer.allocUnsafeSlow(sizeOfTags(tags));
+  writeTags(bytes, 0, tags);
+  return bytes;
+}
+
+function sizeOfTags(tags: readonly FrameTag[]): number {
+  return tags.reduce((size, tag) => size + 3 + tag.name.length + tag.token.length, 0);
+}
+
+function writeTags(bytes: Buffer, from: number, tags: readonly FrameTag[]): void {
+  let at = from;
+  for (const tag of tags) {
     at = bytes.writeUInt16BE(tag.name.length, at);
     at += bytes.write(tag.name, at, 'latin1');
     at = bytes.writeUInt8(tag.token.length, at);
     at += bytes.write(tag.token, at, 'latin1');
   }
-  bytes.set(fields.side, at);
-  bytes.set(fields.payload, at + fields.side.length);
-  bytes.writeUInt32BE(checksum(bytes), 4);
-  return bytes;
 }
 
 /**
@@ -99,38 +188,24 @@ export function parseFrame(data: Uint8Array, key: string): Frame | undefined {
   const keyLength = bytes.readUInt16BE(42);
   if (keyLength !== key.length || HEADER + keyLength > bytes.length) return undefined;
   if (bytes.readUInt32BE(4) !== checksum(bytes)) return undefined;
-  if (bytes.toString('latin1', HEADER, HEADER + keyLength) !== key) return undefined;
-  const tags: FrameTag[] = [];
+  if (!hasText(bytes, HEADER, key)) return undefined;
   let at = HEADER + keyLength;
   for (let n = bytes[41] as number; n > 0; n--) {
     if (at + 2 > bytes.length) return undefined;
     const nameEnd = at + 2 + bytes.readUInt16BE(at);
     if (nameEnd + 1 > bytes.length) return undefined;
-    const tokenEnd = nameEnd + 1 + bytes.readUInt8(nameEnd);
-    if (tokenEnd > bytes.length) return undefined;
-    tags.push({
-      name: bytes.toString('latin1', at + 2, nameEnd),
-      token: bytes.toString('latin1', nameEnd + 1, tokenEnd),
-    });
-    at = tokenEnd;
+    at = nameEnd + 1 + (bytes[nameEnd] as number);
   }
   const sideEnd = at + bytes.readUInt32BE(44);
-  if (sideEnd > bytes.length) return undefined;
-  return {
-    bytes,
-    key,
-    createdAt: bytes.readDoubleBE(16),
-    freshUntil: bytes.readDoubleBE(24),
-    expiresAt: bytes.readDoubleBE(32),
-    codecId: bytes[40] as number,
-    rebuild: ((bytes[3] as number) & FLAG_REBUILD) !== 0,
-    isHeldOver: ((bytes[3] as number) & FLAG_HELD_OVER) !== 0,
-    tags,
-    side: at === sideEnd ? NO_SIDE : bytes.subarray(at, sideEnd),
-    payload: bytes.subarray(sideEnd),
-  };
+  return sideEnd > bytes.length ? undefined : new Frame(bytes, key, at, sideEnd);
 }
 
 function checksum(bytes: Buffer): number {
   return crc32(bytes.subarray(8), bytes[3]);
+}
+
+/** Quicker than making a string to compare with. */
+function hasText(bytes: Buffer, from: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[from + i] !== text.charCodeAt(i)) return false;
+  return true;
 }

@@ -10,7 +10,8 @@ import type { Found } from '../tiers/found.js';
 import type { MemoryTier } from '../tiers/memory.tier.js';
 import { rotatedAt, type Epoch } from '../tokens/epoch.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
-import { tagToken } from '../namespace.js';
+import { addressOf, type Address } from '../keys/address.js';
+import { tagToken, type Namespace } from '../namespace.js';
 import { NotLoaded } from './batch-load.js';
 import { coldError, isCold } from './cold-error.js';
 import type { KeyWatch } from './key-watch.js';
@@ -64,9 +65,15 @@ export class FencedFill {
       release();
       return this.entries.loaded(namespace, encoded, won.epochs, NOT_KEPT);
     }
-    hold.stopRenewing();
     const found = this.entries.loaded(namespace, encoded, epochs, lives);
-    const frame = (): Buffer => this.entries.frame(namespace, address, encoded, epochs, lives);
+    const target = loaded.under === undefined ? address : addressOf(namespace, loaded.under);
+    const frame = (): Buffer => this.entries.frame(namespace, target, encoded, epochs, lives);
+    if (target.store !== address.store) {
+      await this.storeElsewhere(namespace, target, found, frame, lives.ttlMs, budget);
+      release();
+      return found;
+    }
+    hold.stopRenewing();
     await this.store(task, won, found, frame, lives.ttlMs, budget);
     return found;
   }
@@ -179,6 +186,28 @@ export class FencedFill {
       await this.store(task, won, held, () => this.entries.heldOverFrame(frame, plan.backOffMs), ttlMs, budget);
     }
     return held;
+  }
+
+  /** Without that key's lease: what makes the entry void is its tokens, captured before the load. */
+  private async storeElsewhere(
+    namespace: Namespace,
+    target: Address,
+    found: Found,
+    frame: () => Buffer,
+    ttlMs: number,
+    budget: WaitBudget,
+  ): Promise<void> {
+    const moment = this.watch.begin();
+    try {
+      await this.ready(budget);
+      const bytes = frame();
+      await this.guard.run('write', budget, (store) => store.write(target.store, bytes, ttlMs));
+      if (!this.watch.isReported(target.store, moment)) this.memory?.insert(namespace.index, target.local, found);
+    } catch {
+      namespace.counters.storeFailures++;
+    } finally {
+      this.watch.end();
+    }
   }
 
   private async store(

@@ -7,6 +7,8 @@ export interface Patience {
   readonly softMs: number;
   /** Until it gives up, if there is none. */
   readonly coldMs: number;
+  /** Whether it takes a value that is stale. One that is only due for an early refresh, everybody takes. */
+  readonly takesStale: boolean;
   /** What it gives up with. */
   readonly cold: () => Error;
 }
@@ -60,15 +62,14 @@ export class Flight {
     this.listeners.push(listener);
   }
 
-  /** One more caller waits. Call the result when it has gone; the last one to go takes the flight's purpose with it. */
-  board(): (reason: unknown) => void {
+  /** One more caller counts on the result. */
+  board(): void {
     this.callers++;
-    let isGone = false;
-    return (reason) => {
-      if (isGone) return;
-      isGone = true;
-      if (--this.callers === 0) this.abort(reason);
-    };
+  }
+
+  /** A caller has gone away; the last one takes the flight's purpose with it. */
+  leave(reason: unknown): void {
+    if (--this.callers === 0) this.abort(reason);
   }
 
   /** What one caller gets: the result or, when its patience ends before, the substitute or an error. */
@@ -77,13 +78,13 @@ export class Flight {
       let waitsFor: 'substitute' | 'load' | undefined;
       let cancel: (() => void) | undefined;
       const look = (): void => {
-        const { substitute } = this;
+        const substitute = this.substituteFor(patience);
         const next = substitute ? 'substitute' : this.isLoading ? 'load' : undefined;
         if (next === undefined || next === waitsFor) return;
         waitsFor = next;
         cancel?.();
         const give = (): void => (substitute ? resolve(substitute) : reject(patience.cold()));
-        const ms = substitute ? this.softMs(substitute, patience) : patience.coldMs;
+        const ms = substitute ? (this.isFresh(substitute) ? 0 : patience.softMs) : patience.coldMs;
         if (ms === 0) give();
         else if (ms !== Infinity) cancel = this.clock.after(ms, give);
       };
@@ -100,9 +101,13 @@ export class Flight {
     });
   }
 
-  /** Nobody waits for an early refresh. */
-  private softMs(substitute: Found, patience: Patience): number {
-    return this.clock.now() < substitute.freshUntil ? 0 : patience.softMs;
+  private substituteFor({ takesStale }: Patience): Found | undefined {
+    const { substitute } = this;
+    return substitute && (takesStale || this.isFresh(substitute)) ? substitute : undefined;
+  }
+
+  private isFresh(found: Found): boolean {
+    return this.clock.now() < found.freshUntil;
   }
 
   private tell(): void {

@@ -19,7 +19,9 @@ export class KeyWatch {
 
   /** Whether the key was reported since `moment`. */
   isReported(key: string, moment: number): boolean {
-    return this.lastOnAll > moment || (this.lastReports.get(key) ?? 0) > moment;
+    if (this.lastOnAll > moment) return true;
+    // Most often nothing was, and then the key need not be hashed.
+    return this.lastReports.size > 0 && (this.lastReports.get(key) ?? 0) > moment;
   }
 
   end(): void {

@@ -16,6 +16,8 @@ export interface Loaded {
   readonly lateTags: readonly string[];
   /** The value is the stale one, with a new life. */
   readonly isNotModified: boolean;
+  /** The key to store it under, where that is known only after the load. */
+  readonly under: CacheKey | undefined;
 }
 
 /** One run of a loader: what it is told, what it says of its value, and when it has to end. */
@@ -25,6 +27,7 @@ export class LoadRun implements LoadContext<unknown> {
   private stopped: { readonly reason: unknown } | undefined;
   private isSkipped = false;
   private isNotModified = false;
+  private under: CacheKey | undefined;
   private lives: Lives | undefined;
   private readonly tags: string[] = [];
 
@@ -68,6 +71,11 @@ export class LoadRun implements LoadContext<unknown> {
     return this.stale.value as T;
   }
 
+  /** For the rooms of this package: what was loaded belongs to another key, as a response whose `Vary` is known only when it is there. */
+  storeUnder(key: CacheKey): void {
+    this.under = key;
+  }
+
   /** Runs the loader to its end, or to that of its time. A loader that ignores its signal goes on, unheard. */
   async run(
     loader: (context: LoadRun) => unknown,
@@ -100,6 +108,7 @@ export class LoadRun implements LoadContext<unknown> {
       lives: isKept && lives.ttlMs > 0 ? lives : undefined,
       lateTags: [...new Set([...chosen, ...this.tags])],
       isNotModified,
+      under: this.under,
     };
   }
 }

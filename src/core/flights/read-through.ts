@@ -130,7 +130,7 @@ export class ReadThrough {
           if (stale && this.isGood(task, stale)) return { kind: 'found', found: this.hit(task, stale) };
           continue;
         }
-        if (stale) return { kind: 'found', found: stale };
+        if (stale && (plan.staleWhileLoading || this.reader.isFresh(stale))) return { kind: 'found', found: stale };
         if (plan.onCold === 'load') return { kind: 'alone', stale, isOutage: false };
         const patienceMs = giveUpAt - this.clock.now();
         if (plan.onCold === 'throw' || patienceMs <= 0) throw coldError(namespace, address.encoded, answer.remainingMs);

@@ -1,13 +1,14 @@
 import type { StoreClock } from '../clock/store-clock.js';
 import type { Clock } from '../clock/clock.js';
-import type { Frame } from '../envelope/frame.js';
+import type { Frame, FrameTag } from '../envelope/frame.js';
 import type { EntryCodec } from '../entry-codec.js';
 import type { Address } from '../keys/address.js';
 import type { Namespace } from '../namespace.js';
 import type { StoreGuard, WaitBudget } from '../outage/store-guard.js';
 import type { Found } from '../tiers/found.js';
 import type { MemoryTier } from '../tiers/memory.tier.js';
-import type { Epoch } from '../tokens/epoch.js';
+import type { Epoch, Fence } from '../tokens/epoch.js';
+import { makeFence } from '../tokens/epoch.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
 import type { KeyWatch } from './key-watch.js';
 
@@ -18,20 +19,17 @@ export interface Reading {
   readonly found: Found | undefined;
 }
 
-/** A reading that waits for the end of the tick. */
-interface Wanted {
-  readonly namespace: Namespace;
-  readonly address: Address;
+/** The keys that are read in one tick. */
+interface Tick {
+  readonly keys: string[];
+  readonly tokens: Set<string>;
   readonly budget: WaitBudget;
-  /** When its watch began. */
-  readonly moment: number;
-  readonly resolve: (reading: Reading) => void;
-  readonly reject: (error: unknown) => void;
+  readonly frames: Promise<Array<Uint8Array | undefined>>;
 }
 
 /** Reads the remote tier, judges what it finds, and fills the memory tier with the remaining life. */
 export class RemoteReader {
-  private wanted: Wanted[] = [];
+  private tick: Tick | undefined;
 
   constructor(
     private readonly clock: Clock,
@@ -50,8 +48,9 @@ export class RemoteReader {
     try {
       const stores = addresses.map((address) => address.store);
       const frames = await this.fetch(stores, [namespace.token], budget);
+      const readAt = this.storeClock.now();
       for (let i = 0; i < addresses.length; i++) {
-        const reading = this.judge(namespace, addresses[i] as Address, frames[i], budget);
+        const reading = this.judge(namespace, addresses[i] as Address, frames[i], budget, readAt);
         readings.push(reading instanceof Promise ? await reading : reading);
       }
     } finally {
@@ -62,53 +61,32 @@ export class RemoteReader {
   }
 
   /** As {@link read}, for one key: the readings of one tick are one operation. Takes a budget nothing was spent of. */
-  readOne(namespace: Namespace, address: Address, budget: WaitBudget): Promise<Reading> {
+  async readOne(namespace: Namespace, address: Address, budget: WaitBudget): Promise<Reading> {
     const moment = this.watch.begin();
-    return new Promise<Reading>((resolve, reject) => {
-      if (this.wanted.length === 0) queueMicrotask(() => void this.readWanted());
-      this.wanted.push({ namespace, address, budget, moment, resolve, reject });
-    });
-  }
-
-  private async readWanted(): Promise<void> {
-    const { wanted } = this;
-    this.wanted = [];
-    const budget = this.guard.budget();
-    let frames: Array<Uint8Array | undefined>;
     try {
-      const tokens = new Set(wanted.map((one) => one.namespace.token));
-      frames = await this.fetch(
-        wanted.map((one) => one.address.store),
-        [...tokens],
-        budget,
-      );
-    } catch (error) {
-      for (const one of wanted) {
-        this.watch.end();
-        one.reject(error);
-      }
-      return;
-    }
-    wanted.forEach((one, i) => {
-      one.budget.remainingMs = budget.remainingMs;
-      void this.answer(one, frames[i]);
-    });
-  }
-
-  private async answer(one: Wanted, frame: Uint8Array | undefined): Promise<void> {
-    const { namespace, address } = one;
-    let found: Found | undefined;
-    try {
-      const judged = this.judge(namespace, address, frame, one.budget);
+      const tick = (this.tick ??= this.beginTick());
+      const at = tick.keys.push(address.store) - 1;
+      tick.tokens.add(namespace.token);
+      const frames = await tick.frames;
+      budget.remainingMs = tick.budget.remainingMs;
+      const judged = this.judge(namespace, address, frames[at], budget);
       const reading = judged instanceof Promise ? await judged : judged;
-      found = reading.found;
-      one.resolve(reading);
-    } catch (error) {
-      one.reject(error);
+      this.remember(namespace, address, reading.found, moment);
+      return reading;
     } finally {
-      this.remember(namespace, address, found, one.moment);
       this.watch.end();
     }
+  }
+
+  private beginTick(): Tick {
+    const keys: string[] = [];
+    const tokens = new Set<string>();
+    const budget = this.guard.budget();
+    const frames = Promise.resolve().then(() => {
+      this.tick = undefined;
+      return this.fetch(keys, [...tokens], budget);
+    });
+    return { keys, tokens, budget, frames };
   }
 
   /** Fills the memory tier, unless a report overtook the reading. */
@@ -142,21 +120,27 @@ export class RemoteReader {
     address: Address,
     bytes: Uint8Array | undefined,
     budget: WaitBudget,
+    readAt?: number,
   ): Reading | Promise<Reading> {
-    const frame = bytes && this.entries.parse(namespace, address, bytes);
+    const frame = bytes && this.entries.parse(namespace, address, bytes, readAt);
     if (frame === undefined) return { frame: bytes, found: undefined };
-    const names = frame.tags.map((tag) => tag.name);
+    // Most entries carry their namespace's token alone.
+    const only = this.tokens.current(namespace.token);
+    if (only && frame.isTagged(only.onlyTag)) return this.reading(namespace, frame, only.fence);
+    const { tags } = frame;
+    const names = tags.map((tag) => tag.name);
     const known = this.tokens.known(names);
-    if (known) return this.compare(namespace, frame, known);
-    return this.tokens.read(names, budget).then((epochs) => this.compare(namespace, frame, epochs));
+    if (known) return this.compare(namespace, frame, tags, known);
+    return this.tokens.read(names, budget).then((epochs) => this.compare(namespace, frame, tags, epochs));
   }
 
-  private compare(namespace: Namespace, frame: Frame, epochs: readonly Epoch[]): Reading {
-    const isCurrent = epochs.every((epoch, i) => epoch.token === frame.tags[i]?.token);
-    return {
-      frame: frame.bytes,
-      found: isCurrent ? this.entries.found(namespace, frame, epochs, 'remote') : undefined,
-    };
+  private compare(namespace: Namespace, frame: Frame, tags: readonly FrameTag[], epochs: readonly Epoch[]): Reading {
+    const isCurrent = epochs.every((epoch, i) => epoch.token === tags[i]?.token);
+    return this.reading(namespace, frame, isCurrent ? makeFence(epochs) : undefined);
+  }
+
+  private reading(namespace: Namespace, frame: Frame, fence: Fence | undefined): Reading {
+    return { frame: frame.bytes, found: fence && this.entries.found(namespace, frame, fence, 'remote') };
   }
 
   isFresh(found: Found): boolean {

@@ -30,8 +30,9 @@ export class SingleFlight {
     const { signal } = request;
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const current = request.forced ? undefined : request.namespace.flights.get(request.address.local);
-    if (current) return this.join(current, request);
+    if (current && !current.detached) return this.join(current, request);
     const flight = this.takeOff(request);
+    flight.board();
     const { plan } = request;
     const canWait = plan.softTimeoutMs === Infinity && plan.eagerRefresh === 1 && signal === undefined;
     return canWait ? flight.promise : this.ride(flight, request, { softMs: plan.softTimeoutMs, coldMs: Infinity });
@@ -39,7 +40,7 @@ export class SingleFlight {
 
   /** Refreshes in the background, unless somebody is at it. */
   refresh(request: FlightRequest): void {
-    if (!request.namespace.flights.has(request.address.local)) this.takeOff(request);
+    if (!request.namespace.flights.has(request.address.local)) this.takeOff(request).board();
   }
 
   /** Resolves when everything under way has landed. */
@@ -58,8 +59,12 @@ export class SingleFlight {
     request.onIdle?.();
     const giveUpAt = this.clock.now() + plan.waitBudgetMs;
     const coldMs = { wait: plan.waitBudgetMs, throw: 0, load: Infinity }[plan.onCold];
+    flight.board();
     try {
-      return await this.ride(flight, request, { softMs: 0, coldMs });
+      const found = await this.ride(flight, request, { softMs: 0, coldMs });
+      // The other caller was content with less.
+      const isEnough = plan.staleWhileLoading || found.tier === 'loader' || this.clock.now() < found.freshUntil;
+      return isEnough ? found : await this.fly(request);
     } catch (error) {
       // It was the other caller that would not wait.
       const isOwn = !isCold(error) || plan.onCold === 'throw' || this.clock.now() >= giveUpAt;
@@ -68,15 +73,19 @@ export class SingleFlight {
     }
   }
 
-  private ride(flight: Flight, request: FlightRequest, patience: Omit<Patience, 'cold'>): Promise<Found> {
+  private ride(flight: Flight, request: FlightRequest, patience: Pick<Patience, 'softMs' | 'coldMs'>): Promise<Found> {
     const { signal, namespace, address, plan } = request;
-    const leave = flight.board();
-    const answer = flight.answer({ ...patience, cold: () => coldError(namespace, address.encoded, plan.leaseMs) });
+    const takesStale = plan.staleWhileLoading;
+    const answer = flight.answer({
+      ...patience,
+      takesStale,
+      cold: () => coldError(namespace, address.encoded, plan.leaseMs),
+    });
     if (signal === undefined) return answer;
     return new Promise<Found>((resolve, reject) => {
       const abort = (): void => {
         reject(signal.reason as Error);
-        leave(signal.reason);
+        flight.leave(signal.reason);
       };
       signal.addEventListener('abort', abort, { once: true });
       answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));

@@ -20,6 +20,7 @@ export interface LoadPlan {
   readonly hardTimeoutMs: number;
   /** Fraction of an entry's fresh life; 1: never early. */
   readonly eagerRefresh: number;
+  readonly staleWhileLoading: boolean;
   readonly staleIfError: (error: unknown) => boolean;
   readonly backOffMs: number;
   readonly errorTtl: (error: unknown) => Duration;
@@ -41,6 +42,7 @@ const BASE: LoadPlan = {
   softTimeoutMs: Infinity,
   hardTimeoutMs: Infinity,
   eagerRefresh: 1,
+  staleWhileLoading: true,
   staleIfError: () => true,
   backOffMs: 5000,
   errorTtl: () => 0,
@@ -75,6 +77,8 @@ export function makePlan(options: LoadOptions, base: LoadPlan = BASE, where = ''
   if (options.softTimeout !== undefined) plan.softTimeoutMs = patience(options.softTimeout, `${where}softTimeout`);
   if (options.hardTimeout !== undefined) plan.hardTimeoutMs = patience(options.hardTimeout, `${where}hardTimeout`);
   if (options.eagerRefresh !== undefined) plan.eagerRefresh = fraction(options.eagerRefresh, `${where}eagerRefresh`);
+  if (options.staleWhileLoading !== undefined)
+    plan.staleWhileLoading = ofType('boolean', options.staleWhileLoading, `${where}staleWhileLoading`);
   if (staleIfError !== undefined)
     plan.staleIfError =
       typeof staleIfError === 'function'

@@ -4,6 +4,7 @@ import { isAlive } from '../tokens/epoch.js';
 import type { Found, ValueSource } from './found.js';
 import { S3FifoSlab } from './s3-fifo.slab.js';
 import type { SlotIndex } from './s3-fifo.slab.js';
+import { SharedValue } from './stored-value.js';
 
 export interface MemoryLimits {
   /** Default 10,000. */
@@ -58,11 +59,11 @@ export class MemoryTier {
   }
 
   /** The entry with its life, stale or not, or `undefined`. */
-  find(index: SlotIndex, key: string): Found | undefined {
+  find(index: SlotIndex, key: string, at?: number): Found | undefined {
     const slot = index.get(key);
     if (slot === undefined) return undefined;
     const { slab } = this;
-    const now = this.clock.now();
+    const now = at ?? this.clock.now();
     if (now >= this.dropAt) {
       this.clear();
       this.dropAt = Infinity;
@@ -74,7 +75,7 @@ export class MemoryTier {
     const payload = slab.payloads[slot];
     const kind = slab.kinds[slot] as number;
     return {
-      value: (kind & PER_READER) === 0 ? { perReader: false, take: () => payload } : (payload as ValueSource),
+      value: (kind & PER_READER) === 0 ? new SharedValue(payload) : (payload as ValueSource),
       tier: 'memory',
       createdAt: slab.createdAt[slot] as number,
       freshUntil: slab.freshUntil[slot] as number,

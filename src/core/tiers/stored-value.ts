@@ -1,5 +1,4 @@
 import { deepFreeze } from '../codec/deep-freeze.js';
-import { freezeParsed } from '../codec/freeze-parsed.js';
 import type { ValueCodec } from '../codec/value.codec.js';
 import type { ValueSource } from './found.js';
 
@@ -21,9 +20,10 @@ export class StoredValue implements ValueSource {
   ) {}
 
   /** Decodes now, so that a later `take` cannot fail; what was decoded goes to the first reader. @throws TieredCacheError */
-  check(): void {
+  check(): this {
     this.shared = this.perReader ? this.codec.decode(this.payload, this.side) : this.take();
     this.isDecoded = true;
+    return this;
   }
 
   keep(): this {
@@ -41,13 +41,29 @@ export class StoredValue implements ValueSource {
       return first;
     }
     if (!this.isDecoded) {
-      const value = this.codec.decode(this.payload, this.side);
-      this.shared = this.side.length === 0 ? freezeParsed(value) : deepFreeze(value);
+      this.shared = decodeFrozen(this.codec, this.payload, this.side);
       this.isDecoded = true;
       // May be views of something much larger.
       this.payload = this.side = NOTHING;
     }
     return this.shared;
+  }
+}
+
+/** The value that all readers share. @throws TieredCacheError */
+export function decodeFrozen(codec: ValueCodec, payload: Uint8Array, side: Uint8Array): unknown {
+  if (side.length === 0 && codec.decodeFrozen !== undefined) return codec.decodeFrozen(payload);
+  return deepFreeze(codec.decode(payload, side));
+}
+
+/** A frozen value, as the memory tier holds it. */
+export class SharedValue implements ValueSource {
+  readonly perReader = false;
+
+  constructor(private readonly value: unknown) {}
+
+  take(): unknown {
+    return this.value;
   }
 }
 

@@ -1,3 +1,5 @@
+import { encodeTags } from '../envelope/frame.js';
+
 /** One token as this process knows it. Dies when the token is, or may have been, replaced; entries point at the epochs they were loaded under. */
 export class Epoch {
   alive = true;
@@ -9,6 +11,13 @@ export class Epoch {
     /** `undefined` while the store has not told it: such an epoch matches no stored entry. */
     readonly token: string | undefined,
   ) {}
+
+  private encoded: Uint8Array | undefined;
+
+  /** The tags of a frame that carries nothing but this token, encoded. */
+  get onlyTag(): Uint8Array {
+    return (this.encoded ??= encodeTags([{ name: this.name, token: this.token ?? '' }]));
+  }
 }
 
 /** What keeps an entry valid: all of its epochs. The first is the namespace's; most entries have no other. */

@@ -30,14 +30,19 @@ export class TokenRegistry {
 
   /** The epochs of `names` if all are known beyond doubt. */
   known(names: readonly string[]): Epoch[] | undefined {
-    if (!this.isHeard()) return undefined;
     const epochs: Epoch[] = [];
     for (const name of names) {
-      const epoch = this.records.get(name)?.epoch;
-      if (epoch === undefined || !epoch.alive || epoch.token === undefined) return undefined;
+      const epoch = this.current(name);
+      if (epoch === undefined) return undefined;
       epochs.push(epoch);
     }
     return epochs;
+  }
+
+  /** The epoch of one name if it is known beyond doubt. */
+  current(name: string): Epoch | undefined {
+    const epoch = this.isHeard() ? this.records.get(name)?.epoch : undefined;
+    return epoch?.alive === true && epoch.token !== undefined ? epoch : undefined;
   }
 
   /** As {@link known}, asking the store where needed. Rejects when the store does not answer. */

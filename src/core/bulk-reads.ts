@@ -1,0 +1,142 @@
+import type { CacheEngine } from './cache-engine.js';
+import type { CacheKey, Loaded, ManyLoader } from './cache.options.js';
+import { CachedResponse } from './cached-response.js';
+import { StoreUnavailableError } from './errors/cache.error.js';
+import { BatchLoad, NotLoaded } from './flights/batch-load.js';
+import type { Address } from './keys/address.js';
+import { addressOf, isPlain } from './keys/address.js';
+import { encodeKey } from './keys/key-encoding.js';
+import type { Namespace } from './namespace.js';
+import type { Found } from './tiers/found.js';
+import type { RequestScope } from './tiers/request.scope.js';
+import { remember } from './tiers/request.tier.js';
+
+/** Finds or loads one key of many; `onIdle` is called when it turns out that its loader need not be waited for. */
+type FindOrLoad<T> = (key: CacheKey, load: () => Promise<T>, onIdle: () => void) => Promise<Found>;
+
+/** A key whose answer must be asked for, and its place in the result. */
+interface Missing {
+  readonly at: number;
+  readonly address: Address;
+}
+
+/** Reads of many keys of one namespace at once. */
+export class BulkReads {
+  constructor(
+    private readonly engine: CacheEngine,
+    private readonly space: Namespace,
+    /** The request and memory tiers. */
+    private readonly nearby: (address: Address, scope: RequestScope | undefined) => Found | undefined,
+  ) {}
+
+  async getMany<T>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
+    const scope = this.engine.requestScope?.();
+    const now = this.engine.clock.now();
+    const responses: Array<CachedResponse<T>> = [];
+    const missing: Missing[] = [];
+    for (const key of keys) {
+      // As in getOrSet, a plain key is looked up as it is before anything is built for it.
+      const hit = scope === undefined && typeof key === 'string' && isPlain(key) ? this.fresh(key, now) : undefined;
+      if (hit !== undefined) {
+        responses.push(CachedResponse.found(encodeKey(key), hit, now));
+        continue;
+      }
+      const address = addressOf(this.space, key);
+      const found = this.nearby(address, scope);
+      if (found === undefined || now >= found.freshUntil) missing.push({ at: responses.length, address });
+      responses.push(responseTo(address, found, now));
+    }
+    if (missing.length > 0 && !scope?.forced && !this.engine.passThrough)
+      await this.readRemote(missing, responses, scope);
+    return responses;
+  }
+
+  /** {@link CacheService.getManyShared} */
+  async getManyShared<T>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
+    const { engine, space } = this;
+    const addresses = keys.map((key) => addressOf(space, key));
+    if (engine.passThrough || keys.length === 0) return addresses.map(({ encoded }) => CachedResponse.miss<T>(encoded));
+    const readings = await engine.reader.read(space, addresses, engine.guard.budget());
+    const now = engine.clock.now();
+    return addresses.map((address, i) => {
+      const found = readings[i]?.found;
+      space.counters[found ? 'remoteHits' : 'misses']++;
+      return responseTo(address, found, now);
+    });
+  }
+
+  /** {@link CacheService.getOrSetMany} */
+  async getOrSetMany<I extends string | number, T>(
+    ids: Iterable<I>,
+    loader: ManyLoader<I, T>,
+    keyOf: (id: I) => CacheKey,
+    findOrLoad: FindOrLoad<T>,
+  ): Promise<Map<I, T>> {
+    const asked = [...new Set(ids)];
+    if (this.engine.passThrough) return inOrder(asked, toMap(await loader(asked)));
+    const { slots, newColdError, plan } = this.space;
+    const batch = new BatchLoad<I, T>(asked, (missing) => {
+      const work = async (): Promise<ReadonlyMap<I, T>> => toMap(await loader(missing));
+      return slots ? slots.run(plan.waitBudgetMs, () => newColdError('(many keys)', plan.leaseMs), work) : work();
+    });
+    const outcomes = await Promise.allSettled(
+      asked.map(async (id) => {
+        const pass = (): void => batch.pass(id);
+        try {
+          return (await findOrLoad(keyOf(id), () => batch.load(id), pass)).value.take() as T;
+        } finally {
+          pass();
+        }
+      }),
+    );
+    const result = new Map<I, T>();
+    outcomes.forEach((outcome, i) => {
+      if (outcome.status === 'fulfilled') result.set(asked[i] as I, outcome.value);
+      else if (!(outcome.reason instanceof NotLoaded)) throw outcome.reason;
+    });
+    return result;
+  }
+
+  private fresh(key: string, now: number): Found | undefined {
+    const found = this.engine.memory?.find(this.space.index, key, now);
+    if (found === undefined || now >= found.freshUntil) return undefined;
+    this.space.counters.memoryHits++;
+    return found;
+  }
+
+  /** What the store does not answer stays as the near tiers have it. */
+  private async readRemote<T>(
+    missing: readonly Missing[],
+    responses: Array<CachedResponse<T>>,
+    scope: RequestScope | undefined,
+  ): Promise<void> {
+    const { engine, space } = this;
+    const addresses = missing.map(({ address }) => address);
+    try {
+      const readings = await engine.reader.read(space, addresses, engine.guard.budget());
+      const now = engine.clock.now();
+      missing.forEach(({ at, address }, i) => {
+        const found = readings[i]?.found;
+        responses[at] = responseTo(address, found, now);
+        if (found === undefined) space.counters.misses++;
+        else space.counters.remoteHits++;
+        if (found && scope) remember(scope, space.name, address.local, found);
+      });
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      space.counters.storeFailures++;
+    }
+  }
+}
+
+function responseTo<T>(address: Address, found: Found | undefined, now: number): CachedResponse<T> {
+  return found ? CachedResponse.found<T>(address.encoded, found, now) : CachedResponse.miss<T>(address.encoded);
+}
+
+function toMap<I, T>(loaded: Loaded<I, T>): ReadonlyMap<I, T> {
+  return loaded instanceof Map ? (loaded as ReadonlyMap<I, T>) : new Map(loaded as Iterable<readonly [I, T]>);
+}
+
+function inOrder<I, T>(ids: readonly I[], loaded: ReadonlyMap<I, T>): Map<I, T> {
+  return new Map(ids.filter((id) => loaded.has(id)).map((id) => [id, loaded.get(id) as T]));
+}

@@ -1,0 +1,77 @@
+import { appendCacheStatus, type CacheStatus } from './fields/cache-status.js';
+import { hasField, type Fields, type FieldValue, type RequestHead } from './fields/fields.js';
+import { ageSeconds, downstream } from './downstream.js';
+import { evaluatePreconditions } from './not-modified.js';
+import { range } from './range.js';
+import { remainingAt, type StoredResponse } from './stored-response.js';
+
+/** A response made from a stored one. `body`: all of it, none, or `[start, end)` of it. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, FieldValue>>;
+  readonly body: 'full' | 'none' | { readonly start: number; readonly end: number };
+}
+
+/** What goes with a 304 (RFC 9110 15.4.5), besides Age and Cache-Status. Last-Modified only where there is no ETag to go by. */
+const WITH_304 = ['cache-control', 'content-location', 'date', 'etag', 'expires', 'vary'];
+
+/** Options of {@link answer}. */
+export interface AnswerOptions {
+  readonly now: number;
+  /** Length of the stored body in bytes. */
+  readonly length: number;
+  /** Our member of Cache-Status; a `ttl` is added on a hit. None: no Cache-Status. */
+  readonly status?: CacheStatus;
+}
+
+/**
+ * Makes the response to a request from a stored one that was judged usable: 304, 412, 206, 416, HEAD, or all of it, with `Age`,
+ * downstream `Cache-Control` and `Cache-Status`. Conditions come before ranges (RFC 9110 13.2.2).
+ */
+export function answer(
+  stored: StoredResponse,
+  headers: Fields,
+  request: RequestHead,
+  { now, length, status }: AnswerOptions,
+): Answer {
+  const precondition = evaluatePreconditions(stored, request, now);
+  if (precondition === 'precondition-failed') return { status: 412, headers: {}, body: 'none' };
+  const isNotModified = precondition === 'not-modified';
+  const fields = isNotModified ? fieldsOf304(headers) : ({ ...headers } as Record<string, FieldValue>);
+  addOwn(fields, stored, now, status);
+  if (isNotModified) return { status: 304, headers: fields, body: 'none' };
+  if (request.method === 'HEAD') return { status: stored.status, headers: fields, body: 'none' };
+  const outcome = range(stored, request, length, now);
+  if (outcome.part === 'full') return { status: stored.status, headers: fields, body: 'full' };
+  fields['content-range'] = outcome.contentRange;
+  if (outcome.part === 'unsatisfiable') {
+    for (const name of ['content-type', 'content-encoding', 'etag', 'last-modified']) delete fields[name];
+    fields['content-length'] = '0';
+    return { status: 416, headers: fields, body: 'none' };
+  }
+  fields['content-length'] = String(outcome.end - outcome.start);
+  return { status: 206, headers: fields, body: { start: outcome.start, end: outcome.end } };
+}
+
+function addOwn(
+  fields: Record<string, FieldValue>,
+  stored: StoredResponse,
+  now: number,
+  status: CacheStatus | undefined,
+): void {
+  fields['age'] = String(ageSeconds(stored, now));
+  const cacheControl = downstream(stored, now);
+  if (cacheControl !== undefined) fields['cache-control'] = cacheControl;
+  // What we grant ourselves is in max-age; the handler's date may grant more.
+  if (fields['expires'] !== undefined && !('verbatim' in stored.promise)) delete fields['expires'];
+  if (!status) return;
+  const ttl = status.hit ? remainingAt(stored, now) : status.ttl;
+  fields['cache-status'] = appendCacheStatus(fields['cache-status'], status, ttl);
+}
+
+function fieldsOf304(headers: Fields): Record<string, FieldValue> {
+  const fields: Record<string, FieldValue> = {};
+  const names = hasField(headers, 'etag') ? WITH_304 : [...WITH_304, 'last-modified'];
+  for (const name of names) if (hasField(headers, name)) fields[name] = headers[name] as FieldValue;
+  return fields;
+}

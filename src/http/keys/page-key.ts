@@ -1,0 +1,95 @@
+import type { CacheKey, KeyPart } from '../../core/cache.options.js';
+import { settingFor, varyOf, type CompiledPolicy } from '../policy/compiled.policy.js';
+import type { Covers } from '../policy/input-name.js';
+import type { RequestView } from '../policy/request-view.js';
+import { TrackingView } from '../policy/tracking.view.js';
+import { Bypass, type BypassReason } from './bypass.js';
+import { partOf, shortText } from './key-text.js';
+
+/** Where a response is kept, and what that says about it. */
+export interface PageKey {
+  readonly key: CacheKey;
+  /** `public` follows the rules of shared caches, `principal` those of private ones. */
+  readonly partition: 'public' | 'principal';
+  readonly covers: Covers;
+  /** Request headers the key depends on, for `Vary`. */
+  readonly vary: readonly string[];
+  /** Labels that the key itself gives the entry. */
+  readonly tags: readonly string[];
+  /** The request carries `Authorization`, and headers decide whether that forbids sharing (RFC 9111 3.5): in `rfc` mode only. */
+  readonly isAuthorized: boolean;
+}
+
+export interface BypassedPage {
+  readonly bypass: BypassReason;
+}
+
+/**
+ * The key of a call under a policy, or why it has none. HEAD has the key of GET. Two calls that differ in anything the policy covers, in
+ * scheme, host, handler (unless its key leaves it out), principal or kind never have one key.
+ * @throws CacheUsageError if a function of the policy answers nonsense
+ */
+export function pageKeyOf(view: RequestView, policy: CompiledPolicy): PageKey | BypassedPage {
+  const refused = refusalOf(view, policy);
+  if (refused !== undefined) return { bypass: refused };
+
+  const tracking = policy.isLearned ? new TrackingView(view) : undefined;
+  const method = view.kind === 'http' ? 'GET' : view.method;
+  const parts: KeyPart[] = [policy.kind, view.kind, method, view.protocol, shortText(view.host)];
+  if (policy.keyFunction !== undefined) {
+    const part = ofFunction(policy.keyFunction, tracking as TrackingView);
+    if (part instanceof Bypass) return { bypass: part.reason };
+    parts.push(part);
+  }
+  for (const component of policy.components) {
+    const part = component.read(component.isLearned && tracking !== undefined ? tracking : view);
+    if (part instanceof Bypass) return { bypass: part.reason };
+    parts.push(part);
+  }
+  const covers = tracking === undefined ? policy.covers : learned(policy.covers, tracking);
+  return {
+    key: parts,
+    partition: policy.isPrincipal ? 'principal' : 'public',
+    covers,
+    vary: covers === policy.covers ? policy.vary : varyOf(covers.names),
+    tags: policy.keyTags,
+    isAuthorized: view.headers.authorization !== undefined,
+  };
+}
+
+function refusalOf(view: RequestView, policy: CompiledPolicy): BypassReason | undefined {
+  if (!isSafe(view)) return 'method';
+  if (view.kind === 'http' && hasBody(view)) return 'body';
+  if (settingFor(policy.bypass, view)) return 'policy';
+  if (!policy.isPrincipal && saysWho(view, policy) && !settingFor(policy.public, view)) return 'credentials';
+  return undefined;
+}
+
+function isSafe({ kind, method, context }: RequestView): boolean {
+  if (kind === 'http') return method === 'GET' || method === 'HEAD';
+  // A field of another object depends on that object; a mutation and a subscription are not questions.
+  return kind !== 'graphql' || (method === 'QUERY' && (context.getArgByIndex<unknown>(0) ?? undefined) === undefined);
+}
+
+function hasBody({ headers }: RequestView): boolean {
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && !/^0+$/.test(length));
+}
+
+/** In `rfc` mode the response's headers decide about `Authorization` (RFC 9111 3.5). */
+function saysWho(view: RequestView, policy: CompiledPolicy): boolean {
+  if (view.user !== undefined && view.user !== null) return true;
+  const { headers } = view;
+  if (policy.mode === 'ttl' && (headers.authorization ?? headers['proxy-authorization']) !== undefined) return true;
+  return headers.cookie !== undefined && policy.sessionCookies.some((name) => view.cookie(name).length > 0);
+}
+
+function ofFunction(key: NonNullable<CompiledPolicy['keyFunction']>, view: TrackingView): KeyPart | Bypass {
+  const { controller, handler, request, params, context } = view;
+  const part = key({ controller, handler, request, params, view, context });
+  return part === undefined || part === '' ? new Bypass('key') : partOf(part);
+}
+
+function learned(covers: Covers, { seen }: TrackingView): Covers {
+  return { ...covers, names: new Set([...covers.names, ...seen]) };
+}

@@ -1,0 +1,41 @@
+import type { KeyPart } from '../../core/cache.options.js';
+import type { RequestView } from '../policy/request-view.js';
+import { Bypass } from './bypass.js';
+import type { KeyComponent } from './key-component.js';
+import { partOf, shortText } from './key-text.js';
+
+const ROUTE: KeyComponent = { name: 'route', covers: [], read: (view) => view.identity.key };
+
+const ALL_PARAMS: KeyComponent = {
+  name: 'params',
+  covers: ['param:*'],
+  read(view) {
+    if (view.kind !== 'http') return partOf(view.payload);
+    const params = partOf({ ...view.params });
+    return params instanceof Bypass ? params : [...paths(view), params];
+  },
+};
+
+/** The handler: its class, method, declared path and API versions. Leaving it out shares an entry among handlers. */
+export function byRoute(): KeyComponent {
+  return ROUTE;
+}
+
+/**
+ * Without names, the path byte for byte as routed, and all route parameters; outside HTTP the arguments or the message. With names, these
+ * parameters only: a handler that reads another one is not cached.
+ * @example byParams('id') // '/books/7/moby-dick' and '/books/7/whale' share an entry
+ */
+export function byParams(...names: string[]): KeyComponent {
+  if (names.length === 0) return ALL_PARAMS;
+  return {
+    name: 'params',
+    covers: names.map((name) => `param:${name}` as const),
+    read: ({ params }) => partOf(names.map((name) => (Object.hasOwn(params, name) ? params[name] : null))),
+  };
+}
+
+/** Middleware may have rewritten the path that was routed; a handler can read both. */
+function paths({ path, url, routedUrl }: RequestView): KeyPart[] {
+  return url === routedUrl ? [shortText(path)] : [shortText(path), shortText(url)];
+}

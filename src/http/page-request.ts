@@ -1,0 +1,34 @@
+import type { ExecutionContext } from '@nestjs/common';
+import type { Duration } from '../core/clock/duration.js';
+import type { FillOrder } from './page-fill.js';
+import type { Place } from './page-lookup.js';
+
+/** One request, as far as the response cache has to do with it. */
+export interface PageRequest {
+  readonly context: ExecutionContext;
+  readonly place: Place;
+  readonly method: string;
+  /** Absolute. */
+  readonly uri: string;
+  /** Labels known before the handler runs. */
+  readonly tags: readonly string[];
+  readonly maxBytes: number;
+  readonly maxVariants: number;
+  readonly keepToConfirmMs: number;
+  readonly cacheName: string;
+  /** Whether handlers are asked with the validators of what is stored. */
+  readonly confirms: boolean;
+  readonly backOff: Duration;
+  readonly hardTimeout: Duration | 'forever';
+  readonly tagsOf: FillOrder['tagsOf'];
+  readonly shouldCache: FillOrder['shouldCache'];
+  /** Shows the handler what it may see while it fills an entry, and keeps an eye on what it reads. */
+  readonly guardInputs: (confirm: Readonly<Record<string, string>>) => InputGuard;
+}
+
+export interface InputGuard {
+  /** What was read besides what the key covers; nothing is recorded any more after it. */
+  readonly reads: FillOrder['reads'];
+  /** The request is again as it came. */
+  readonly restore: () => void;
+}

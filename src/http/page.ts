@@ -1,0 +1,31 @@
+import type { Fields } from '../http-semantics/fields/fields.js';
+import type { StoredResponse } from '../http-semantics/stored-response.js';
+
+/** A response as it went over the wire. */
+export interface Page {
+  readonly kind: 'page';
+  readonly stored: StoredResponse;
+  /** Its own fields: what middleware and static decorators set is set anew on every request. */
+  readonly headers: Fields;
+  readonly body: Buffer;
+  /** Its tags, so that it keeps them when it is confirmed or held over. */
+  readonly tags: readonly string[];
+}
+
+/** Stands where a page would, when pages under this key differ by request fields: those name the key of the page. */
+export interface Fork {
+  readonly kind: 'fork';
+  /** Lower-case names, sorted. */
+  readonly names: readonly string[];
+  /** Digests of the variants stored so far; a flood of made-up values ends here. */
+  readonly variants: readonly string[];
+}
+
+/** The answer was for one caller only: whoever waited for it asks for his own. Never stored. */
+export interface NotShared {
+  readonly kind: 'not-shared';
+}
+
+export type Held = Page | Fork | NotShared;
+
+export const NOT_SHARED: NotShared = { kind: 'not-shared' };

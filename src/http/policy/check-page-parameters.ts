@@ -1,0 +1,51 @@
+import type { Type } from '@nestjs/common';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
+import { RequestMethod } from '@nestjs/common';
+import type { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { CacheUsageError } from '../../core/errors/cache.error.js';
+import { declaredQuery } from './declared-query.js';
+import { handlerIdentity } from './handler-identity.js';
+import { hiddenFrom } from './narrowed-request.js';
+import type { ResponseCachePolicies } from './response-cache.policies.js';
+
+type Handler = (...args: never[]) => unknown;
+
+/**
+ * Stops the boot when a cached route declares a query parameter that its explicit key leaves out: all pages would be the first one. Compiles
+ * every handler's policy, so that their mistakes are found as well. To be called once all modules are there.
+ * @throws CacheUsageError `unkeyed_parameter` with route and parameter; whatever {@link ResponseCachePolicies.ofHandler} throws
+ */
+export function checkPageParameters(
+  discovery: Pick<DiscoveryService, 'getControllers'>,
+  scanner: Pick<MetadataScanner, 'getAllMethodNames'>,
+  policies: ResponseCachePolicies,
+): void {
+  for (const { metatype } of discovery.getControllers()) {
+    if (typeof metatype !== 'function') continue;
+    const prototype = metatype.prototype as Record<string, Handler>;
+    for (const name of scanner.getAllMethodNames(prototype)) {
+      const handler = prototype[name];
+      if (handler !== undefined && isRead(handler)) checkHandler(metatype as Type, name, handler, policies);
+    }
+  }
+}
+
+function checkHandler(controller: Type, name: string, handler: Handler, policies: ResponseCachePolicies): void {
+  const policy = policies.ofHandler(controller, handler);
+  if (policy?.query === undefined) return;
+  const hidden = hiddenFrom(policy.query, declaredQuery(controller, name));
+  if (hidden.length === 0) return;
+  const route = handlerIdentity(controller, handler).route ?? '';
+  const names = hidden.map((parameter) => `"${parameter}"`).join(', ');
+  throw new CacheUsageError(
+    'unkeyed_parameter',
+    `${policy.where} (GET ${route}) declares the query parameter ${names}, which its cache key leaves out, so that it would never reach ` +
+      `the handler; add it to byQuery() or byPagination(), or to byQuery(..., { ignore })`,
+  );
+}
+
+function isRead(handler: Handler): boolean {
+  if (Reflect.getMetadata(PATH_METADATA, handler) === undefined) return false;
+  const method = Reflect.getMetadata(METHOD_METADATA, handler) as RequestMethod | undefined;
+  return method === RequestMethod.GET || method === RequestMethod.HEAD || method === RequestMethod.ALL;
+}

@@ -1,0 +1,45 @@
+/** Own properties put over those of a request for a while. */
+export class PatchedRequest {
+  private readonly undo: Array<() => void> = [];
+
+  /** `name` answers with `get`. Whoever assigns to it gets what was assigned. */
+  replace(target: object, name: string, get: () => unknown): void {
+    const before = Object.getOwnPropertyDescriptor(target, name);
+    if (before?.configurable === false) return;
+    let assigned: { value: unknown } | undefined;
+    Object.defineProperty(target, name, {
+      configurable: true,
+      enumerable: before?.enumerable ?? true,
+      get: () => (assigned === undefined ? get() : assigned.value),
+      set: (value: unknown) => {
+        assigned = { value };
+      },
+    });
+    this.undo.push(() => {
+      if (before === undefined) Reflect.deleteProperty(target, name);
+      else Object.defineProperty(target, name, before);
+      if (assigned !== undefined) Reflect.set(target, name, assigned.value);
+    });
+  }
+
+  /** `name` stays what it is; reading what was there before is reported. Methods and what is empty are not watched. */
+  watch(target: object, name: string, report: () => void): void {
+    const before = Object.getOwnPropertyDescriptor(target, name);
+    if (before?.configurable === false) return;
+    if (before !== undefined && 'value' in before) {
+      const value: unknown = before.value;
+      if (value === undefined || value === null || typeof value === 'function') return;
+      this.replace(target, name, () => (report(), value));
+      return;
+    }
+    const prototype = Object.getPrototypeOf(target) as object;
+    this.replace(target, name, () => {
+      report();
+      return (before === undefined ? Reflect.get(prototype, name, target) : before.get?.call(target)) as unknown;
+    });
+  }
+
+  restore(): void {
+    for (const undo of this.undo.splice(0).toReversed()) undo();
+  }
+}

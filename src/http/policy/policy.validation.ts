@@ -1,0 +1,118 @@
+import { CacheUsageError } from '../../core/errors/cache.error.js';
+import {
+  fail,
+  fields,
+  isBoolean,
+  isCount,
+  isFunction,
+  isLifetime,
+  isText,
+  listOf,
+  matches,
+  oneOf,
+  resolvable,
+  type Check,
+} from '../../option-checks.js';
+import type { ResponseCachePolicy } from './response-cache.policy.js';
+
+const isHeaderName = matches(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'the name of a header or cookie');
+
+const isComponent: Check = (value, field) => {
+  const component = value as { name?: unknown; read?: unknown; covers?: unknown } | null | undefined;
+  if (typeof component?.read === 'function' && Array.isArray(component.covers)) return;
+  fail(field, 'a key component such as byQuery(...), called', value);
+};
+
+const isStatus: Check = (value, field) => {
+  if (!Number.isInteger(value) || (value as number) < 200 || (value as number) > 599)
+    fail(field, 'a status from 200 to 599', value);
+};
+
+const isDownstream: Check = (value, field) => {
+  if (value !== false && (typeof value !== 'string' || value === ''))
+    fail(field, `'auto', false or a Cache-Control value`, value);
+};
+
+const isInput = matches(
+  /^(?:ip|url|(?:header|cookie|query|param|request):.+)$/,
+  `an input such as 'header:user-agent', 'query:q' or 'ip'`,
+);
+
+const isAutoVary: Check = (value, field) => {
+  if (typeof value !== 'boolean') fields({ ignore: listOf(isInput) }, ['ignore'])(value, field);
+};
+
+/** One by one, so that what a function answers is checked like a value given outright. */
+export const policyChecks = {
+  extends: isText,
+  mode: oneOf('ttl', 'rfc'),
+  ttl: isLifetime,
+  freshFor: isLifetime,
+  staleWhileRevalidate: isLifetime,
+  staleIfError: isLifetime,
+  negativeTtl: isLifetime,
+  hardTimeout: isLifetime,
+  key: resolvable(listOf(isComponent)),
+  principal: isFunction,
+  vary: listOf(isHeaderName),
+  cookies: listOf(isHeaderName),
+  sessionCookies: listOf(isHeaderName),
+  autoVary: isAutoVary,
+  tags: resolvable(listOf(isText)),
+  status: listOf(isStatus),
+  maxBytes: isCount,
+  maxVariants: isCount,
+  bypass: isBoolean,
+  shouldCache: isFunction,
+  namespace: isText,
+  clientDirectives: isBoolean,
+  downstream: isDownstream,
+  public: isBoolean,
+  beforeGuards: isBoolean,
+} satisfies Record<keyof ResponseCachePolicy, Check>;
+
+/** Fields that may be a function of the call. */
+export const OF_CONTEXT: ReadonlySet<string> = new Set([
+  'ttl',
+  'freshFor',
+  'staleWhileRevalidate',
+  'staleIfError',
+  'negativeTtl',
+  'hardTimeout',
+  'vary',
+  'status',
+  'maxBytes',
+  'maxVariants',
+  'bypass',
+  'clientDirectives',
+  'downstream',
+  'public',
+]);
+
+const isPolicy = fields(
+  Object.fromEntries(
+    Object.entries(policyChecks).map(([name, check]) => [name, OF_CONTEXT.has(name) ? resolvable(check) : check]),
+  ),
+);
+
+/**
+ * @param where names the policy in messages: `responses.base`, `@CachePage on BooksController.list`
+ * @throws CacheUsageError `unknown_option`, `invalid_option`, `invalid_duration`, naming the field
+ */
+export function validatePolicy(policy: unknown, where: string): asserts policy is ResponseCachePolicy {
+  isPolicy(policy, where);
+}
+
+/** What the fields mean together; asked once all layers are known. */
+export function validateWhole(policy: ResponseCachePolicy, where: string): void {
+  if (policy.beforeGuards === true && policy.public !== true)
+    throw wrong(
+      `${where}.beforeGuards needs public: true; a route that guards decide about cannot be answered before them`,
+    );
+  if (policy.public === true && policy.principal !== undefined)
+    throw wrong(`${where}.public and ${where}.principal contradict each other; leave one out`);
+}
+
+function wrong(message: string): CacheUsageError {
+  return new CacheUsageError('invalid_option', message);
+}

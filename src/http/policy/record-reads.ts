@@ -1,0 +1,153 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { PageKey } from '../keys/page-key.js';
+import type { CompiledPolicy } from './compiled.policy.js';
+import { isCovered, type InputName } from './input-name.js';
+import { FRAMEWORK_PROPERTIES } from './input-lists.js';
+import { narrowCookies, narrowHeaders, narrowQuery, narrowUrl, type FillOptions } from './narrowed-request.js';
+import { PatchedRequest } from './patched-request.js';
+import { recordingProxy } from './recording-proxy.js';
+import type { Fields, RequestView } from './request-view.js';
+
+export interface Recording {
+  /** Gives the request its own properties back, and tells what was read. Idempotent. */
+  stop(): ReadonlySet<InputName>;
+}
+
+/** Computed from headers that may be hidden, by the adapter's trust-proxy rules. */
+const RESOLVED = ['host', 'hostname', 'ip', 'ips', 'port', 'protocol', 'secure', 'subdomains'];
+/** May be getters of the request's class. */
+const RECOGNISED = ['auth', 'session', 'user'];
+
+/**
+ * From now on the request shows its handler only what the key distinguishes (hidden and rewritten headers, narrowed query and cookies) and
+ * notes what is read: headers, cookies, query, parameters, target, address, and what guards and middleware have put on the request. Works on
+ * the framework's request and on Node's. Reads before it, through objects taken from the request earlier, and of sockets are not seen. Outside
+ * HTTP nothing is changed or noted: there, calls of one request run side by side.
+ */
+export function recordReads(
+  view: RequestView,
+  policy: CompiledPolicy,
+  { covers }: Pick<PageKey, 'covers'>,
+  options: FillOptions = {},
+): Recording {
+  const reads = new Set<InputName>();
+  if (view.kind !== 'http' || view.raw === undefined) return { stop: () => reads };
+  const note = policy.autoVary ? (name: InputName) => void reads.add(name) : () => {};
+  const patched = new PatchedRequest();
+  const { request, raw } = view;
+  const targets: object[] = request === (raw as unknown) ? [raw] : [request, raw];
+
+  const shown = narrowHeaders(view, policy, covers, options);
+  const headers = recordingProxy(shown, (name) => {
+    // What is left of them is covered.
+    if (name !== 'cookie' || policy.cookies === undefined) note(`header:${name}`);
+  });
+  resolved(patched, view, note);
+  for (const target of targets) patched.replace(target, 'headers', () => headers);
+  patched.replace(raw, 'rawHeaders', () => (note('header:*'), rawHeaders(shown)));
+  patched.replace(raw, 'headersDistinct', () => (note('header:*'), distinct(shown)));
+
+  const query = narrowQuery(view, policy);
+  if (query !== undefined) patched.replace(request, 'query', () => query);
+  else if (!isCovered('query:*', covers)) watch(patched, request, 'query', (name) => note(`query:${name}`), view.query);
+  if (!isCovered('param:*', covers)) watch(patched, request, 'params', (name) => note(`param:${name}`), view.params);
+  if (query !== undefined || !isCovered('url', covers)) urls(patched, targets, query, () => note('url'));
+  for (const name of ['cookies', 'signedCookies']) cookies(patched, request, name, policy, note);
+  for (const target of targets) {
+    for (const name of ownNames(target)) patched.watch(target, name, () => note(`request:${name}`));
+  }
+  return {
+    stop() {
+      patched.restore();
+      return reads;
+    },
+  };
+}
+
+/** The host and the like stay what they were, though the headers they are computed from are hidden. */
+function resolved(
+  patched: PatchedRequest,
+  { request, raw, headers }: RequestView,
+  note: (name: InputName) => void,
+): void {
+  const own = { headers: { value: headers } };
+  const before = Object.create(
+    request,
+    request === (raw as unknown) ? own : { ...own, raw: { value: Object.create(raw as object, own) as unknown } },
+  ) as object;
+  for (const name of RESOLVED) {
+    const getter = getterOf(request, name);
+    if (getter === undefined) continue;
+    patched.replace(request, name, () => {
+      if (name === 'ip' || name === 'ips') note('ip');
+      return getter.call(before) as unknown;
+    });
+  }
+}
+
+function urls(patched: PatchedRequest, targets: readonly object[], query: Fields | undefined, note: () => void): void {
+  for (const target of targets) {
+    for (const name of ['url', 'originalUrl']) {
+      const url = Reflect.get(target, name) as unknown;
+      if (typeof url !== 'string') continue;
+      const shown = query === undefined ? url : narrowUrl(url, query);
+      patched.replace(target, name, () => (note(), shown));
+    }
+  }
+}
+
+function cookies(
+  patched: PatchedRequest,
+  request: object,
+  name: string,
+  policy: CompiledPolicy,
+  note: (name: InputName) => void,
+): void {
+  const parsed = Reflect.get(request, name) as Fields | null | undefined;
+  if (typeof parsed !== 'object' || parsed === null) return;
+  if (policy.cookies === undefined) watch(patched, request, name, (cookie) => note(`cookie:${cookie}`), parsed);
+  else {
+    const shown = narrowCookies(parsed, policy.cookies);
+    patched.replace(request, name, () => shown);
+  }
+}
+
+function watch(
+  patched: PatchedRequest,
+  request: object,
+  name: string,
+  report: (name: string) => void,
+  fields: Fields,
+): void {
+  const watched = recordingProxy(fields, report);
+  patched.replace(request, name, () => watched);
+}
+
+/** What somebody other than the framework has put there, and getters by which sessions and users are known. */
+function ownNames(target: object): string[] {
+  const names = Object.getOwnPropertyNames(target).filter(
+    (name) => !FRAMEWORK_PROPERTIES.has(name) && !name.startsWith('_'),
+  );
+  return [
+    ...names,
+    ...RECOGNISED.filter((name) => !Object.hasOwn(target, name) && getterOf(target, name) !== undefined),
+  ];
+}
+
+function getterOf(target: object, name: string): (() => unknown) | undefined {
+  for (let at: object | null = target; at !== null; at = Object.getPrototypeOf(at) as object | null) {
+    const descriptor = Object.getOwnPropertyDescriptor(at, name);
+    if (descriptor !== undefined) return descriptor.get as (() => unknown) | undefined;
+  }
+  return undefined;
+}
+
+function rawHeaders(headers: IncomingHttpHeaders): string[] {
+  return Object.entries(distinct(headers)).flatMap(([name, values]) => values.flatMap((value) => [name, value]));
+}
+
+function distinct(headers: IncomingHttpHeaders): Record<string, string[]> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value : [value ?? '']]),
+  );
+}

@@ -1,0 +1,232 @@
+import { GatewayTimeoutException, type CallHandler, type HttpServer } from '@nestjs/common';
+import { concatAll, from, of, type Observable } from 'rxjs';
+import type { CacheService } from '../core/cache.service.js';
+import type { CallOptions } from '../core/cache.options.js';
+import { LoadTimeoutError } from '../core/errors/cache.error.js';
+import type { LoadRun } from '../core/flights/load-run.js';
+import { answer } from '../http-semantics/answer.js';
+import { formatCacheStatus, type CacheStatus } from '../http-semantics/fields/cache-status.js';
+import { validators } from '../http-semantics/forwarded-fields.js';
+import { judge, judgeMiss, type Judgement } from '../http-semantics/judge.js';
+import { NOT_SHARED, type Held } from './page.js';
+import { bodyOf, OriginError, PageFill } from './page-fill.js';
+import { PageLookup, type Hit, type Located } from './page-lookup.js';
+import type { PageRequest } from './page-request.js';
+import {
+  answer as replay,
+  baselineOf,
+  detachedRequestOf,
+  dispatchDetached,
+  rawResponseOf,
+  tapResponse,
+  watchHandler,
+} from './wire/index.js';
+
+/** A vary that is learned while a request waits makes it look again; more often than this something is odd, and it goes on alone. */
+const MAX_LOOKS = 4;
+
+/** What a refresh without a client carries through the application to its own interceptor. */
+export class DetachedFill {
+  fill: PageFill | undefined;
+
+  constructor(
+    readonly run: LoadRun,
+    readonly located: Located,
+    readonly hit: Hit,
+    readonly primary: string,
+  ) {}
+}
+
+/** Somebody has to run the handler: this request, or another one, whose answer is then here. */
+type Turn = { readonly held: Held } | Lead;
+
+interface Lead {
+  readonly run: LoadRun;
+  readonly settle: (held: Held) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** What is to become of what the handler answers. */
+interface Purpose {
+  readonly isUsableOnError: boolean;
+  /** Why the request goes forward. */
+  readonly because: CacheStatus['fwd'];
+}
+
+/** Answers requests with stored pages, and stores the pages that handlers make. */
+export class ResponseCache {
+  private readonly lookup: PageLookup;
+
+  constructor(
+    private readonly cache: CacheService,
+    private readonly adapter: () => HttpServer,
+  ) {
+    this.lookup = new PageLookup(cache);
+  }
+
+  handle(request: PageRequest, next: CallHandler): Observable<unknown> {
+    const near = this.lookup.near(request.place)?.hit;
+    if (near && this.judged(request, near).verdict === 'fresh')
+      return of(this.send(request, near, { hit: true, detail: 'memory' }));
+    return from(this.look(request, next)).pipe(concatAll());
+  }
+
+  /** A request that was sent by {@link refresh}: it only fills. */
+  handleDetached(request: PageRequest, task: DetachedFill, next: CallHandler): Observable<unknown> {
+    // Another user, another tenant: whatever is answered now has nothing to do with the page that is to be refreshed.
+    if (request.place.primary !== task.primary) return next.handle();
+    const { run, located, hit } = task;
+    const { fill, tapped } = this.begin(request, run, located, hit, { isUsableOnError: false, because: 'stale' });
+    task.fill = fill;
+    return next.handle().pipe(watchHandler(tapped));
+  }
+
+  private async look(request: PageRequest, next: CallHandler): Promise<Observable<unknown>> {
+    let waited = false;
+    for (let looks = 0; looks < MAX_LOOKS; looks++) {
+      const located = await this.lookup.far(request.place);
+      const { hit } = located;
+      const judged = hit && this.judged(request, hit);
+      const isForbidden = judged
+        ? judged.verdict === 'gateway-timeout'
+        : judgeMiss(request.place.headers, request.place.semantics) === 'gateway-timeout';
+      if (isForbidden) throw new GatewayTimeoutException('not in the cache, and the request is only-if-cached');
+      if (hit && judged && (judged.verdict === 'fresh' || judged.verdict === 'stale')) {
+        if (judged.isRefreshDue) this.refresh(request, located, hit);
+        return of(this.send(request, hit, { hit: true, ...(hit.tier && { detail: hit.tier }) }));
+      }
+      // What is asked for is less than what could be stored.
+      if (request.method !== 'GET' || (!hit && 'range' in request.place.headers)) return next.handle();
+      const because = fwdOf(located, judged);
+      const turn = await this.elect(request, located, judged);
+      if ('run' in turn) {
+        const isUsableOnError = judged?.isUsableOnError === true;
+        return this.lead(request, next, turn, located, { isUsableOnError, because });
+      }
+      waited = true;
+      const { held } = turn;
+      if (held.kind === 'not-shared') break;
+      if (held.kind === 'page' && this.lookup.matches(held, request.place)) {
+        const now = hit?.page === held ? hit.now : held.stored.receivedAt;
+        return of(this.send(request, { page: held, tier: 'loader', now }, { fwd: because, collapsed: true }));
+      }
+    }
+    if (waited) this.setStatus(request, { fwd: 'miss', collapsed: false });
+    return next.handle();
+  }
+
+  private judged({ place }: PageRequest, { page, now }: Hit): Judgement {
+    return judge(page.stored, place.headers, now, place.semantics);
+  }
+
+  /** The right, and duty, to run the handler for all who wait for it here and in other processes; or what came of somebody else's run. */
+  private async elect(request: PageRequest, located: Located, judged: Judgement | undefined): Promise<Turn> {
+    const { tags, backOff, hardTimeout } = request;
+    const options: CallOptions<Held> = {
+      tags,
+      backOff,
+      hardTimeout,
+      staleWhileLoading: false,
+      staleIfError: judged?.isUsableOnError === true,
+      forceFresh: judged?.because === 'request',
+    };
+    try {
+      return await new Promise<Turn>((resolve, reject) => {
+        const load = (context: unknown): Promise<Held> =>
+          new Promise<Held>((settle, fail) => resolve({ run: context as LoadRun, settle, fail }));
+        this.cache.getOrSet<Held>(located.key, load, options).then((held) => resolve({ held }), reject);
+      });
+    } catch (error) {
+      // Not ours: whoever led has told its client. This request has its own try.
+      if (error instanceof OriginError || error instanceof LoadTimeoutError) return { held: NOT_SHARED };
+      throw error;
+    }
+  }
+
+  private lead(
+    request: PageRequest,
+    next: CallHandler,
+    turn: Lead,
+    located: Located,
+    purpose: Purpose,
+  ): Observable<unknown> {
+    const { fill, tapped } = this.begin(request, turn.run, located, located.hit, purpose);
+    tapped.finished.then((outcome) => fill.conclude(outcome)).then(turn.settle, turn.fail);
+    return next.handle().pipe(watchHandler(tapped));
+  }
+
+  /** One refresh for all who are sent the stale page, without a client: a fresh run through the whole application. */
+  private refresh(request: PageRequest, located: Located, hit: Hit): void {
+    const { tags, backOff, hardTimeout, place } = request;
+    const detached = detachedRequestOf(request.context.switchToHttp().getRequest());
+    const load = async (context: unknown): Promise<Held> => {
+      const run = context as LoadRun;
+      const task = new DetachedFill(run, located, hit, place.primary);
+      const outcome = await dispatchDetached(this.adapter(), { request: detached, task, signal: run.signal });
+      if (task.fill) return task.fill.conclude(outcome);
+      run.skip();
+      return NOT_SHARED;
+    };
+    const options: CallOptions<Held> = { tags, backOff, hardTimeout, softTimeout: 0 };
+    this.cache.getOrSet<Held>(located.key, load, options).catch(() => undefined);
+  }
+
+  /** From now on the handler sees what it may see, and what it writes is looked at before it is sent. */
+  private begin(
+    request: PageRequest,
+    run: LoadRun,
+    located: Located,
+    hit: Hit | undefined,
+    purpose: Purpose,
+  ): { fill: PageFill; tapped: ReturnType<typeof tapResponse> } {
+    const response = request.context.switchToHttp().getResponse<object>();
+    const baseline = baselineOf(response);
+    const confirm = hit && request.confirms ? (validators(hit.page.stored) as Record<string, string>) : {};
+    const inputs = request.guardInputs(confirm);
+    const order = {
+      ...request,
+      ...purpose,
+      key: located.key,
+      fork: located.fork,
+      stale: hit,
+      isConditional: Object.keys(confirm).length > 0,
+      baseline,
+      reads: inputs.reads,
+    };
+    const fill = new PageFill(order, run, this.cache);
+    const tapped = tapResponse(rawResponseOf(response), {
+      maxBytes: request.maxBytes,
+      baseline,
+      decide: (head, body) => fill.decide(head, body),
+    });
+    void tapped.finished.then(inputs.restore);
+    return { fill, tapped };
+  }
+
+  private send(request: PageRequest, { page, now }: Hit, status: Omit<CacheStatus, 'cache'>): unknown {
+    const { context, method, place, cacheName } = request;
+    const made = answer(
+      page.stored,
+      page.headers,
+      { method, headers: place.headers },
+      {
+        now,
+        length: page.body.length,
+        status: { cache: cacheName, ...status },
+      },
+    );
+    const isHead = method === 'HEAD' && made.status === page.stored.status;
+    const body = isHead ? { body: page.body } : bodyOf(page, made.body);
+    return replay(this.adapter(), context, { status: made.status, headers: made.headers, ...body });
+  }
+
+  private setStatus({ context, cacheName }: PageRequest, status: Omit<CacheStatus, 'cache'>): void {
+    const response = context.switchToHttp().getResponse<object>();
+    this.adapter().setHeader(response, 'cache-status', formatCacheStatus({ cache: cacheName, ...status }));
+  }
+}
+
+function fwdOf({ fork, hit }: Located, judged: Judgement | undefined): NonNullable<CacheStatus['fwd']> {
+  if (hit) return judged?.because === 'request' ? 'request' : 'stale';
+  return fork ? 'vary-miss' : 'uri-miss';
+}

@@ -1,0 +1,54 @@
+import type { ExecutionContext } from '@nestjs/common';
+import { REDIRECT_METADATA, RENDER_METADATA, SSE_METADATA } from '@nestjs/common/constants.js';
+import { StreamableFile } from '@nestjs/common';
+import type { HttpServer } from '@nestjs/common';
+import { CacheUsageError } from '../../core/errors/cache.error.js';
+import { patchAdapter } from './adapter.patch.js';
+import { baselineOf } from './header-fields.js';
+import { expectAnswer, type Answer } from './pending-answer.js';
+
+/**
+ * What the interceptor emits in place of the handler's value. A StreamableFile, because that is what outer interceptors leave alone
+ * (ClassSerializerInterceptor does); its empty stream is never read.
+ */
+class AnswerMarker extends StreamableFile {
+  constructor() {
+    super(new Uint8Array(0));
+  }
+}
+
+const MARKER: StreamableFile = new AnswerMarker();
+
+/**
+ * Answers the request of `context` with stored bytes: emit what this returns from the interceptor. The bytes are written where Nest would
+ * have replied, whatever outer interceptors make of the emitted value; headers these set from now on win over stored ones. If they throw
+ * instead, the error is answered and the stored response is dropped.
+ *
+ * @param adapter `HttpAdapterHost.httpAdapter`
+ * @throws CacheUsageError for a route with `@Sse()`, which Nest does not answer through the adapter.
+ * @example
+ * intercept(context: ExecutionContext, next: CallHandler) {
+ *   return hit ? of(answer(this.host.httpAdapter, context, { status: 200, headers, body })) : next.handle();
+ * }
+ */
+export function answer(adapter: HttpServer, context: ExecutionContext, stored: Answer): unknown {
+  const handler = context.getHandler();
+  if (Reflect.getMetadata(SSE_METADATA, handler)) {
+    throw new CacheUsageError(
+      'http_sse_answer',
+      'a route with @Sse() cannot be answered from the cache; leave it out with @NoCache()',
+    );
+  }
+  patchAdapter(adapter);
+  const response = context.switchToHttp().getResponse<object>();
+  const redirect = Reflect.getMetadata(REDIRECT_METADATA, handler) as { url?: unknown } | undefined;
+  const template = Reflect.getMetadata(RENDER_METADATA, handler) as unknown;
+  expectAnswer(response, {
+    stored,
+    marker: MARKER,
+    exit: template ? 'render' : typeof redirect?.url === 'string' ? 'redirect' : 'reply',
+    target: template ?? redirect?.url,
+    before: baselineOf(response),
+  });
+  return MARKER;
+}

@@ -1,0 +1,86 @@
+import type { ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { baselineOf, sameValue, type HeaderFields } from './header-fields.js';
+import type { PendingAnswer } from './pending-answer.js';
+import { rawResponseOf, statusWithoutContent } from './raw-exchange.js';
+
+interface FastifyReply {
+  readonly raw: ServerResponse;
+  code(status: number): unknown;
+  header(name: string, value: unknown): unknown;
+  removeHeader(name: string): unknown;
+  hasHeader(name: string): boolean;
+  send(payload?: unknown): unknown;
+}
+
+/** Belong to one connection, or are computed where the bytes are written. */
+const NOT_REPLAYED = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'trailer', 'upgrade']);
+const CONTENT_FIELDS = ['content-type', 'content-length', 'transfer-encoding'];
+
+/** Writes a stored response: nothing is serialised and no validator is made; hooks and middleware between here and the wire still run. */
+export function writeAnswer(response: unknown, { stored, before }: PendingAnswer): unknown {
+  const now = baselineOf(response);
+  const headers = Object.fromEntries(
+    Object.entries(stored.headers).filter(([name]) => !NOT_REPLAYED.has(name) && !setSince(name, before, now)),
+  );
+  const head = rawResponseOf(response).req?.method === 'HEAD';
+  const declared = stored.headers['content-length'];
+  const length =
+    stored.body?.length ?? (head && typeof declared === 'string' ? Number(declared) : head ? undefined : 0);
+  const plan: Plan = {
+    status: stored.status,
+    headers,
+    head,
+    length,
+    body: stored.body,
+    empty: statusWithoutContent(stored.status),
+  };
+  if ('raw' in (response as object)) return sendReply(response as FastifyReply, plan);
+  return endResponse(response as ServerResponse, plan);
+}
+
+interface Plan {
+  readonly status: number;
+  readonly headers: HeaderFields;
+  readonly head: boolean;
+  /** Content-Length; `undefined`: none. */
+  readonly length: number | undefined;
+  readonly body: Buffer | undefined;
+  /** The status has no content. */
+  readonly empty: boolean;
+}
+
+/** Set by an outer interceptor after the answer was found. */
+function setSince(name: string, before: HeaderFields, now: HeaderFields): boolean {
+  const value = now[name];
+  if (value === undefined) return false;
+  const earlier = before[name];
+  return earlier === undefined || !sameValue(earlier, value);
+}
+
+function endResponse(response: ServerResponse, { status, headers, head, length, body, empty }: Plan): unknown {
+  response.statusCode = status;
+  for (const name of Object.keys(headers)) response.setHeader(name, headers[name]!);
+  if (empty) for (const name of CONTENT_FIELDS) response.removeHeader(name);
+  else if (length !== undefined) response.setHeader('content-length', length);
+  return head || empty || body === undefined ? response.end() : response.end(body);
+}
+
+function sendReply(reply: FastifyReply, { status, headers, head, length, body, empty }: Plan): unknown {
+  reply.code(status);
+  for (const name of Object.keys(headers)) reply.header(name, headers[name]);
+  if (empty) {
+    for (const name of CONTENT_FIELDS) reply.removeHeader(name);
+    return reply.send();
+  }
+  if (head) {
+    // An empty payload would set Content-Length to 0; Fastify leaves it alone for a stream.
+    if (length !== undefined) reply.header('content-length', String(length));
+    return reply.send(Readable.from([]));
+  }
+  if (body === undefined || body.length === 0) return reply.send();
+  if (reply.hasHeader('content-type')) return reply.send(body);
+  // Fastify would name a type for a buffer without one.
+  reply.header('content-length', String(body.length));
+  return reply.send(Readable.from([body]));
+}
