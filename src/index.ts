@@ -6,6 +6,7 @@ export type {
   MemoryOptions,
   NamespaceDefaults,
   Resolvable,
+  ResponsesOptions,
   TieredCacheOptions,
   TieredCacheOptionsFactory,
   VersionOptions,
@@ -63,6 +64,19 @@ export type {
 } from './functions/state-cache.options.js';
 export { WarmUp, type WarmUpMethodOptions } from './functions/warm-up.decorator.js';
 export type { WarmUpOptions, WarmUpRun, WarmUpSchedule, WarmUpStatus } from './functions/warm-up.options.js';
+
+export { CachePage } from './http/policy/cache-page.decorator.js';
+export { CacheResponse } from './http/policy/cache-response.decorator.js';
+export { NoCache } from './http/policy/no-cache.decorator.js';
+export { ResponseCacheInterceptor } from './http/response-cache.interceptor.js';
+export type { KeyContext, OfContext, ResponseCachePolicy } from './http/policy/response-cache.policy.js';
+export type { RequestView } from './http/policy/request-view.js';
+export type { KeyComponent } from './http/keys/key-component.js';
+export { byAccept, byCookies, byHeaders, byIp, byLocale } from './http/keys/header.components.js';
+export { byVersion, custom } from './http/keys/custom.components.js';
+export { byParams, byRoute } from './http/keys/route.components.js';
+export { byPagination, byQuery } from './http/keys/query.components.js';
+export { byTenant, byUser } from './http/keys/principal.components.js';
 
 export { RequestCacheService } from './request-cache/request-cache.service.js';
 export type { RequestCache } from './request-cache/request-cache.js';

@@ -1,11 +1,14 @@
 import { Inject, Module, Optional } from '@nestjs/common';
 import type { DynamicModule, NestModule, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
-import { DiscoveryModule, DiscoveryService, HttpAdapterHost } from '@nestjs/core';
+import { DiscoveryModule, DiscoveryService, HttpAdapterHost, MetadataScanner } from '@nestjs/core';
 import type { NamespaceOptions } from './core/cache.options.js';
 import type { CacheEngine } from './core/cache-engine.js';
 import { CacheService } from './core/cache.service.js';
 import { createEngine } from './engine-factory.js';
 import { CacheWarmer } from './functions/cache-warmer.js';
+import { checkPageParameters } from './http/policy/check-page-parameters.js';
+import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
+import { ResponseCaches } from './http/response-caches.js';
 import { NamespaceSettings } from './namespace-settings.js';
 import { mountRequestContext } from './request-cache/mount-request-context.js';
 import { RequestCacheService } from './request-cache/request-cache.service.js';
@@ -74,6 +77,35 @@ const DRAIN_MS = 5000;
       inject: [TIERED_CACHE_ENGINE, DiscoveryService],
       useFactory: (engine: CacheEngine, discovery: DiscoveryService) => new CacheWarmer(engine, discovery),
     },
+    {
+      provide: ResponseCachePolicies,
+      inject: [VALID_OPTIONS],
+      useFactory: ({ responses }: TieredCacheOptions) => new ResponseCachePolicies(responses),
+    },
+    {
+      provide: ResponseCaches,
+      inject: [
+        ResponseCachePolicies,
+        TIERED_CACHE_ENGINE,
+        { token: HttpAdapterHost, optional: true },
+        NamespaceSettings,
+        VALID_OPTIONS,
+      ],
+      useFactory: (
+        policies: ResponseCachePolicies,
+        engine: CacheEngine,
+        host: HttpAdapterHost | undefined,
+        settings: NamespaceSettings,
+        { responses }: TieredCacheOptions,
+      ) =>
+        new ResponseCaches(
+          policies,
+          engine,
+          host,
+          (namespace) => settings.complete(namespace),
+          responses?.name ?? 'tiered-cache',
+        ),
+    },
   ],
   exports: [
     TIERED_CACHE_ENGINE,
@@ -82,6 +114,7 @@ const DRAIN_MS = 5000;
     getCacheToken(DEFAULT_NAMESPACE),
     RequestCacheService,
     CacheWarmer,
+    ResponseCaches,
   ],
 })
 export class TieredCacheModule
@@ -92,6 +125,9 @@ export class TieredCacheModule
     @Inject(TIERED_CACHE_ENGINE) private readonly engine: CacheEngine,
     @Inject(NamespaceSettings) private readonly settings: NamespaceSettings,
     @Inject(RequestContext) private readonly context: RequestContext,
+    @Inject(ResponseCachePolicies) private readonly responses: ResponseCachePolicies,
+    @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
+    @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
     @Optional() @Inject(HttpAdapterHost) private readonly host?: HttpAdapterHost,
   ) {
     super();
@@ -127,6 +163,7 @@ export class TieredCacheModule
   /** Begins to connect; a store that is down does not delay the boot. */
   onModuleInit(): void {
     this.settings.check();
+    checkPageParameters(this.discovery, this.scanner, this.responses);
     this.engine.open();
   }
 

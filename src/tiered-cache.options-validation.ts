@@ -82,6 +82,13 @@ const areOptions = fields({
   remote: resolvable(isRemote),
   deadline: isDuration,
   forceMiss: fields({ header: isName, query: isName, canForceMiss: isFunction }, ['canForceMiss']),
+  // The policies are checked when they are compiled.
+  responses: fields({
+    name: matches(/^[A-Za-z0-9_.-]{1,64}$/, '1 to 64 letters, digits or _ . -'),
+    base: isAnything,
+    policies: isAnything,
+    cacheAll: isBoolean,
+  }),
   enabled: resolvable(isBoolean),
 });
 

@@ -1,6 +1,7 @@
 import type { LoadOptions, NamespaceOptions } from './core/cache.options.js';
 import type { Duration, Lifetime } from './core/clock/duration.js';
 import type { ForceMissOptions } from './request-cache/force-miss.js';
+import type { ResponseCacheOptions } from './http/policy/response-cache.policies.js';
 import type { CacheStore } from './stores/contract/cache-store.js';
 
 /** A value, or a function that gives it when the application boots. */
@@ -44,8 +45,16 @@ export interface TieredCacheOptions {
   /** Who may skip the memory and remote tiers for one request. Default: nobody. */
   forceMiss?: ForceMissOptions;
 
+  /** What holds for all cached responses (`@CachePage()`, `@CacheResponse()`). */
+  responses?: ResponsesOptions;
+
   /** `false`: every call goes through to its loader, nothing is read or stored. Default `true`. */
   enabled?: Resolvable<boolean>;
+}
+
+export interface ResponsesOptions extends ResponseCacheOptions {
+  /** What this cache is called in `Cache-Status` (RFC 9211). Default `tiered-cache`. */
+  readonly name?: string;
 }
 
 export interface VersionOptions {

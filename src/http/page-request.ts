@@ -8,8 +8,6 @@ export interface PageRequest {
   readonly context: ExecutionContext;
   readonly place: Place;
   readonly method: string;
-  /** Absolute. */
-  readonly uri: string;
   /** Labels known before the handler runs. */
   readonly tags: readonly string[];
   readonly maxBytes: number;

@@ -1,13 +1,69 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import type { Observable } from 'rxjs';
+import { SSE_METADATA } from '@nestjs/common/constants.js';
+import { mergeMap, type Observable } from 'rxjs';
+import { invalidates, isUnsafe } from '../http-semantics/invalidates.js';
+import type { Fields } from '../http-semantics/fields/fields.js';
+import { pageKeyOf } from './keys/page-key.js';
+import type { RequestView } from './policy/request-view.js';
+import { requestViewOf } from './policy/request-view-of.js';
 import { claimCall } from './policy/response-cache.metadata.js';
+import { DetachedFill } from './response-cache.js';
+import { ResponseCaches } from './response-caches.js';
+import { baselineOf, detachedTaskOf, rawResponseOf } from './wire/index.js';
 
-/** Serves and fills the response cache, once per call however often it is registered. */
+/** Answers from the response cache, and fills it; once for a call, however often it is registered. Runs after guards, always. */
 @Injectable()
 export class ResponseCacheInterceptor implements NestInterceptor {
+  private readonly logger = new Logger('ResponseCache');
+
+  constructor(@Inject(ResponseCaches) private readonly caches: ResponseCaches) {}
+
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    claimCall(context);
-    return next.handle();
+    if (!claimCall(context) || this.caches.isOff) return next.handle();
+    const policy = this.caches.policies.of(context);
+    if (policy === undefined || Reflect.hasMetadata(SSE_METADATA, context.getHandler())) return next.handle();
+    const view = requestViewOf(context);
+    if (view === undefined) return next.handle();
+    if (view.kind === 'http' && isUnsafe(view.method)) return this.invalidating(view, next);
+    if (policy.kind === 'value') {
+      const key = pageKeyOf(view, policy);
+      return 'bypass' in key ? next.handle() : this.caches.valuesOf(policy.namespace).handle(view, policy, key, next);
+    }
+    // Whole responses are an HTTP matter.
+    if (view.kind !== 'http') return next.handle();
+    const request = this.caches.requests.of(view, policy);
+    if ('bypass' in request) return next.handle();
+    const pages = this.caches.pagesOf(policy.namespace);
+    const task = detachedTaskOf(view.request);
+    return task instanceof DetachedFill ? pages.handleDetached(request, task, next) : pages.handle(request, next);
   }
+
+  /** A successful unsafe request makes what is stored for its URI, and for those it names, a miss (RFC 9111 4.4, RFC 9875). */
+  private invalidating(view: RequestView, next: CallHandler): Observable<unknown> {
+    return next.handle().pipe(
+      mergeMap(async (value) => {
+        const response = view.context.switchToHttp().getResponse<object>();
+        const head = { status: statusOf(response), headers: baselineOf(response) as Fields };
+        const target = `${view.protocol}://${view.host}${view.url}`;
+        const { uris, groups } = invalidates({ method: view.method, headers: view.headers as Fields }, head, target);
+        const tags = [...uris.map((uri) => `uri:${uri}`), ...groups.map((group) => `group:${group}`)];
+        if (tags.length > 0) await this.invalidate(tags);
+        return value as unknown;
+      }),
+    );
+  }
+
+  /** The request itself has succeeded; it must not be reported as failed. */
+  private async invalidate(tags: readonly string[]): Promise<void> {
+    try {
+      await this.caches.anyCache.invalidateTags(tags);
+    } catch (error) {
+      this.logger.warn(`stored responses could not be invalidated: ${(error as Error).message}`);
+    }
+  }
+}
+
+function statusOf(response: object): number {
+  return (response as { statusCode?: number }).statusCode ?? rawResponseOf(response).statusCode;
 }

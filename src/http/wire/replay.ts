@@ -1,11 +1,9 @@
-import type { ExecutionContext } from '@nestjs/common';
 import { REDIRECT_METADATA, RENDER_METADATA, SSE_METADATA } from '@nestjs/common/constants.js';
-import { StreamableFile } from '@nestjs/common';
-import type { HttpServer } from '@nestjs/common';
+import { StreamableFile, type ExecutionContext, type HttpServer } from '@nestjs/common';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { patchAdapter } from './adapter.patch.js';
 import { baselineOf } from './header-fields.js';
-import { expectAnswer, type Answer } from './pending-answer.js';
+import { expectAnswer, type Answer, type PendingAnswer } from './pending-answer.js';
 
 /**
  * What the interceptor emits in place of the handler's value. A StreamableFile, because that is what outer interceptors leave alone
@@ -32,23 +30,33 @@ const MARKER: StreamableFile = new AnswerMarker();
  * }
  */
 export function answer(adapter: HttpServer, context: ExecutionContext, stored: Answer): unknown {
-  const handler = context.getHandler();
+  patchAdapter(adapter);
+  const response = context.switchToHttp().getResponse<object>();
+  expectAnswer(response, { stored, marker: MARKER, before: baselineOf(response), ...exitOf(context.getHandler()) });
+  return MARKER;
+}
+
+type RouteExit = Pick<PendingAnswer, 'exit' | 'target'>;
+
+const exits = new WeakMap<object, RouteExit>();
+
+/** By which exit Nest answers for a handler; as RouterExecutionContext decides it. */
+function exitOf(handler: object): RouteExit {
+  const known = exits.get(handler);
+  if (known) return known;
   if (Reflect.getMetadata(SSE_METADATA, handler)) {
     throw new CacheUsageError(
       'http_sse_answer',
       'a route with @Sse() cannot be answered from the cache; leave it out with @NoCache()',
     );
   }
-  patchAdapter(adapter);
-  const response = context.switchToHttp().getResponse<object>();
-  const redirect = Reflect.getMetadata(REDIRECT_METADATA, handler) as { url?: unknown } | undefined;
   const template = Reflect.getMetadata(RENDER_METADATA, handler) as unknown;
-  expectAnswer(response, {
-    stored,
-    marker: MARKER,
-    exit: template ? 'render' : typeof redirect?.url === 'string' ? 'redirect' : 'reply',
-    target: template ?? redirect?.url,
-    before: baselineOf(response),
-  });
-  return MARKER;
+  const redirect = Reflect.getMetadata(REDIRECT_METADATA, handler) as { url?: unknown } | undefined;
+  const found: RouteExit = template
+    ? { exit: 'render', target: template }
+    : typeof redirect?.url === 'string'
+      ? { exit: 'redirect', target: redirect.url }
+      : { exit: 'reply', target: undefined };
+  exits.set(handler, found);
+  return found;
 }

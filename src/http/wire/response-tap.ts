@@ -338,14 +338,16 @@ class Tap implements ResponseTap {
     const { response } = this;
     const replacement = this.replacement();
     const baseline = this.options.baseline ?? {};
+    const { sendDate } = response;
     for (const name of response.getHeaderNames()) response.removeHeader(name);
+    response.sendDate = sendDate; // removing a Date turns it off
     const headers: HeaderChanges = { ...baseline, ...replacement.headers };
     for (const name of Object.keys(headers)) {
       const value = headers[name];
       if (value !== undefined) response.setHeader(name, value);
     }
     response.statusCode = replacement.status;
-    response.statusMessage = '';
+    if (response.statusMessage) response.statusMessage = '';
     const body =
       replacement.body &&
       Buffer.from(replacement.body.buffer, replacement.body.byteOffset, replacement.body.byteLength);

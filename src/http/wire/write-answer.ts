@@ -20,9 +20,10 @@ const CONTENT_FIELDS = ['content-type', 'content-length', 'transfer-encoding'];
 /** Writes a stored response: nothing is serialised and no validator is made; hooks and middleware between here and the wire still run. */
 export function writeAnswer(response: unknown, { stored, before }: PendingAnswer): unknown {
   const now = baselineOf(response);
-  const headers = Object.fromEntries(
-    Object.entries(stored.headers).filter(([name]) => !NOT_REPLAYED.has(name) && !setSince(name, before, now)),
-  );
+  const headers: Record<string, string | readonly string[]> = {};
+  for (const name of Object.keys(stored.headers)) {
+    if (!NOT_REPLAYED.has(name) && !setSince(name, before, now)) headers[name] = stored.headers[name]!;
+  }
   const head = rawResponseOf(response).req?.method === 'HEAD';
   const declared = stored.headers['content-length'];
   const length =

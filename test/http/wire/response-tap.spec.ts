@@ -10,7 +10,7 @@ import {
   StreamableFile,
   UseInterceptors,
 } from '@nestjs/common';
-import type { ServerResponse } from 'node:http';
+import { Agent, type ServerResponse } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { gzipSync, gunzipSync } from 'node:zlib';
 import { Subject, of, take, throwError } from 'rxjs';
@@ -116,10 +116,17 @@ class Bodies {
     return of({ data: 'one' }, { data: 'two' });
   }
 
+  @Get('dated')
+  @Header('date', 'Thu, 01 Jan 2026 00:00:00 GMT')
+  dated(@Res({ passthrough: true }) response: unknown) {
+    rawResponseOf(response).setHeader('date', 'Fri, 02 Jan 2026 00:00:00 GMT');
+    return 'dated';
+  }
+
   @Get('raw/strings')
   rawStrings(@Res() response: unknown) {
     const out = hijacked(response);
-    out.writeHead(200, 'Fine', [...['Content-Type', 'text/plain'], ...['X-Many', 'a'], ...['x-many', 'b']]);
+    out.writeHead(200, 'Fine', ['Content-Type', 'text/plain', 'X-Many', 'a', 'x-many', 'b']);
     calls.push(`sent ${out.headersSent}`);
     out.write('e9', 'hex', () => calls.push('write'));
     out.write('ž');
@@ -506,6 +513,29 @@ describe.each(PLATFORMS)('what the tap captures on %s', (platform) => {
       expect(received.body).toHaveLength(0);
     });
 
+    it('several responses on one connection keep their frames', async () => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      const decisions: TapDecision[] = [
+        { action: 'swallow', replaceWith: () => ({ status: 304, headers: { etag: '"x"' } }) },
+        { action: 'pass' },
+        { action: 'swallow', replaceWith: () => ({ status: 200, headers: {}, body: Buffer.from('stale') }) },
+        { action: 'pass' },
+      ];
+      wire.decide = () => decisions.shift()!;
+      const received: string[] = [];
+      for (const path of ['dated', 'json', 'stream', 'text']) {
+        const { status, body, headers } = await ask(`${url}/${path}`, { agent });
+        received.push(`${status} ${body.length} ${headers.connection} ${headers.date !== undefined}`);
+      }
+      agent.destroy();
+      expect(received).toEqual([
+        '304 0 keep-alive true',
+        `200 ${Buffer.byteLength('{"name":"žluťoučký kůň","list":[1,2,3]}')} keep-alive true`,
+        '200 5 keep-alive true',
+        `200 ${Buffer.byteLength('žluťoučký kůň')} keep-alive true`,
+      ]);
+    });
+
     it('when it throws, the response goes out and nothing is kept', async () => {
       wire.decide = () => {
         throw new Error('policy');
@@ -574,6 +604,40 @@ describe('middleware and hooks between the tap and the wire', () => {
       gate.open.next();
       expect(stored(await wire.outcome).addedLate).toEqual(['set-cookie']);
     });
+  });
+
+  it.each(PLATFORMS)('a session that is saved before the end is written: its cookie is late (%s)', async (platform) => {
+    const saved = new Subject<void>();
+    const { wire, url } = await serveWire(platform, [Bodies], (app) =>
+      app.use((_: unknown, response: ServerResponse, next: () => void) => {
+        onHeaders(response, function () {
+          this.setHeader('set-cookie', 'id=1');
+        });
+        const end = response.end as (...args: unknown[]) => ServerResponse;
+        response.end = ((...args: unknown[]) => {
+          saved.pipe(take(1)).subscribe(() => end.apply(response, args));
+          return response;
+        }) as never;
+        next();
+      }),
+    );
+    const asked = ask(`${url}/text`);
+    const look = async (): Promise<unknown> => wire.taps[0]?.ended || new Promise(setImmediate).then(look);
+    await look();
+    saved.next();
+    expect((await asked).headers['set-cookie']).toEqual(['id=1']);
+    expect(stored(await wire.outcome).addedLate).toEqual(['set-cookie']);
+  });
+
+  it.each(PLATFORMS)('conditions that are withheld do not make a 304 of what is captured (%s)', async (platform) => {
+    const { wire, url } = await serveWire(platform, [Bodies]);
+    const { headers } = await ask(`${url}/json`);
+    wire.withhold = true;
+    const conditions = { 'if-none-match': headers.etag ?? '*', range: 'bytes=0-1' };
+    expect((await ask(`${url}/json`, { headers: conditions })).status).toBe(200);
+    expect(stored(await wire.outcome).status).toBe(200);
+    wire.withhold = false;
+    expect((await ask(`${url}/json`, { headers: conditions })).status).toBe(platform === 'express' ? 304 : 200);
   });
 
   it('Express: a compression by middleware comes after the tap', async () => {

@@ -1,4 +1,4 @@
-import { request, type IncomingHttpHeaders } from 'node:http';
+import { request, type Agent, type IncomingHttpHeaders } from 'node:http';
 
 export interface Received {
   readonly status: number;
@@ -9,10 +9,10 @@ export interface Received {
   readonly broken: boolean;
 }
 
-/** One request over a socket of its own. */
+/** One request, over a socket of its own unless an agent is given. */
 export function ask(
   url: string,
-  options: { method?: string; headers?: Record<string, string> } = {},
+  options: { method?: string; headers?: Record<string, string>; agent?: Agent } = {},
 ): Promise<Received> {
   return new Promise((resolve, reject) => {
     const sent = request(url, { agent: false, ...options }, (response) => {

@@ -1,0 +1,65 @@
+import type { HttpServer } from '@nestjs/common';
+import type { HttpAdapterHost } from '@nestjs/core';
+import type { CacheEngine } from '../core/cache-engine.js';
+import type { CacheService } from '../core/cache.service.js';
+import type { NamespaceOptions } from '../core/cache.options.js';
+import { pageCodec } from './page.codec.js';
+import { PageRequests } from './page-requests.js';
+import type { ResponseCachePolicies } from './policy/response-cache.policies.js';
+import { ResponseCache } from './response-cache.js';
+import { ValueCache } from './value-cache.js';
+
+/** The response caches of an application: one for each namespace that its policies name. */
+export class ResponseCaches {
+  readonly requests: PageRequests;
+  private readonly pages = new Map<string, ResponseCache>();
+  private readonly values = new Map<string, ValueCache>();
+
+  constructor(
+    readonly policies: ResponseCachePolicies,
+    private readonly engine: CacheEngine,
+    private readonly host: HttpAdapterHost | undefined,
+    private readonly complete: (namespace: NamespaceOptions) => NamespaceOptions,
+    cacheName: string,
+  ) {
+    this.requests = new PageRequests(cacheName);
+  }
+
+  /** Of whole responses. */
+  pagesOf(namespace: string): ResponseCache {
+    let cache = this.pages.get(namespace);
+    if (cache === undefined) {
+      cache = new ResponseCache(
+        this.engine.addNamespace(this.complete({ name: namespace }), pageCodec),
+        () => this.adapter,
+      );
+      this.pages.set(namespace, cache);
+    }
+    return cache;
+  }
+
+  /** Of what handlers return; in a namespace beside that of whole responses, for another form of data. */
+  valuesOf(namespace: string): ValueCache {
+    let cache = this.values.get(namespace);
+    if (cache === undefined) {
+      const name = `${namespace}-values`;
+      // Outer interceptors may change what they are given.
+      cache = new ValueCache(this.engine.addNamespace(this.complete({ name, isolation: 'copy' })), () => this.adapter);
+      this.values.set(namespace, cache);
+    }
+    return cache;
+  }
+
+  /** Tags belong to no namespace. */
+  get anyCache(): CacheService {
+    return this.engine.namespace('default');
+  }
+
+  get isOff(): boolean {
+    return this.engine.passThrough;
+  }
+
+  private get adapter(): HttpServer {
+    return this.host?.httpAdapter as HttpServer;
+  }
+}

@@ -1,0 +1,141 @@
+import type { CallHandler, HttpServer } from '@nestjs/common';
+import { lastValueFrom, type Observable, from } from 'rxjs';
+import type { CacheService } from '../core/cache.service.js';
+import { CacheUsageError } from '../core/errors/cache.error.js';
+import { settingFor, type CompiledPolicy } from './policy/compiled.policy.js';
+import { judgeReads } from './policy/judge-reads.js';
+import { recordReads } from './policy/record-reads.js';
+import type { RequestView } from './policy/request-view.js';
+import type { PageKey } from './keys/page-key.js';
+import { baselineOf, headerFields, ownHeaders, rawResponseOf, type HeaderFields } from './wire/index.js';
+
+/** What a handler returned, and what it did to its response. */
+interface HeldValue {
+  readonly value: unknown;
+  readonly status?: number;
+  readonly headers?: HeaderFields;
+  /** It depends on something that no key covers: for one caller only. */
+  readonly isNotShared?: true;
+}
+
+/** Keeps the values that handlers return, before outer interceptors and the transport make something of them. */
+export class ValueCache {
+  constructor(
+    private readonly cache: CacheService,
+    private readonly adapter: () => HttpServer,
+  ) {}
+
+  handle(view: RequestView, policy: CompiledPolicy, key: PageKey, next: CallHandler): Observable<unknown> {
+    return from(this.look(view, policy, key, next));
+  }
+
+  private async look(view: RequestView, policy: CompiledPolicy, key: PageKey, next: CallHandler): Promise<unknown> {
+    let own: { readonly value: unknown } | undefined;
+    const held = await this.cache.getOrSet<HeldValue>(
+      ['v', key.key as never],
+      async (context) => {
+        const made = await this.run(view, policy, key, next);
+        own = made;
+        const { tags, shouldCache } = policy;
+        const answer = { value: made.value as never, status: made.status ?? 200, headers: made.headers ?? {} };
+        if (made.isNotShared || shouldCache?.(answer, view) === false) context.skip();
+        else if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
+        return made.isNotShared ? { value: null, isNotShared: true } : made;
+      },
+      this.options(view, policy, key),
+    );
+    if (own) return own.value;
+    if (held.isNotShared) return lastValueFrom(next.handle(), { defaultValue: undefined });
+    if (view.kind === 'http') this.restore(view, held);
+    return held.value;
+  }
+
+  private async run(view: RequestView, policy: CompiledPolicy, key: PageKey, next: CallHandler): Promise<HeldValue> {
+    const recording = recordReads(view, policy, key);
+    const response = view.kind === 'http' ? view.context.switchToHttp().getResponse<object>() : undefined;
+    const baseline = response && baselineOf(response);
+    const statusBefore = response && rawStatus(response);
+    let value: unknown;
+    try {
+      value = await lastValueFrom(next.handle(), { defaultValue: undefined });
+    } finally {
+      recording.stop();
+    }
+    const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
+    // Values have no variants: what is read must be part of the key.
+    const isNotShared = 'refuse' in judged || judged.vary.length > 0 || isStream(value);
+    if (isNotShared) return { value, isNotShared };
+    refuseInstances(value, policy.where);
+    if (!response || !baseline) return { value };
+    const headers = ownHeaders({ headers: baselineOf(response) }, baseline);
+    if ('set-cookie' in headers) return { value, isNotShared: true };
+    const status = rawStatus(response);
+    return { value, ...(status !== statusBefore && { status }), ...(Object.keys(headers).length > 0 && { headers }) };
+  }
+
+  private options(view: RequestView, policy: CompiledPolicy, key: PageKey): object {
+    const { ttl, freshFor, staleIfError, hardTimeout, tags } = policy;
+    return {
+      ...(ttl !== undefined && { ttl: lifetime(settingFor(ttl, view)) }),
+      ...(freshFor !== undefined && { freshFor: lifetime(settingFor(freshFor, view)) }),
+      ...(staleIfError !== 0 && { staleIfError: true }),
+      hardTimeout: lifetime(settingFor(hardTimeout, view)),
+      tags: [...key.tags, ...(typeof tags === 'function' ? [] : tags)],
+    };
+  }
+
+  private restore(view: RequestView, { status, headers = {} }: HeldValue): void {
+    const response = view.context.switchToHttp().getResponse<object>();
+    const adapter = this.adapter();
+    if (status !== undefined) adapter.status(response, status);
+    for (const [name, value] of Object.entries(headerFields(headers)))
+      adapter.setHeader(response, name, value as string);
+  }
+}
+
+function rawStatus(response: object): number {
+  return (response as { statusCode?: number }).statusCode ?? rawResponseOf(response).statusCode;
+}
+
+function lifetime(ms: number): number | 'forever' {
+  return ms === Infinity ? 'forever' : ms;
+}
+
+function isStream(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const stream = value as {
+    getStream?: unknown;
+    getReader?: unknown;
+    pipe?: unknown;
+    body?: unknown;
+    arrayBuffer?: unknown;
+  };
+  const methods = [stream.getStream, stream.getReader, stream.pipe, stream.arrayBuffer];
+  return methods.some((method) => typeof method === 'function') || Symbol.asyncIterator in value;
+}
+
+/**
+ * A class says by decorators what of an object may be seen (`@Exclude()`): from the cache it would come back without its class, and all of it
+ * would be sent. Whole responses (`@CachePage`) are stored after that was applied.
+ */
+function refuseInstances(value: unknown, where: string, depth = 0): void {
+  if (typeof value !== 'object' || value === null || depth > 8) return;
+  if (Array.isArray(value)) {
+    for (const item of value) refuseInstances(item, where, depth + 1);
+    return;
+  }
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  if (prototype === Object.prototype || prototype === null) {
+    for (const item of Object.values(value)) refuseInstances(item, where, depth + 1);
+    return;
+  }
+  const isBuiltIn = BUILT_IN.some((type) => value instanceof type) || ArrayBuffer.isView(value);
+  if (isBuiltIn) return;
+  throw new CacheUsageError(
+    'uncacheable_value',
+    `${where} returns an instance of ${value.constructor?.name ?? 'an unknown class'}, which would come back from the cache without its class; ` +
+      'return plain objects, or use @CachePage(), which keeps what is sent',
+  );
+}
+
+const BUILT_IN = [Date, Map, Set, RegExp, URL, Error];
