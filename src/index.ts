@@ -50,7 +50,24 @@ export { Cached } from './functions/cached.decorator.js';
 export type { CachedOptions, CachedReturn } from './functions/cached.options.js';
 export { cachedMethod, type CachedMethod } from './functions/cached-method.js';
 export { loadContext } from './functions/load-context.js';
+export { CacheWarmer } from './functions/cache-warmer.js';
 export { ColdCacheException } from './functions/cold-cache.exception.js';
+export { defineStateCache, type StateCacheDefinition, type StateCacheOf } from './functions/define-state-cache.js';
+export { InjectStateCache } from './functions/inject-state-cache.decorator.js';
+export type { SchemaIssue, SchemaResult, StandardSchema } from './functions/standard-schema.js';
+export { StateCache } from './functions/state-cache.js';
+export type {
+  StateCacheCounters,
+  StateCacheOptions,
+  StateEntry,
+  StateInput,
+  StateSchemas,
+  StateValue,
+  StateWrite,
+  StateWriteOptions,
+} from './functions/state-cache.options.js';
+export { WarmUp, type WarmUpMethodOptions } from './functions/warm-up.decorator.js';
+export type { WarmUpOptions, WarmUpRun, WarmUpSchedule, WarmUpStatus } from './functions/warm-up.options.js';
 
 export { CachePage } from './http/policy/cache-page.decorator.js';
 export { CacheResponse } from './http/policy/cache-response.decorator.js';

@@ -6,6 +6,7 @@ import type { CacheEngine } from './core/cache-engine.js';
 import { CacheService } from './core/cache.service.js';
 import { createEngine } from './engine-factory.js';
 import { FunctionRegistry } from './functions/function-registry.js';
+import { CacheWarmer } from './functions/cache-warmer.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
@@ -73,6 +74,11 @@ const DRAIN_MS = 5000;
       useFactory: (context: RequestContext) => new RequestCacheService(context),
     },
     {
+      provide: CacheWarmer,
+      inject: [TIERED_CACHE_ENGINE, DiscoveryService],
+      useFactory: (engine: CacheEngine, discovery: DiscoveryService) => new CacheWarmer(engine, discovery),
+    },
+    {
       provide: ResponseCachePolicies,
       inject: [VALID_OPTIONS],
       useFactory: ({ responses }: TieredCacheOptions) => new ResponseCachePolicies(responses),
@@ -113,6 +119,7 @@ const DRAIN_MS = 5000;
     CacheService,
     getCacheToken(DEFAULT_NAMESPACE),
     RequestCacheService,
+    CacheWarmer,
     ResponseCaches,
     FunctionRegistry,
   ],

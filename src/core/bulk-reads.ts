@@ -51,6 +51,20 @@ export class BulkReads {
     return responses;
   }
 
+  /** {@link CacheService.getManyShared} */
+  async getManyShared<T>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
+    const { engine, space } = this;
+    const addresses = keys.map((key) => addressOf(space, key));
+    if (engine.passThrough || keys.length === 0) return addresses.map(({ encoded }) => CachedResponse.miss<T>(encoded));
+    const readings = await engine.reader.read(space, addresses, engine.guard.budget());
+    const now = engine.clock.now();
+    return addresses.map((address, i) => {
+      const found = readings[i]?.found;
+      space.counters[found ? 'remoteHits' : 'misses']++;
+      return responseTo(address, found, now);
+    });
+  }
+
   /** {@link CacheService.getOrSetMany} */
   async getOrSetMany<I extends string | number, T>(
     ids: Iterable<I>,

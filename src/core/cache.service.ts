@@ -234,6 +234,15 @@ export class CacheService {
     return this.bulk.getMany(keys);
   }
 
+  /**
+   * As {@link getMany}, by the word of the store alone: past the near tiers, and past a request that skips tiers. For decisions that must
+   * not rest on what this process believes.
+   * @throws StoreUnavailableError
+   */
+  async getManyShared<T = unknown>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
+    return this.bulk.getManyShared(keys);
+  }
+
   /** Stores each entry. Resolves to whether all of them are shared. */
   async setMany(entries: Iterable<readonly [CacheKey, unknown]>, options?: EntryOptions): Promise<boolean> {
     const stored = await Promise.all([...entries].map(([key, value]) => this.set(key, value, options)));

@@ -24,6 +24,9 @@ const NOT_KEPT: Lives = { ttlMs: 0, freshForMs: 0 };
 
 /** Runs loaders, and stores what they return as far as it is still true. */
 export class FencedFill {
+  /** Leases that are being given up. */
+  private readonly releases = new Set<Promise<void>>();
+
   constructor(
     private readonly clock: Clock,
     private readonly guard: StoreGuard,
@@ -39,7 +42,7 @@ export class FencedFill {
   async fill(task: FlightTask, won: Won, budget: WaitBudget): Promise<Found> {
     const { namespace, address, plan } = task;
     const hold = new LeaseHold(this.clock, this.guard, address.store, won.token, plan.leaseMs);
-    const release = (): void => hold.release(() => this.waiters.notify(address.store));
+    const release = (): void => this.giveUp(hold, address.store);
     let loaded: Loaded;
     let encoded: EncodedValue;
     try {
@@ -97,6 +100,17 @@ export class FencedFill {
       if (kept && isOutage && !disturbed && !flight.detached)
         this.memory?.insert(namespace.index, address.local, kept, true);
     }
+  }
+
+  /** Resolves when no lease is held that nobody needs: at the end of the process others should not have to wait for it. */
+  async drain(): Promise<void> {
+    await Promise.all(this.releases);
+  }
+
+  private giveUp(hold: LeaseHold, storeKey: string): void {
+    const releasing = hold.release(() => this.waiters.notify(storeKey));
+    this.releases.add(releasing);
+    void releasing.then(() => this.releases.delete(releasing));
   }
 
   private async load(task: FlightTask, stale: Found | undefined): Promise<Loaded> {
