@@ -42,8 +42,9 @@ export class Flight {
     this.tell();
   }
 
-  /** The load begins, or queues for its turn. */
+  /** The load begins, here or elsewhere, or queues for its turn. */
   depart(): void {
+    if (this.isLoading) return;
     this.isLoading = true;
     this.tell();
   }
