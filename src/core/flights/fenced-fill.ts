@@ -41,9 +41,12 @@ export class FencedFill {
     const release = (): void => hold.release(() => this.waiters.notify(address.store));
     let loaded: Loaded;
     let encoded: EncodedValue;
+    let epochs: readonly Epoch[] | undefined;
+    // Whatever is thrown in here, the lease must not go on being renewed.
     try {
       loaded = await this.load(task, won.stale);
       encoded = this.entries.encode(namespace, loaded.value);
+      epochs = loaded.lives && (await this.epochsOf(won, loaded, budget));
     } catch (error) {
       const isServedStale = this.failed(task, error, won.stale);
       if (isServedStale && !isCold(error)) {
@@ -55,7 +58,6 @@ export class FencedFill {
       throw error;
     }
     const { lives } = loaded;
-    const epochs = lives && (await this.epochsOf(won, loaded, budget));
     if (!lives || !epochs) {
       if (lives) namespace.counters.fenced++;
       release();
