@@ -95,11 +95,17 @@ export class CacheService {
   private async loadUncached<T>(key: CacheKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
     const run = new LoadRun(key, planOf(this.space, options), this.engine.clock);
     const { signal } = options ?? {};
-    const loaded = await run.run(
+    signal?.throwIfAborted();
+    let forget: (() => void) | undefined;
+    const loaded = run.run(
       (context) => loader(context as LoadContext<T>),
-      (stop) => signal?.addEventListener('abort', () => stop(signal.reason), { once: true }),
+      (stop) => {
+        const abort = (): void => stop(signal?.reason);
+        signal?.addEventListener('abort', abort);
+        forget = () => signal?.removeEventListener('abort', abort);
+      },
     );
-    return loaded.value as T;
+    return (await loaded.finally(() => forget?.())).value as T;
   }
 
   private async findOrLoad<T>(

@@ -30,16 +30,19 @@ export class SingleFlight {
     const { signal } = request;
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const current = request.forced ? undefined : request.namespace.flights.get(request.address.local);
-    if (current) return this.join(current, request);
+    // One that everybody has left may still have to hear from the store before it lands: what it ends with is not for who comes now.
+    if (current && !current.aborted) return this.join(current, request);
     const flight = this.takeOff(request);
     const { plan } = request;
     const canWait = plan.softTimeoutMs === Infinity && plan.eagerRefresh === 1 && signal === undefined;
-    return canWait ? flight.promise : this.ride(flight, request, { softMs: plan.softTimeoutMs, coldMs: Infinity });
+    if (!canWait) return this.ride(flight, request, { softMs: plan.softTimeoutMs, coldMs: Infinity });
+    flight.board();
+    return flight.promise;
   }
 
-  /** Refreshes in the background, unless somebody is at it. */
+  /** Refreshes in the background, unless somebody is at it. No caller that comes and goes ends it. */
   refresh(request: FlightRequest): void {
-    if (!request.namespace.flights.has(request.address.local)) this.takeOff(request);
+    if (!request.namespace.flights.has(request.address.local)) this.takeOff(request).board();
   }
 
   /** Resolves when everything under way has landed. */
