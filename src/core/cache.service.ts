@@ -121,7 +121,10 @@ export class CacheService {
     const near = options?.forceFresh ? undefined : this.nearby(address, scope);
     const isGood = near && engine.clock.now() < near.freshUntil && (!forced || near.tier === 'request');
     const plan = planOf(space, options);
-    if (isGood && !isDue(plan, near, engine.clock.now())) return near;
+    if (isGood && !isDue(plan, near, engine.clock.now())) {
+      onIdle?.();
+      return near;
+    }
     const failure = forced ? undefined : space.failures.find(address.local);
     if (failure) throw failure.error;
     const load = (run: LoadRun): unknown => loader(run as LoadContext<T>);
@@ -271,6 +274,7 @@ export class CacheService {
     const asked = [...new Set(ids)];
     if (this.engine.passThrough) return inOrder(asked, toMap(await loader(asked)));
     const { slots, newColdError, plan } = this.space;
+    // An id whose caller was given a stale value is still to be loaded: it is out of the batch when its flight has landed.
     const batch = new BatchLoad<I, T>(asked, (missing) => {
       const work = async (): Promise<ReadonlyMap<I, T>> => toMap(await loader(missing));
       return slots ? slots.run(plan.waitBudgetMs, () => newColdError('(a batch)', plan.leaseMs), work) : work();
@@ -279,8 +283,9 @@ export class CacheService {
       asked.map(async (id) => {
         try {
           return (await this.loadOne(key(id), batch, id, load)).value.take() as T;
-        } finally {
+        } catch (error) {
           batch.pass(id);
+          throw error;
         }
       }),
     );

@@ -32,7 +32,7 @@ export interface FlightTask {
   /** Skips what the tiers have and replaces it (forced miss). */
   readonly forced: boolean;
   readonly load: (run: LoadRun) => unknown;
-  /** Set for one of a batch: called when this flight will not load for the time being, so that the batch need not wait for it. */
+  /** Set for one of a batch: called when this flight will not load (any more, or for the time being), so that the batch need not wait for it. */
   readonly onIdle?: (() => void) | undefined;
 }
 

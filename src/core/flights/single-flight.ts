@@ -42,7 +42,8 @@ export class SingleFlight {
 
   /** Refreshes in the background, unless somebody is at it. No caller that comes and goes ends it. */
   refresh(request: FlightRequest): void {
-    if (!request.namespace.flights.has(request.address.local)) this.takeOff(request).board();
+    if (request.namespace.flights.has(request.address.local)) request.onIdle?.();
+    else this.takeOff(request).board();
   }
 
   /** Resolves when everything under way has landed. */
@@ -100,6 +101,7 @@ export class SingleFlight {
       if (flights.get(address.local) === flight) flights.delete(address.local);
       this.underway.delete(flight);
       flight.land();
+      request.onIdle?.();
     };
     // Also takes a rejection that nobody is left to await.
     flight.promise.then(land, land);
