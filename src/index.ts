@@ -46,6 +46,8 @@ export {
 } from './core/errors/cache.error.js';
 
 export { ColdCacheException } from './functions/cold-cache.exception.js';
+export { ColdCacheFilter } from './functions/cold-cache.filter.js';
+export type { ColdCacheMessage } from './functions/cold-cache.filter.js';
 
 export { RequestCacheService } from './request-cache/request-cache.service.js';
 export type { RequestCache } from './request-cache/request-cache.js';

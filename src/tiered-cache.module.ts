@@ -1,10 +1,11 @@
 import { Inject, Module, Optional } from '@nestjs/common';
 import type { DynamicModule, NestModule, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
 import type { NamespaceOptions } from './core/cache.options.js';
 import type { CacheEngine } from './core/cache-engine.js';
 import { CacheService } from './core/cache.service.js';
 import { createEngine } from './engine-factory.js';
+import { ColdCacheFilter } from './functions/cold-cache.filter.js';
 import { NamespaceSettings } from './namespace-settings.js';
 import { mountRequestContext } from './request-cache/mount-request-context.js';
 import { RequestCacheService } from './request-cache/request-cache.service.js';
@@ -62,6 +63,7 @@ const DRAIN_MS = 5000;
       useFactory: (engine: CacheEngine) => engine.namespace(DEFAULT_NAMESPACE),
     },
     { provide: getCacheToken(DEFAULT_NAMESPACE), useExisting: CacheService },
+    { provide: APP_FILTER, useClass: ColdCacheFilter },
     {
       provide: RequestCacheService,
       inject: [RequestContext],
