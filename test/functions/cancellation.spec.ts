@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import type { LoadContext } from '../../src/core/cache.options.js';
@@ -12,6 +14,33 @@ const never = (): never => {
 
 /** All that can happen without time passing has happened. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('callers that were answered while a load goes on', () => {
+  it.each([
+    ['refused', 'cold'],
+    ['given a stale value', 'stale'],
+  ])('leave nothing behind when %s', async (_, key) => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const { cache } = await memoryFleet().join();
+    await cache.set('stale', 'old');
+    await cache.expire('stale');
+    const gate = new Gate<string>();
+    const load = cache.getOrSet(key, gate.load);
+    await gate.begun;
+    const callers = 20_000;
+    const call = (): Promise<unknown> => cache.getOrSet(key, never, { onCold: 'throw' }).catch(() => undefined);
+    for (let i = 0; i < 100; i++) await call();
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < callers; i++) await call();
+    collect();
+    // It was 2,500 bytes each.
+    expect((process.memoryUsage().heapUsed - before) / callers).toBeLessThan(100);
+    gate.open('v');
+    await load;
+  });
+});
 
 describe('cancellation', () => {
   it('answers the caller with its reason at once, and aborts the load when it was the last one', async () => {

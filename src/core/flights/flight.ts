@@ -74,6 +74,9 @@ export class Flight {
 
   /** What one caller gets: the result or, when its patience ends before, the substitute or an error. */
   answer(patience: Patience): Promise<Found> {
+    // Who is answered at once leaves nothing behind: thousands may, while one load runs.
+    if (this.substitute && this.softMs(this.substitute, patience) === 0) return Promise.resolve(this.substitute);
+    if (!this.substitute && this.isLoading && patience.coldMs === 0) return Promise.reject(patience.cold());
     return new Promise<Found>((resolve, reject) => {
       let waitsFor: 'substitute' | 'load' | undefined;
       let cancel: (() => void) | undefined;
