@@ -81,6 +81,8 @@ export { byVersion, custom } from './http/keys/custom.components.js';
 export { byParams, byRoute } from './http/keys/route.components.js';
 export { byPagination, byQuery } from './http/keys/query.components.js';
 export { byTenant, byUser } from './http/keys/principal.components.js';
+export { ColdCacheFilter } from './functions/cold-cache.filter.js';
+export type { ColdCacheMessage } from './functions/cold-cache.filter.js';
 
 export { RequestCacheService } from './request-cache/request-cache.service.js';
 export type { RequestCache } from './request-cache/request-cache.js';

@@ -74,6 +74,7 @@ export class BulkReads {
   ): Promise<Map<I, T>> {
     const asked = [...new Set(ids)];
     if (this.engine.passThrough) return inOrder(asked, toMap(await loader(asked)));
+    // An id whose caller was given a stale value is still to be loaded: it is out of the batch when its flight has landed.
     const { slots, newColdError, plan } = this.space;
     const batch = new BatchLoad<I, T>(asked, (missing) => {
       const work = async (): Promise<ReadonlyMap<I, T>> => toMap(await loader(missing));
@@ -84,8 +85,9 @@ export class BulkReads {
         const pass = (): void => batch.pass(id);
         try {
           return (await findOrLoad(keyOf(id), () => batch.load(id), pass)).value.take() as T;
-        } finally {
+        } catch (error) {
           pass();
+          throw error;
         }
       }),
     );

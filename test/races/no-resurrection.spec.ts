@@ -7,10 +7,11 @@ import { World } from './world.js';
 const SCHEDULES = Number(process.env['TC_SCHEDULES'] ?? 100_000);
 
 const action = fc.oneof(
-  { weight: 6, arbitrary: fc.constant('load' as const) },
+  { weight: 3, arbitrary: fc.constant('load' as const) },
+  { weight: 4, arbitrary: fc.constantFrom('late', 'late', 'soft', 'fail') },
   { weight: 2, arbitrary: fc.constant('get' as const) },
   { weight: 5, arbitrary: fc.constantFrom('delete', 'set', 'expire', 'clear', 'tag') },
-  { weight: 1, arbitrary: fc.constantFrom('flush', 'lose') },
+  { weight: 1, arbitrary: fc.constantFrom('flush', 'lose', 'stamp') },
 );
 const clients = fc.array(
   fc.tuple(fc.constantFrom(0 as const, 1 as const), fc.array(action, { minLength: 1, maxLength: 4 })),
