@@ -93,7 +93,7 @@ class Tap implements ResponseTap {
   private settled = false;
   private head: ResponseHead | undefined;
   private written: WrittenHead | undefined;
-  private bytes: CapturedBytes;
+  private readonly bytes = new CapturedBytes();
   private replaceWith: ((outcome: TapOutcome) => Replacement) | undefined;
   private outcome: TapOutcome | undefined;
   private changed: HeaderChanges = {};
@@ -109,7 +109,6 @@ class Tap implements ResponseTap {
     private readonly options: TapOptions,
   ) {
     this.finished = new Promise((resolve) => (this.settle = resolve));
-    this.bytes = new CapturedBytes(options.maxBytes);
     const wrapped = response as unknown as Record<string, AnyFunction>;
     this.inner = {
       writeHead: wrapped['writeHead']!,
@@ -383,7 +382,8 @@ class Tap implements ResponseTap {
     if (this.outcome || this.withoutContent()) return;
     try {
       const fits = copy !== undefined || byteLength(chunk, encoding) <= this.options.maxBytes - this.bytes.length;
-      if (!fits || !this.bytes.add(copy ?? bytesOf(chunk, encoding))) this.fail('too-large');
+      if (fits) this.bytes.add(copy ?? bytesOf(chunk, encoding));
+      else this.fail('too-large');
     } catch (error) {
       this.fail('failed', error); // an unknown encoding: Node throws for it
     }
