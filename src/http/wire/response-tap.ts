@@ -338,7 +338,7 @@ class Tap implements ResponseTap {
     const replacement = this.replacement();
     const baseline = this.options.baseline ?? {};
     const { sendDate } = response;
-    for (const name of response.getHeaderNames()) response.removeHeader(name);
+    for (const name of Object.keys(headerFields(response.getHeaders() as HeaderFields))) response.removeHeader(name);
     response.sendDate = sendDate; // removing a Date turns it off
     const headers: HeaderChanges = { ...baseline, ...replacement.headers };
     for (const name of Object.keys(headers)) {
@@ -346,7 +346,7 @@ class Tap implements ResponseTap {
       if (value !== undefined) response.setHeader(name, value);
     }
     response.statusCode = replacement.status;
-    if (response.statusMessage) response.statusMessage = '';
+    if (response.req?.httpVersionMajor !== 2) response.statusMessage = ''; // HTTP/2 has none, and warns
     const body =
       replacement.body &&
       Buffer.from(replacement.body.buffer, replacement.body.byteOffset, replacement.body.byteLength);
