@@ -62,7 +62,15 @@ class Probe implements NestInterceptor {
       tap(() => {
         const reads = recording.stop();
         const judgement = judgeReads(reads, page.covers, policy.ignoredReads);
-        this.last = { view, ip, page, key: encodeKey(page.key), bypass: undefined, reads: [...reads].sort(), judgement };
+        this.last = {
+          view,
+          ip,
+          page,
+          key: encodeKey(page.key),
+          bypass: undefined,
+          reads: [...reads].sort(),
+          judgement,
+        };
       }),
     );
   }
@@ -116,11 +124,14 @@ function ask(
 ): Promise<{ status: number; body: unknown }> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
-    const sent = httpRequest({ hostname, port, path, method, headers: { connection: 'close', ...headers } }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: parsed(text) }));
-    });
+    const sent = httpRequest(
+      { hostname, port, path, method, headers: { connection: 'close', ...headers } },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: parsed(text) }));
+      },
+    );
     sent.on('error', reject);
     sent.end(body);
   });

@@ -28,7 +28,9 @@ class VersionedController {
 describe.each(PLATFORMS)('the view of a request on %s', (platform) => {
   it('shows it as it came', async () => {
     const ask = await probe(platform, [BooksController]);
-    const { view, ip } = await ask('/books/a%2Fb?x=1&x=2&y=%20', { headers: { host: 'Books.example:8080', 'X-Thing': 'T' } });
+    const { view, ip } = await ask('/books/a%2Fb?x=1&x=2&y=%20', {
+      headers: { host: 'Books.example:8080', 'X-Thing': 'T' },
+    });
     expect(view.kind).toBe('http');
     expect(view.method).toBe('GET');
     expect(view.url).toBe('/books/a%2Fb?x=1&x=2&y=%20');
@@ -104,13 +106,23 @@ describe('the view outside HTTP', () => {
   it('has the arguments of a GraphQL query', () => {
     const req = { headers: { 'accept-language': 'fr' }, user: { id: 1 } };
     const view = requestViewOf(context('graphql', [undefined, { id: 7 }, { req }, { parentType: { name: 'Query' } }]));
-    expect(view).toMatchObject({ kind: 'graphql', method: 'QUERY', params: { id: 7 }, headers: req.headers, user: { id: 1 } });
+    expect(view).toMatchObject({
+      kind: 'graphql',
+      method: 'QUERY',
+      params: { id: 7 },
+      headers: req.headers,
+      user: { id: 1 },
+    });
     expect(view?.payload).toEqual([null, { id: 7 }]);
     expect(view?.identity.name).toBe('Handlers.book');
   });
 
   it('has the data of a message, and the client of a gateway', () => {
-    expect(requestViewOf(context('rpc', [{ id: 7 }, {}]))).toMatchObject({ kind: 'rpc', method: 'CALL', payload: { id: 7 } });
+    expect(requestViewOf(context('rpc', [{ id: 7 }, {}]))).toMatchObject({
+      kind: 'rpc',
+      method: 'CALL',
+      payload: { id: 7 },
+    });
     const client = { handshake: { headers: { cookie: 'a=1' } }, data: { user: 'me' } };
     const view = requestViewOf(context('ws', [client, { id: 7 }]));
     expect(view).toMatchObject({ kind: 'ws', payload: { id: 7 }, user: 'me' });
