@@ -141,6 +141,18 @@ describe('a boot with a cached route', () => {
     await expect(check(BooksController)).resolves.toBeUndefined();
   });
 
+  it('fails on a key that has nothing of the query', async () => {
+    @Controller('books')
+    class BooksController {
+      @explicit()
+      @Get()
+      list(@Query('cursor') cursor: string) {
+        return cursor;
+      }
+    }
+    await expect(check(BooksController)).rejects.toThrow('"cursor"');
+  });
+
   it('finds inherited routes', async () => {
     class Base {
       @Get()
