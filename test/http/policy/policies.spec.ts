@@ -220,7 +220,6 @@ describe.each(PLATFORMS)('a decorated handler on %s', (platform) => {
   /** As the response cache will. */
   @Injectable()
   class Claiming implements NestInterceptor {
-    constructor() {}
     intercept(context: ExecutionContext, next: CallHandler) {
       seen.push(claimCall(context) ? 'runs' : 'passes');
       return next.handle();
