@@ -8,6 +8,7 @@ import { pageKeyOf } from './keys/page-key.js';
 import type { RequestView } from './policy/request-view.js';
 import { requestViewOf } from './policy/request-view-of.js';
 import { claimCall } from './policy/response-cache.metadata.js';
+import { writesResponse } from './policy/writes-response.js';
 import { DetachedFill } from './response-cache.js';
 import { ResponseCaches } from './response-caches.js';
 import { baselineOf, detachedTaskOf, rawResponseOf } from './wire/index.js';
@@ -26,6 +27,7 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     const view = requestViewOf(context);
     if (view === undefined) return next.handle();
     if (view.kind === 'http' && isUnsafe(view.method)) return this.invalidating(view, next);
+    if (view.kind === 'http' && writesResponse(view.controller, view.handler)) return next.handle();
     if (policy.kind === 'value') {
       const key = pageKeyOf(view, policy);
       return 'bypass' in key ? next.handle() : this.caches.valuesOf(policy.namespace).handle(view, policy, key, next);

@@ -3,6 +3,7 @@ import { Controller, Get, Post, Query, type Type } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import { afterEach, describe, expect, it } from 'vitest';
+import { TieredCacheModule } from '../../../src/tiered-cache.module.js';
 import { byPagination, byQuery } from '../../../src/http/keys/query.components.js';
 import { byParams, byRoute } from '../../../src/http/keys/route.components.js';
 import { CachePage } from '../../../src/http/policy/cache-page.decorator.js';
@@ -40,7 +41,7 @@ const explicit = (...key: NonNullable<Extract<ResponseCachePolicy['key'], readon
   CachePage({ key: [byRoute(), byParams(), ...key] });
 
 async function check(controller: Type): Promise<void> {
-  const app = await Test.createTestingModule({ imports: [DiscoveryModule], controllers: [controller] }).compile();
+  const app = await Test.createTestingModule({ imports: [DiscoveryModule, TieredCacheModule.forRoot()], controllers: [controller] }).compile();
   try {
     checkPageParameters(app.get(DiscoveryService), app.get(MetadataScanner), new ResponseCachePolicies());
   } finally {

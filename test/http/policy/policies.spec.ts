@@ -3,6 +3,7 @@ import { Controller, Get, Injectable, Post, UseInterceptors } from '@nestjs/comm
 import type { CallHandler, ExecutionContext, NestInterceptor, Type } from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import { afterEach, describe, expect, it } from 'vitest';
+import { TieredCacheModule } from '../../../src/tiered-cache.module.js';
 import { byParams, byRoute } from '../../../src/http/keys/route.components.js';
 import { CachePage } from '../../../src/http/policy/cache-page.decorator.js';
 import { CacheResponse } from '../../../src/http/policy/cache-response.decorator.js';
@@ -246,7 +247,7 @@ describe.each(PLATFORMS)('a decorated handler on %s', (platform) => {
   it('is answered, and cached by one interceptor however often that is registered', async () => {
     seen.length = 0;
     const { url } = await serve(platform, {
-      imports: [],
+      imports: [TieredCacheModule.forRoot()],
       controllers: [BooksController],
       providers: [{ provide: APP_INTERCEPTOR, useClass: Claiming }],
     });
