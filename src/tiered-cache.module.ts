@@ -134,7 +134,7 @@ export class TieredCacheModule
     @Inject(TIERED_CACHE_ENGINE) private readonly engine: CacheEngine,
     @Inject(NamespaceSettings) private readonly settings: NamespaceSettings,
     @Inject(RequestContext) private readonly context: RequestContext,
-    @Inject(ResponseCachePolicies) private readonly responses: ResponseCachePolicies,
+    @Inject(ResponseCaches) private readonly responses: ResponseCaches,
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
     @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
     @Optional() @Inject(HttpAdapterHost) private readonly host?: HttpAdapterHost,
@@ -172,7 +172,8 @@ export class TieredCacheModule
   /** Begins to connect; a store that is down does not delay the boot. */
   onModuleInit(): void {
     this.settings.check();
-    checkPageParameters(this.discovery, this.scanner, this.responses);
+    checkPageParameters(this.discovery, this.scanner, this.responses.policies);
+    this.responses.prepare();
     this.engine.open();
   }
 

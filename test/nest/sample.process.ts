@@ -17,6 +17,12 @@ export interface Answered {
   readonly body: Record<string, unknown>;
 }
 
+/** Of a cached response: `tiered-cache; hit; ttl=59; detail=memory`. */
+function tierOf(cacheStatus: string | null): string | null {
+  if (cacheStatus === null) return null;
+  return /; hit;.*; detail=(\w+)/.exec(cacheStatus)?.[1] ?? 'loader';
+}
+
 /** Compiles the package, if need be, and the sample, which finds the package by its name. */
 export async function compileSample(name: string): Promise<void> {
   await compiledEntry();
@@ -55,11 +61,11 @@ export class SampleProcess {
     return new SampleProcess(child, `http://127.0.0.1:${port}`, output);
   }
 
-  async get(path: string): Promise<Answered> {
-    const response = await fetch(this.url + path);
+  async get(path: string, init: RequestInit = {}): Promise<Answered> {
+    const response = await fetch(this.url + path, init);
     return {
       status: response.status,
-      tier: response.headers.get('x-cache-tier'),
+      tier: response.headers.get('x-cache-tier') ?? tierOf(response.headers.get('cache-status')),
       serverTiming: response.headers.get('server-timing'),
       ms: Number(response.headers.get('x-response-time-ms')),
       body: (await response.json()) as Record<string, unknown>,
