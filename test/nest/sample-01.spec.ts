@@ -112,10 +112,9 @@ describe('sample 01-catalogue on Redis', () => {
     await using one = await SampleProcess.start(SAMPLE, READY, env);
     await using two = await SampleProcess.start(SAMPLE, READY, env);
     // Both are the same site, as behind a load balancer.
-    const init = { headers: { host: 'places.example' } };
-    const first = await one.get(search, init);
+    const first = await one.getAs('places.example', search);
     expect(first.tier).toBe('loader');
-    const second = await two.get(search, init);
+    const second = await two.getAs('places.example', search);
     expect(second.tier).toBe('remote');
     expect(second.body).toEqual(first.body);
     expect((await one.get('/cache')).body).toMatchObject({ remote: { store: 'redis', isDown: false } });
