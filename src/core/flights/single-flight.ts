@@ -7,6 +7,8 @@ import type { FlightTask, ReadThrough } from './read-through.js';
 /** What one caller asks for. */
 export interface FlightRequest extends Omit<FlightTask, 'flight'> {
   readonly signal: AbortSignal | undefined;
+  /** Does not join a flight that took off before this moment: it may have read what is old by now. */
+  readonly notBefore?: number | undefined;
 }
 
 /** Concurrent callers of a key in this process share one flight. */
@@ -30,7 +32,7 @@ export class SingleFlight {
     const { signal } = request;
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const current = request.forced ? undefined : request.namespace.flights.get(request.address.local);
-    if (current) return this.join(current, request);
+    if (current && current.since >= (request.notBefore ?? -Infinity)) return this.join(current, request);
     const flight = this.takeOff(request);
     const { plan } = request;
     const canWait = plan.softTimeoutMs === Infinity && plan.eagerRefresh === 1 && signal === undefined;

@@ -1,0 +1,45 @@
+import type { Clock } from '../core/clock/clock.js';
+import { StoreUnavailableError } from '../core/errors/cache.error.js';
+import type { LockStore } from './contract/lock-store.js';
+import { LockStoreUnavailableError } from './lock.errors.js';
+
+/** The only way to the lock store: every operation has a deadline, and every error that leaves is a LockStoreUnavailableError. */
+export class LockStoreAccess {
+  private closed = false;
+
+  constructor(
+    readonly store: LockStore,
+    private readonly clock: Clock,
+    readonly deadlineMs: number,
+  ) {}
+
+  /** @throws LockStoreUnavailableError */
+  async run<T>(operation: string, call: (store: LockStore) => Promise<T>, ms = this.deadlineMs): Promise<T> {
+    if (this.closed) throw this.unavailable(operation, 'closed');
+    let cancel = (): void => undefined;
+    const late = new Promise<never>((_, reject) => {
+      cancel = this.clock.after(ms, () => reject(this.unavailable(operation, 'timeout')));
+    });
+    try {
+      return await Promise.race([call(this.store), late]);
+    } catch (error) {
+      throw this.wrap(operation, error);
+    } finally {
+      cancel();
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  unavailable(operation: string, reason: LockStoreUnavailableError['reason']): LockStoreUnavailableError {
+    return new LockStoreUnavailableError(this.store.name, operation, reason);
+  }
+
+  private wrap(operation: string, error: unknown): LockStoreUnavailableError {
+    if (error instanceof LockStoreUnavailableError) return error;
+    if (!(error instanceof StoreUnavailableError)) return this.unavailable(operation, 'connection');
+    return new LockStoreUnavailableError(this.store.name, operation, error.reason, error.message);
+  }
+}
