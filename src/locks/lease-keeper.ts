@@ -155,10 +155,13 @@ export class LeaseKeeper {
     if (deadline === Infinity) return;
     // A timer of Node takes at most 31 bits.
     const ms = Math.min(2 ** 31 - 1, Math.max(0, deadline - this.clock.now()));
-    this.cancelDeadline = this.clock.after(ms, () => {
-      this.check();
-      if (!this.ended && !this.loss) this.watch();
-    });
+    // After a blocked event loop the confirmation may just not have been read yet: let it in first.
+    this.cancelDeadline = this.clock.after(ms, () =>
+      setImmediate(() => {
+        this.check();
+        if (!this.ended && !this.loss) this.watch();
+      }),
+    );
   }
 
   private cancelTimers(): void {
