@@ -160,7 +160,6 @@ export class CacheLockService {
   private async take(addresses: readonly LockAddress[], plan: LockPlan): Promise<Lease> {
     const { engine } = this;
     try {
-      await engine.ready();
       const keeper = await new LockAcquisition(engine, addresses, plan).run();
       engine.counters.acquired++;
       return this.leaseOf(keeper, plan);

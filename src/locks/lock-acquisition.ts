@@ -66,7 +66,7 @@ export class LockAcquisition {
           failingSince = undefined;
           retryMs = FIRST_RETRY_MS;
         } catch (error) {
-          isUncertain = true;
+          isUncertain ||= !(error instanceof LockStoreUnavailableError) || error.wasSent;
           failingSince ??= sentAt;
           const patience = failingSince + this.engine.access.deadlineMs - clock.now();
           if (patience <= retryMs || !isWorthRetrying(error)) throw error;
@@ -98,7 +98,8 @@ export class LockAcquisition {
     }
   }
 
-  private ask(address: LockAddress, waitMs: number): Promise<LockAnswer> {
+  private async ask(address: LockAddress, waitMs: number): Promise<LockAnswer> {
+    await this.engine.ready();
     const { leaseMs, maxQueue } = this.plan;
     const request = { owner: this.owner, leaseMs, waitMs, maxQueue };
     // An answer must leave most of the lease to be of use.

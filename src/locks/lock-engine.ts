@@ -6,7 +6,7 @@ import type { LeaseEnds, LeaseReleaseOutcome } from './lease.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { LockStoreAccess } from './lock-store-access.js';
 import { LockWaiters } from './lock-waiters.js';
-import type { LockLostError, LossReason } from './lock.errors.js';
+import { LockStoreUnavailableError, type LockLostError, type LossReason } from './lock.errors.js';
 import { Withdrawals } from './withdrawals.js';
 
 /** How long one request to the lock store may take, and how long a store that cannot be reached is tried. */
@@ -48,6 +48,7 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
   };
   private readonly keepers = new Map<LeaseKeeper, number>();
   private role: Promise<void> | undefined;
+  private isAsking = false;
   private isOpen = false;
   private isEnding = false;
   private idle: (() => void) | undefined;
@@ -83,8 +84,9 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
     }
   }
 
+  /** A question under way is answered by the new connection, or fails. */
   connected(): void {
-    this.role = undefined;
+    if (!this.isAsking) this.role = undefined;
   }
 
   handed(owner: string): void {
@@ -176,7 +178,13 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
   }
 
   private async checkRole(): Promise<void> {
-    const { evicts } = await this.access.run('role', (store) => store.role());
+    this.isAsking = true;
+    const { evicts } = await this.access
+      .run('role', (store) => store.role())
+      .catch((error: LockStoreUnavailableError) => {
+        throw new LockStoreUnavailableError(error.store, 'role', error.reason, error.message, false);
+      })
+      .finally(() => (this.isAsking = false));
     if (evicts === undefined || this.options.acceptEviction) return;
     throw new CacheUsageError(
       'evicting_lock_store',

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock/clock.js';
 import { StoreUnavailableError } from '../core/errors/cache.error.js';
-import type { LockStore } from './contract/lock-store.js';
+import { RequestNotSentError, type LockStore } from './contract/lock-store.js';
 import { LockStoreUnavailableError } from './lock.errors.js';
 
 /** The only way to the lock store: every operation has a deadline, and every error that leaves is a LockStoreUnavailableError. */
@@ -15,7 +15,7 @@ export class LockStoreAccess {
 
   /** @throws LockStoreUnavailableError */
   async run<T>(operation: string, call: (store: LockStore) => Promise<T>, ms = this.deadlineMs): Promise<T> {
-    if (this.closed) throw this.unavailable(operation, 'closed');
+    if (this.closed) throw new LockStoreUnavailableError(this.store.name, operation, 'closed', undefined, false);
     let cancel = (): void => undefined;
     const late = new Promise<never>((_, reject) => {
       cancel = this.clock.after(ms, () => reject(this.unavailable(operation, 'timeout')));
@@ -40,6 +40,7 @@ export class LockStoreAccess {
   private wrap(operation: string, error: unknown): LockStoreUnavailableError {
     if (error instanceof LockStoreUnavailableError) return error;
     if (!(error instanceof StoreUnavailableError)) return this.unavailable(operation, 'connection');
-    return new LockStoreUnavailableError(this.store.name, operation, error.reason, error.message);
+    const wasSent = !(error instanceof RequestNotSentError);
+    return new LockStoreUnavailableError(this.store.name, operation, error.reason, error.message, wasSent);
   }
 }

@@ -26,6 +26,8 @@ export class LockStoreUnavailableError extends TieredCacheError {
     readonly operation: string,
     readonly reason: StoreUnavailableError['reason'],
     detail = `the ${store} lock store did not complete "${operation}": ${reason}`,
+    /** `false`: the server has certainly not seen the request. */
+    readonly wasSent = true,
   ) {
     super('lock_store_unavailable', detail);
   }

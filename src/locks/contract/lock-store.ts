@@ -1,3 +1,5 @@
+import { StoreUnavailableError } from '../../core/errors/cache.error.js';
+
 /**
  * What backs the locks. The engine asks a store for nothing more than these operations, each one atomic step in the store; renewal, loss,
  * deadlines and several keys are its own business.
@@ -120,6 +122,11 @@ export interface LockStoreRole {
   /** Why it may drop keys of its own accord, for a message (`maxmemory-policy allkeys-lru`); `undefined` if it does not. */
   readonly evicts: string | undefined;
 }
+
+/**
+ * What a store may reject with where the server has certainly not seen the request: nothing is then to be taken back.
+ */
+export class RequestNotSentError extends StoreUnavailableError {}
 
 /** Implemented by cache stores that can also keep locks, in the same place: the default of `locks.store`. */
 export interface LockStoreSource {

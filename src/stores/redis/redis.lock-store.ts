@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
 import {
   CLAIM_MS,
+  RequestNotSentError,
   SILENT_MS,
   type LockAnswer,
   type LockRequest,
@@ -58,11 +59,16 @@ export class RedisLockStore implements LockStore {
 
   async acquire(key: string, request: LockRequest): Promise<LockAnswer> {
     const { owner, leaseMs, waitMs, maxQueue } = request;
-    const reply = await this.#connection.run('acquire', (client) => {
+    let isSent = false;
+    const asking = this.#connection.run('acquire', (client) => {
+      isSent = true;
       const [wait, channel] = waitMs > 0 ? [1, this.#channel(client)] : [0, ''];
       const args = [owner, ms(leaseMs), wait, channel, SILENT_MS, maxQueue, CLAIM_MS, counts(client)].map(String);
       const granted = this.#scripts.run(client, scripts.ACQUIRE_LOCK, this.#keyspace.all(key), args);
       return this.#options.confirmReplicas ? this.#confirmed(client, granted) : granted;
+    });
+    const reply = await asking.catch((error: StoreUnavailableError) => {
+      throw isSent ? error : new RequestNotSentError('redis', 'acquire', error.reason);
     });
     const [outcome, detail, waiting] = reply as [number, Buffer | number, number];
     if (outcome === 1) return { outcome: 'granted', fence: BigInt(String(detail)) };
