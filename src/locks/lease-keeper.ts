@@ -13,6 +13,8 @@ export interface Hold {
 
 const FIRST_RETRY_MS = 50;
 const JITTER = 0.1;
+/** A timer of Node takes 31 bits; a longer one would run at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** How long before its end in the store a lease is over for its holder, who must have time to stop. */
 export function marginOf(leaseMs: number): number {
@@ -146,15 +148,14 @@ export class LeaseKeeper {
   }
 
   private renewalMs(): number {
-    return (this.leaseMs / 3) * (1 - JITTER + 2 * JITTER * Math.random());
+    return Math.min(MAX_TIMER_MS, (this.leaseMs / 3) * (1 - JITTER + 2 * JITTER * Math.random()));
   }
 
   private watch(): void {
     this.cancelDeadline();
     const { deadline } = this;
     if (deadline === Infinity) return;
-    // A timer of Node takes at most 31 bits.
-    const ms = Math.min(2 ** 31 - 1, Math.max(0, deadline - this.clock.now()));
+    const ms = Math.min(MAX_TIMER_MS, Math.max(0, deadline - this.clock.now()));
     // After a blocked event loop the confirmation may just not have been read yet: let it in first.
     this.cancelDeadline = this.clock.after(ms, () =>
       setImmediate(() => {

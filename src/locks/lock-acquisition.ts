@@ -66,7 +66,7 @@ export class LockAcquisition {
           failingSince = undefined;
           retryMs = FIRST_RETRY_MS;
         } catch (error) {
-          isUncertain ||= !(error instanceof LockStoreUnavailableError) || error.wasSent;
+          isUncertain ||= error instanceof LockStoreUnavailableError && error.wasSent;
           failingSince ??= sentAt;
           const patience = failingSince + this.engine.access.deadlineMs - clock.now();
           if (patience <= retryMs || !isWorthRetrying(error)) throw error;
