@@ -260,7 +260,7 @@ class Redeem {
 
   @Get('wait')
   wait(): Promise<string> {
-    return this.locks.run('policy', { wait: '20s' }, () => 'it ran');
+    return this.locks.run('policy', { wait: '10m' }, () => 'it ran');
   }
 }
 
