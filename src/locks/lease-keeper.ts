@@ -13,6 +13,8 @@ export interface Hold {
 
 const FIRST_RETRY_MS = 50;
 const JITTER = 0.1;
+/** Timers of equal length share a list in Node. */
+const TIMER_STEP_MS = 16;
 /** A timer of Node takes 31 bits; a longer one would run at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -27,15 +29,16 @@ export function marginOf(leaseMs: number): number {
  */
 export class LeaseKeeper {
   readonly holds: Hold[] = [];
-  readonly abort = new AbortController();
+  private abort: AbortController | undefined;
   loss: LockLostError | undefined;
   private ended = false;
   private maxHoldEnd = Infinity;
   private extendedUntil = 0;
   private retryMs = FIRST_RETRY_MS;
   private renewing: Promise<unknown> | undefined;
-  private cancelRenewal = (): void => undefined;
-  private cancelDeadline = (): void => undefined;
+  private renewAt = Infinity;
+  private alarmAt = Infinity;
+  private cancelAlarm: (() => void) | undefined;
 
   constructor(
     readonly owner: string,
@@ -55,21 +58,30 @@ export class LeaseKeeper {
     return this.isHeld ? this.deadline - this.clock.now() : 0;
   }
 
+  /** Made when it is asked for: it costs more than the rest of a lease. */
+  get signal(): AbortSignal {
+    this.abort ??= new AbortController();
+    if (this.loss && !this.abort.signal.aborted) this.abort.abort(this.loss);
+    return this.abort.signal;
+  }
+
   private get deadline(): number {
-    return Math.min(this.maxHoldEnd, ...this.holds.map((hold) => hold.deadline));
+    let deadline = this.maxHoldEnd;
+    for (const hold of this.holds) if (hold.deadline < deadline) deadline = hold.deadline;
+    return deadline;
   }
 
   /** Takes charge of a lock that was granted to a request sent at `sentAt`. */
   add(address: LockAddress, fence: bigint, sentAt: number): void {
     this.holds.push({ address, fence, deadline: sentAt + this.leaseMs - marginOf(this.leaseMs) });
-    this.watch();
-    if (this.holds.length === 1) this.scheduleRenewal(this.renewalMs());
+    if (this.holds.length === 1) this.renewAt = sentAt + this.renewalMs();
+    this.setAlarm();
   }
 
   /** No renewal beyond that. */
   limit(maxHoldMs: number): void {
     this.maxHoldEnd = this.clock.now() + maxHoldMs;
-    this.watch();
+    this.setAlarm();
   }
 
   /** Ends the lease if it must be over: timers are late after the event loop was blocked. */
@@ -96,18 +108,18 @@ export class LeaseKeeper {
     if (this.ended) throw new LockLostError(this.keys, 'taken');
   }
 
-  /** No renewal, no loss from here on. Resolves when no request is under way. */
-  async stop(): Promise<void> {
+  /** No renewal, no loss from here on. Resolves when no request is under way; `undefined` if none is. */
+  stop(): Promise<unknown> | undefined {
     this.ended = true;
-    this.cancelTimers();
-    await this.renewing;
+    this.cancelAlarm?.();
+    return this.renewing;
   }
 
   lose(reason: LossReason): void {
     if (this.ended || this.loss) return;
-    this.cancelTimers();
+    this.cancelAlarm?.();
     this.loss = new LockLostError(this.keys, reason);
-    this.abort.abort(this.loss);
+    this.abort?.abort(this.loss);
     this.onLoss(this.loss);
   }
 
@@ -130,43 +142,41 @@ export class LeaseKeeper {
     );
     this.renewing = outcomes;
     const failed = (await outcomes).find((outcome) => outcome.status === 'rejected');
-    if (!this.ended && !this.loss) this.watch();
+    if (this.renewing === outcomes) this.renewing = undefined;
+    this.setAlarm();
     return failed?.reason;
   }
 
-  private scheduleRenewal(ms: number): void {
-    this.cancelRenewal = this.clock.after(ms, () => void this.renewAndGoOn());
-  }
-
   private async renewAndGoOn(): Promise<void> {
-    this.check();
-    if (this.ended || this.loss) return;
+    this.renewAt = Infinity;
     const failure = await this.renew();
-    if (this.ended || this.loss) return;
     this.retryMs = failure === undefined ? FIRST_RETRY_MS : Math.min(2 * this.retryMs, this.leaseMs / 3);
-    this.scheduleRenewal(failure === undefined ? this.renewalMs() : this.retryMs);
+    this.renewAt = this.clock.now() + (failure === undefined ? this.renewalMs() : this.retryMs);
+    this.setAlarm();
   }
 
   private renewalMs(): number {
-    return Math.min(MAX_TIMER_MS, (this.leaseMs / 3) * (1 - JITTER + 2 * JITTER * Math.random()));
+    const ms = (this.leaseMs / 3) * (1 - JITTER + 2 * JITTER * Math.random());
+    return ms < 10 * TIMER_STEP_MS ? ms : Math.floor(ms / TIMER_STEP_MS) * TIMER_STEP_MS;
   }
 
-  private watch(): void {
-    this.cancelDeadline();
-    const { deadline } = this;
-    if (deadline === Infinity) return;
-    const ms = Math.min(MAX_TIMER_MS, Math.max(0, deadline - this.clock.now()));
-    // After a blocked event loop the confirmation may just not have been read yet: let it in first.
-    this.cancelDeadline = this.clock.after(ms, () =>
-      setImmediate(() => {
-        this.check();
-        if (!this.ended && !this.loss) this.watch();
-      }),
-    );
+  /** One timer for both the next renewal and the end. */
+  private setAlarm(): void {
+    if (this.ended || this.loss) return;
+    const at = Math.min(this.renewAt, this.deadline);
+    if (at === this.alarmAt) return;
+    this.cancelAlarm?.();
+    this.alarmAt = at;
+    const ms = Math.min(MAX_TIMER_MS, Math.max(0, at - this.clock.now()));
+    // After a blocked event loop a confirmation may just not have been read yet: let it in first.
+    this.cancelAlarm = this.clock.after(ms, () => setImmediate(() => this.ring()));
   }
 
-  private cancelTimers(): void {
-    this.cancelRenewal();
-    this.cancelDeadline();
+  private ring(): void {
+    this.alarmAt = Infinity;
+    this.check();
+    if (this.ended || this.loss) return;
+    if (this.clock.now() >= this.renewAt) void this.renewAndGoOn();
+    this.setAlarm();
   }
 }

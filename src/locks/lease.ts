@@ -46,7 +46,7 @@ export class Lease {
   /** Aborted, with a LockLostError as its reason, when the lease is lost, also while the store does not answer. */
   get signal(): AbortSignal {
     this.keeper.check();
-    return this.keeper.abort.signal;
+    return this.keeper.signal;
   }
 
   /** Neither released nor lost, as far as this process can know. */

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { LockAnswer } from './contract/lock-store.js';
 import { marginOf, type LeaseKeeper } from './lease-keeper.js';
 import type { LockEngine } from './lock-engine.js';
@@ -15,24 +14,32 @@ const LONGEST_RETRY_MS = 200;
 
 /** Takes the locks one by one in their order, which is the same for everybody, or none of them. */
 export class LockAcquisition {
-  private readonly owner = randomBytes(16).toString('base64url');
-  private readonly waiter: LockWaiter;
+  private readonly owner: string;
   private readonly giveUpAt: number;
+  private joined: LockWaiter | undefined;
 
   constructor(
     private readonly engine: LockEngine,
     private readonly addresses: readonly LockAddress[],
     private readonly plan: LockPlan,
   ) {
+    this.owner = engine.newOwner();
     this.giveUpAt = engine.clock.now() + plan.waitMs;
-    this.waiter = engine.waiters.join(this.owner);
+    // Before the store is asked: a hand-over may be told before its answer is read.
+    if (plan.waitMs > 0) this.joined = engine.waiters.join(this.owner);
+  }
+
+  private get waiter(): LockWaiter {
+    return (this.joined ??= this.engine.waiters.join(this.owner));
   }
 
   /** @throws ResourceLockedError @throws LockStoreUnavailableError @throws the reason of `signal` */
   async run(): Promise<LeaseKeeper> {
     const { engine, plan } = this;
     const keeper = engine.newKeeper(this.owner, plan.leaseMs);
-    plan.signal?.addEventListener('abort', this.waiter.notify, { once: true });
+    const { signal } = plan;
+    const wake = (): void => this.waiter.notify();
+    signal?.addEventListener('abort', wake, { once: true });
     try {
       for (const address of this.addresses) await this.take(address, keeper);
       // One that was taken early may have been lost while the others were waited for.
@@ -44,8 +51,8 @@ export class LockAcquisition {
       if (keeper.holds.length > 0) await engine.release(keeper);
       throw error;
     } finally {
-      plan.signal?.removeEventListener('abort', this.waiter.notify);
-      this.waiter.leave();
+      signal?.removeEventListener('abort', wake);
+      this.joined?.leave();
     }
   }
 
@@ -99,7 +106,7 @@ export class LockAcquisition {
   }
 
   private async ask(address: LockAddress, waitMs: number): Promise<LockAnswer> {
-    await this.engine.ready();
+    if (!this.engine.isChecked) await this.engine.ready();
     const { leaseMs, maxQueue } = this.plan;
     const request = { owner: this.owner, leaseMs, waitMs, maxQueue };
     // An answer must leave most of the lease to be of use.

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from '../core/clock/clock.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
 import type { LockStore, LockStoreListener } from './contract/lock-store.js';
@@ -46,9 +47,12 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
     unavailable: 0,
     lost: { expired: 0, taken: 0, 'max-hold': 0, shutdown: 0 },
   };
+  private readonly instance = randomBytes(16).toString('base64url');
+  private attempts = 0;
   private readonly keepers = new Map<LeaseKeeper, number>();
-  private role: Promise<void> | undefined;
-  private isAsking = false;
+  private checking: Promise<void> | undefined;
+  /** The store keeps what it is given. */
+  isChecked = false;
   private isOpen = false;
   private isEnding = false;
   private idle: (() => void) | undefined;
@@ -71,22 +75,18 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
    * @throws LockStoreUnavailableError
    */
   async ready(): Promise<void> {
+    if (this.isChecked) return;
     if (!this.isOpen) {
       this.isOpen = true;
       this.access.store.open(this);
     }
-    const asking = (this.role ??= this.checkRole());
-    try {
-      await asking;
-    } catch (error) {
-      if (this.role === asking) this.role = undefined;
-      throw error;
-    }
+    await (this.checking ??= this.checkRole().finally(() => (this.checking = undefined)));
+    this.isChecked = true;
   }
 
   /** A question under way is answered by the new connection, or fails. */
   connected(): void {
-    if (!this.isAsking) this.role = undefined;
+    if (!this.checking) this.isChecked = false;
   }
 
   handed(owner: string): void {
@@ -95,6 +95,11 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
 
   missed(): void {
     this.waiters.wakeAll();
+  }
+
+  /** A name that no other attempt has, in any process. */
+  newOwner(): string {
+    return `${this.instance}.${(++this.attempts).toString(36)}`;
   }
 
   newKeeper(owner: string, leaseMs: number): LeaseKeeper {
@@ -112,13 +117,13 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
   async release(keeper: LeaseKeeper): Promise<LeaseReleaseOutcome> {
     const since = this.keepers.get(keeper);
     const heldMs = this.heldMs(keeper);
-    await keeper.stop();
-    const outcomes = await Promise.all(
-      keeper.holds.map(({ address }) => {
-        if (since !== undefined) this.holdTimes.record(address.encoded, heldMs);
-        return this.withdrawals.once(address.store, keeper.owner, keeper.leaseMs);
-      }),
-    );
+    const stopping = keeper.stop();
+    if (stopping) await stopping;
+    const releasing = keeper.holds.map(({ address }) => {
+      if (since !== undefined) this.holdTimes.record(address.encoded, heldMs);
+      return this.withdrawals.once(address.store, keeper.owner, keeper.leaseMs);
+    });
+    const outcomes = releasing.length === 1 ? [await releasing[0]] : await Promise.all(releasing);
     this.forget(keeper);
     for (const outcome of ['unknown', 'not-owner', 'gone'] as const) if (outcomes.includes(outcome)) return outcome;
     return 'released';
@@ -178,13 +183,11 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
   }
 
   private async checkRole(): Promise<void> {
-    this.isAsking = true;
     const { evicts } = await this.access
       .run('role', (store) => store.role())
       .catch((error: LockStoreUnavailableError) => {
         throw new LockStoreUnavailableError(error.store, 'role', error.reason, error.message, false);
-      })
-      .finally(() => (this.isAsking = false));
+      });
     if (evicts === undefined || this.options.acceptEviction) return;
     throw new CacheUsageError(
       'evicting_lock_store',

@@ -14,19 +14,21 @@ export class LockStoreAccess {
   ) {}
 
   /** @throws LockStoreUnavailableError */
-  async run<T>(operation: string, call: (store: LockStore) => Promise<T>, ms = this.deadlineMs): Promise<T> {
-    if (this.closed) throw new LockStoreUnavailableError(this.store.name, operation, 'closed', undefined, false);
-    let cancel = (): void => undefined;
-    const late = new Promise<never>((_, reject) => {
-      cancel = this.clock.after(ms, () => reject(this.unavailable(operation, 'timeout')));
+  run<T>(operation: string, call: (store: LockStore) => Promise<T>, ms = this.deadlineMs): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.closed) throw new LockStoreUnavailableError(this.store.name, operation, 'closed', undefined, false);
+      const cancel = this.clock.after(ms, () => reject(this.unavailable(operation, 'timeout')));
+      call(this.store).then(
+        (result) => {
+          cancel();
+          resolve(result);
+        },
+        (error: unknown) => {
+          cancel();
+          reject(this.wrap(operation, error));
+        },
+      );
     });
-    try {
-      return await Promise.race([call(this.store), late]);
-    } catch (error) {
-      throw this.wrap(operation, error);
-    } finally {
-      cancel();
-    }
   }
 
   close(): void {

@@ -188,7 +188,7 @@ describe('without the right to publish', () => {
     const rights = '+@all -publish -subscribe -@pubsub'.split(' ');
     await acl.command('ACL', 'SETUSER', 'app', 'on', '>pw', '~tc:l*', ...rights);
     const url = acl.url.replace('redis://', 'redis://app:pw@');
-    const lease = await redisProcess(url).locks.acquire('k');
+    const lease = await redisProcess(url).locks.acquire('k', { lease: '60s' });
     const { locks } = redisProcess(url);
     const waits = locks.acquire('k', { wait: '20s' });
     await until(async () => (await locks.inspect('k'))?.waiting === 1, 1000);

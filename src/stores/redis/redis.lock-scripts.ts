@@ -1,3 +1,4 @@
+import { CLAIM_MS, SILENT_MS } from '../../locks/contract/lock-store.js';
 import { script } from './redis.scripts.js';
 
 /*
@@ -43,23 +44,25 @@ local function head()
     leave(owner)
   end
 end
-local function handOver(claim, counts)
+local function handOver(counts)
   while true do
     local owner, channel = head()
     if not owner then return false end
     leave(owner)
     local heard = channel ~= '' and redis.pcall('PUBLISH', channel, owner)
     if heard ~= 0 or counts ~= '1' then
-      grant(owner, claim)
+      grant(owner, ${CLAIM_MS})
       return true
     end
   end
 end`;
 
-/** ARGV owner, lease ms, wait (0 or 1), channel, silent ms, most waiters, claim ms, counts. {1, fence} | {0 or 2, ms left, waiting}. */
-export const ACQUIRE_LOCK = script(`${LOCK}${GRANT}${HAND_OVER}
+/** ARGV owner, lease ms, counts, and for those who wait channel, most waiters. {1, fence} | {0 or 2, ms left, waiting}. */
+export const ACQUIRE_LOCK = script(`${LOCK}${GRANT}
 local me = ARGV[1]
 local owner, fence = holder()
+if not owner and redis.call('EXISTS', KEYS[3]) == 0 then return {1, grant(me, ARGV[2])} end
+${HAND_OVER}
 if owner == me then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return {1, fence}
@@ -70,7 +73,7 @@ if not owner then
     if first then leave(me) end
     return {1, grant(me, ARGV[2])}
   end
-  if not handOver(ARGV[7], ARGV[8]) then return {1, grant(me, ARGV[2])} end
+  if not handOver(ARGV[3]) then return {1, grant(me, ARGV[2])} end
   owner, fence = holder()
   if owner == me then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -79,20 +82,20 @@ if not owner then
 end
 local left = redis.call('PTTL', KEYS[1])
 local waiting = redis.call('ZCARD', KEYS[3])
-if ARGV[3] == '1' then
+if ARGV[4] then
   if not redis.call('ZSCORE', KEYS[3], me) then
-    if waiting >= tonumber(ARGV[6]) then
+    if waiting >= tonumber(ARGV[5]) then
       head()
       waiting = redis.call('ZCARD', KEYS[3])
-      if waiting >= tonumber(ARGV[6]) then return {2, left, waiting} end
+      if waiting >= tonumber(ARGV[5]) then return {2, left, waiting} end
     end
     local last = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')[2]
     redis.call('ZADD', KEYS[3], integer(math.max(micros(), (tonumber(last) or 0) + 1)), me)
     waiting = waiting + 1
   end
-  redis.call('HSET', KEYS[4], me, integer(micros() + ARGV[5] * 1000) .. '|' .. ARGV[4])
-  redis.call('PEXPIRE', KEYS[3], ARGV[5] * 2)
-  redis.call('PEXPIRE', KEYS[4], ARGV[5] * 2)
+  redis.call('HSET', KEYS[4], me, integer(micros() + ${SILENT_MS * 1000}) .. '|' .. ARGV[4])
+  redis.call('PEXPIRE', KEYS[3], ${SILENT_MS * 2})
+  redis.call('PEXPIRE', KEYS[4], ${SILENT_MS * 2})
 end
 return {0, left, waiting}`);
 
@@ -101,14 +104,18 @@ export const RENEW_LOCK = script(`${LOCK}
 if holder() ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 
-/** ARGV owner ('' for whoever holds it), claim ms, counts. 1 released, 0 gone, -1 somebody else's. Out of memory refuses no DEL. */
-export const RELEASE_LOCK = script(`${LOCK}${GRANT}${HAND_OVER}
+/** ARGV owner ('' for whoever holds it), counts. 1 released, 0 gone, -1 somebody else's. Out of memory refuses no DEL. */
+export const RELEASE_LOCK = script(`${LOCK}
 local owner = holder()
-if ARGV[1] ~= '' then leave(ARGV[1]) end
+if owner ~= ARGV[1] and ARGV[1] ~= '' then
+  leave(ARGV[1])
+  return owner and -1 or 0
+end
 if not owner then return 0 end
-if ARGV[1] ~= '' and owner ~= ARGV[1] then return -1 end
 redis.call('DEL', KEYS[1])
-pcall(handOver, ARGV[2], ARGV[3])
+if redis.call('EXISTS', KEYS[3]) == 0 then return 1 end
+${GRANT}${HAND_OVER}
+pcall(handOver, ARGV[2])
 return 1`);
 
 /** {owner or '', fence or '', ms left, waiting}. */

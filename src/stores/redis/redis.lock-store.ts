@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
 import {
-  CLAIM_MS,
   RequestNotSentError,
-  SILENT_MS,
   type LockAnswer,
   type LockRequest,
   type LockState,
@@ -62,8 +60,8 @@ export class RedisLockStore implements LockStore {
     let isSent = false;
     const asking = this.#connection.run('acquire', (client) => {
       isSent = true;
-      const [wait, channel] = waitMs > 0 ? [1, this.#channel(client)] : [0, ''];
-      const args = [owner, ms(leaseMs), wait, channel, SILENT_MS, maxQueue, CLAIM_MS, counts(client)].map(String);
+      const args = [owner, ms(leaseMs), counts(client)];
+      if (waitMs > 0) args.push(this.#channel(client), String(maxQueue));
       const granted = this.#scripts.run(client, scripts.ACQUIRE_LOCK, this.#keyspace.all(key), args);
       return this.#options.confirmReplicas ? this.#confirmed(client, granted) : granted;
     });
@@ -118,7 +116,7 @@ export class RedisLockStore implements LockStore {
 
   #free(operation: string, key: string, owner: string): Promise<unknown> {
     return this.#connection.run(operation, (client) => {
-      const args = [owner, String(CLAIM_MS), counts(client)];
+      const args = [owner, counts(client)];
       return this.#scripts.run(client, scripts.RELEASE_LOCK, this.#keyspace.all(key), args);
     });
   }
