@@ -190,7 +190,7 @@ describe('without the right to publish', () => {
     const url = acl.url.replace('redis://', 'redis://app:pw@');
     const lease = await redisProcess(url).locks.acquire('k', { lease: '60s' });
     const { locks } = redisProcess(url);
-    const waits = locks.acquire('k', { wait: '20s' });
+    const waits = locks.acquire('k', { wait: '10m' });
     await until(async () => (await locks.inspect('k'))?.waiting === 1, 1000);
     expect(await lease.release()).toBe('released');
     expect((await waits).isHeld).toBe(true);
