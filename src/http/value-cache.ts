@@ -1,5 +1,6 @@
 import type { CallHandler, HttpServer } from '@nestjs/common';
 import { lastValueFrom, type Observable, from } from 'rxjs';
+import type { LoadContext } from '../core/cache.options.js';
 import type { CacheService } from '../core/cache.service.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
 import { cachePolicy } from '../http-semantics/cache-policy.js';
@@ -23,6 +24,16 @@ interface HeldValue {
   readonly isNotShared?: true;
 }
 
+/** What a handler has thrown may depend, as what it returns, on something that no key covers. */
+class FailureOfOne extends Error {
+  constructor(
+    readonly view: RequestView,
+    override readonly cause: unknown,
+  ) {
+    super('a handler failed');
+  }
+}
+
 /** Keeps the values that handlers return, before outer interceptors and the transport make something of them. */
 export class ValueCache {
   constructor(
@@ -43,19 +54,23 @@ export class ValueCache {
       return held.value.value;
     }
     let own: { readonly value: unknown } | undefined;
-    const held = await this.cache.getOrSet<HeldValue>(
-      ['v', key.key as never],
-      async (context) => {
-        const made = await this.run(view, policy, key, next);
-        own = made;
-        const { tags, shouldCache } = policy;
-        const answer = { value: made.value as never, status: made.status ?? 200, headers: made.headers ?? {} };
-        if (made.isNotShared || shouldCache?.(answer, view) === false) context.skip();
-        else if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
-        return made.isNotShared ? { value: null, isNotShared: true } : made;
-      },
-      this.options(view, policy, key),
-    );
+    const load = async (context: LoadContext<HeldValue>): Promise<HeldValue> => {
+      const made = await this.run(view, policy, key, next);
+      own = made;
+      const { tags, shouldCache } = policy;
+      const answer = { value: made.value as never, status: made.status ?? 200, headers: made.headers ?? {} };
+      if (made.isNotShared || shouldCache?.(answer, view) === false) context.skip();
+      else if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
+      return made.isNotShared ? { value: null, isNotShared: true } : made;
+    };
+    let held: HeldValue;
+    try {
+      held = await this.cache.getOrSet<HeldValue>(['v', key.key as never], load, this.options(view, policy, key));
+    } catch (error) {
+      if (!(error instanceof FailureOfOne)) throw error;
+      if (error.view === view) throw error.cause;
+      return lastValueFrom(next.handle(), { defaultValue: undefined });
+    }
     if (own) return own.value;
     if (held.isNotShared) return lastValueFrom(next.handle(), { defaultValue: undefined });
     if (view.kind === 'http') this.restore(view, held);
@@ -67,15 +82,19 @@ export class ValueCache {
     const response = view.kind === 'http' ? view.context.switchToHttp().getResponse<object>() : undefined;
     const baseline = response && baselineOf(response);
     const statusBefore = response && rawStatus(response);
+    // Values have no variants: what is read must be part of the key.
+    const isOfOne = (): boolean => {
+      const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
+      return 'refuse' in judged || judged.vary.length > 0;
+    };
     let value: unknown;
     try {
       value = await lastValueFrom(next.handle(), { defaultValue: undefined });
-    } finally {
-      recording.stop();
+    } catch (error) {
+      const says = response && !isStorable(200, baselineOf(response), view, policy, key);
+      throw isOfOne() || says ? new FailureOfOne(view, error) : error;
     }
-    const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
-    // Values have no variants: what is read must be part of the key.
-    const isNotShared = 'refuse' in judged || judged.vary.length > 0 || isStream(value);
+    const isNotShared = isOfOne() || isStream(value);
     if (isNotShared) return { value, isNotShared };
     refuseInstances(value, policy.where);
     if (!response || !baseline) return { value };
