@@ -1,5 +1,5 @@
 import { GatewayTimeoutException, type CallHandler, type HttpServer } from '@nestjs/common';
-import { concatAll, from, of, tap, type Observable } from 'rxjs';
+import { concatAll, from, of, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { CallOptions } from '../core/cache.options.js';
 import { LoadTimeoutError } from '../core/errors/cache.error.js';
@@ -160,7 +160,8 @@ export class ResponseCache {
   /** One refresh for all who are sent the stale page, without a client: a fresh run through the whole application. */
   private refresh(request: PageRequest, located: Located, hit: Hit): void {
     const { tags, backOff, hardTimeout, place } = request;
-    const detached = detachedRequestOf(request.context.switchToHttp().getRequest());
+    // A page is made of what GET answers, whoever finds that it is stale.
+    const detached = { ...detachedRequestOf(request.context.switchToHttp().getRequest()), method: 'GET' };
     const load = async (context: unknown): Promise<Held> => {
       const run = context as LoadRun;
       const task = new DetachedFill(run, located, hit, place.primary);
@@ -202,12 +203,15 @@ export class ResponseCache {
     const tapped = tapResponse(rawResponseOf(response), {
       maxBytes: request.maxBytes,
       baseline,
-      decide: (head, body) => fill.decide(head, body),
+      decide: (head, body) => {
+        const decision = fill.decide(head, body);
+        // A stream goes on reading; so may interceptors further out and exception filters up to here.
+        if (body !== undefined) inputs.done();
+        return decision;
+      },
     });
-    void tapped.finished.then(inputs.handlerDone);
-    const watch = (handled: Observable<unknown>): Observable<unknown> =>
-      handled.pipe(tap({ next: inputs.handlerDone, error: inputs.handlerDone }), watchHandler(tapped));
-    return { fill, tapped, watch };
+    void tapped.finished.then(inputs.done);
+    return { fill, tapped, watch: (handled) => handled.pipe(watchHandler(tapped)) };
   }
 
   private send(request: PageRequest, { page, now }: Hit, status: Omit<CacheStatus, 'cache'>): unknown {
