@@ -50,7 +50,24 @@ export { Cached } from './functions/cached.decorator.js';
 export type { CachedOptions, CachedReturn } from './functions/cached.options.js';
 export { cachedMethod, type CachedMethod } from './functions/cached-method.js';
 export { loadContext } from './functions/load-context.js';
+export { CacheWarmer } from './functions/cache-warmer.js';
 export { ColdCacheException } from './functions/cold-cache.exception.js';
+export { defineStateCache, type StateCacheDefinition, type StateCacheOf } from './functions/define-state-cache.js';
+export { InjectStateCache } from './functions/inject-state-cache.decorator.js';
+export type { SchemaIssue, SchemaResult, StandardSchema } from './functions/standard-schema.js';
+export { StateCache } from './functions/state-cache.js';
+export type {
+  StateCacheCounters,
+  StateCacheOptions,
+  StateEntry,
+  StateInput,
+  StateSchemas,
+  StateValue,
+  StateWrite,
+  StateWriteOptions,
+} from './functions/state-cache.options.js';
+export { WarmUp, type WarmUpMethodOptions } from './functions/warm-up.decorator.js';
+export type { WarmUpOptions, WarmUpRun, WarmUpSchedule, WarmUpStatus } from './functions/warm-up.options.js';
 
 export { CachePage } from './http/policy/cache-page.decorator.js';
 export { CacheResponse } from './http/policy/cache-response.decorator.js';
@@ -64,6 +81,8 @@ export { byVersion, custom } from './http/keys/custom.components.js';
 export { byParams, byRoute } from './http/keys/route.components.js';
 export { byPagination, byQuery } from './http/keys/query.components.js';
 export { byTenant, byUser } from './http/keys/principal.components.js';
+export { ColdCacheFilter } from './functions/cold-cache.filter.js';
+export type { ColdCacheMessage } from './functions/cold-cache.filter.js';
 
 export { RequestCacheService } from './request-cache/request-cache.service.js';
 export type { RequestCache } from './request-cache/request-cache.js';

@@ -1,14 +1,16 @@
 import { Inject, Module, Optional } from '@nestjs/common';
 import type { DynamicModule, NestModule, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
-import { DiscoveryModule, DiscoveryService, HttpAdapterHost, MetadataScanner } from '@nestjs/core';
+import { APP_FILTER, DiscoveryModule, DiscoveryService, HttpAdapterHost, MetadataScanner } from '@nestjs/core';
 import type { NamespaceOptions } from './core/cache.options.js';
 import type { CacheEngine } from './core/cache-engine.js';
 import { CacheService } from './core/cache.service.js';
 import { createEngine } from './engine-factory.js';
 import { FunctionRegistry } from './functions/function-registry.js';
+import { CacheWarmer } from './functions/cache-warmer.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
+import { ColdCacheFilter } from './functions/cold-cache.filter.js';
 import { NamespaceSettings } from './namespace-settings.js';
 import { mountRequestContext } from './request-cache/mount-request-context.js';
 import { RequestCacheService } from './request-cache/request-cache.service.js';
@@ -67,10 +69,16 @@ const DRAIN_MS = 5000;
       useFactory: (engine: CacheEngine) => engine.namespace(DEFAULT_NAMESPACE),
     },
     { provide: getCacheToken(DEFAULT_NAMESPACE), useExisting: CacheService },
+    { provide: APP_FILTER, useClass: ColdCacheFilter },
     {
       provide: RequestCacheService,
       inject: [RequestContext],
       useFactory: (context: RequestContext) => new RequestCacheService(context),
+    },
+    {
+      provide: CacheWarmer,
+      inject: [TIERED_CACHE_ENGINE, DiscoveryService],
+      useFactory: (engine: CacheEngine, discovery: DiscoveryService) => new CacheWarmer(engine, discovery),
     },
     {
       provide: ResponseCachePolicies,
@@ -113,6 +121,7 @@ const DRAIN_MS = 5000;
     CacheService,
     getCacheToken(DEFAULT_NAMESPACE),
     RequestCacheService,
+    CacheWarmer,
     ResponseCaches,
     FunctionRegistry,
   ],

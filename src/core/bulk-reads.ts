@@ -51,6 +51,20 @@ export class BulkReads {
     return responses;
   }
 
+  /** {@link CacheService.getManyShared} */
+  async getManyShared<T>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
+    const { engine, space } = this;
+    const addresses = keys.map((key) => addressOf(space, key));
+    if (engine.passThrough || keys.length === 0) return addresses.map(({ encoded }) => CachedResponse.miss<T>(encoded));
+    const readings = await engine.reader.read(space, addresses, engine.guard.budget());
+    const now = engine.clock.now();
+    return addresses.map((address, i) => {
+      const found = readings[i]?.found;
+      space.counters[found ? 'remoteHits' : 'misses']++;
+      return responseTo(address, found, now);
+    });
+  }
+
   /** {@link CacheService.getOrSetMany} */
   async getOrSetMany<I extends string | number, T>(
     ids: Iterable<I>,
@@ -60,6 +74,7 @@ export class BulkReads {
   ): Promise<Map<I, T>> {
     const asked = [...new Set(ids)];
     if (this.engine.passThrough) return inOrder(asked, toMap(await loader(asked)));
+    // An id whose caller was given a stale value is still to be loaded: it is out of the batch when its flight has landed.
     const { slots, newColdError, plan } = this.space;
     const batch = new BatchLoad<I, T>(asked, (missing) => {
       const work = async (): Promise<ReadonlyMap<I, T>> => toMap(await loader(missing));
@@ -70,8 +85,9 @@ export class BulkReads {
         const pass = (): void => batch.pass(id);
         try {
           return (await findOrLoad(keyOf(id), () => batch.load(id), pass)).value.take() as T;
-        } finally {
+        } catch (error) {
           pass();
+          throw error;
         }
       }),
     );

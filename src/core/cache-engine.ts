@@ -64,6 +64,7 @@ export class CacheEngine {
   /** Nothing is kept: every call passes through to its loader. */
   readonly passThrough: boolean;
   private readonly store: CacheStore;
+  private readonly filling: FencedFill;
   private readonly newColdError: (key: string, retryAfterMs: number) => Error;
   private version: Omit<StampParts, 'schema'>;
   private readonly namespaces = new Map<string, Namespace>();
@@ -107,7 +108,7 @@ export class CacheEngine {
       this.memory,
       this.watch,
     );
-    const filling = new FencedFill(
+    this.filling = new FencedFill(
       this.clock,
       this.guard,
       (budget) => this.reader.ready(budget),
@@ -123,7 +124,7 @@ export class CacheEngine {
       this.reader,
       this.tokens,
       this.waiters,
-      filling,
+      this.filling,
       isHeard,
       () => randomBytes(12).toString('base64url'),
     );
@@ -219,8 +220,9 @@ export class CacheEngine {
   }
 
   /** Resolves when what is under way has landed, background refreshes included. */
-  drain(): Promise<void> {
-    return this.singleFlight.drain();
+  async drain(): Promise<void> {
+    await this.singleFlight.drain();
+    await this.filling.drain();
   }
 
   /** Ends what is under way; {@link drain} it first. */

@@ -125,11 +125,17 @@ export class CacheService {
   private async loadUncached<T>(key: CacheKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
     const run = new LoadRun(key, planOf(this.space, options), this.engine.clock);
     const { signal } = options ?? {};
-    const loaded = await run.run(
+    signal?.throwIfAborted();
+    let forget: (() => void) | undefined;
+    const loaded = run.run(
       (context) => loader(context as LoadContext<T>),
-      (stop) => signal?.addEventListener('abort', () => stop(signal.reason), { once: true }),
+      (stop) => {
+        const abort = (): void => stop(signal?.reason);
+        signal?.addEventListener('abort', abort);
+        forget = () => signal?.removeEventListener('abort', abort);
+      },
     );
-    return loaded.value as T;
+    return (await loaded.finally(() => forget?.())).value as T;
   }
 
   private async findOrLoad<T>(
@@ -145,7 +151,10 @@ export class CacheService {
     const near = options?.forceFresh ? undefined : this.nearby(address, scope);
     const isGood = near && engine.clock.now() < near.freshUntil && (!forced || near.tier === 'request');
     const plan = planOf(space, options);
-    if (isGood && !isDue(plan, near, engine.clock.now())) return near;
+    if (isGood && !isDue(plan, near, engine.clock.now())) {
+      onIdle?.();
+      return near;
+    }
     const failure = forced ? undefined : space.failures.find(address.local);
     if (failure) throw failure.error;
     const load = (run: LoadRun): unknown => loader(run as LoadContext<T>);
@@ -232,6 +241,15 @@ export class CacheService {
   /** Responses in the order of `keys`; what the near tiers lack is read in one operation. */
   async getMany<T = unknown>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
     return this.bulk.getMany(keys);
+  }
+
+  /**
+   * As {@link getMany}, by the word of the store alone: past the near tiers, and past a request that skips tiers. For decisions that must
+   * not rest on what this process believes.
+   * @throws StoreUnavailableError
+   */
+  async getManyShared<T = unknown>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
+    return this.bulk.getManyShared(keys);
   }
 
   /** Stores each entry. Resolves to whether all of them are shared. */

@@ -17,6 +17,7 @@ import {
   baselineOf,
   detachedRequestOf,
   dispatchDetached,
+  patchAdapter,
   rawResponseOf,
   tapResponse,
   watchHandler,
@@ -180,6 +181,8 @@ export class ResponseCache {
     hit: Hit | undefined,
     purpose: Purpose,
   ): { fill: PageFill; tapped: ResponseTap; watch: (handled: Observable<unknown>) => Observable<unknown> } {
+    // Also where nothing is replayed: it is there that a response cut off by an exception filter is noticed.
+    patchAdapter(this.adapter());
     const response = request.context.switchToHttp().getResponse<object>();
     const baseline = baselineOf(response);
     const confirm = hit && request.confirms ? (validators(hit.page.stored) as Record<string, string>) : {};

@@ -1,4 +1,5 @@
 import { CacheEngine } from '../../src/core/cache-engine.js';
+import type { CallOptions, Loader } from '../../src/core/cache.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
 import { makeStamp } from '../../src/core/keys/stamp.js';
 import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
@@ -9,10 +10,17 @@ import { SteppedClock } from './stepped.clock.js';
 
 /** One caller in one process: does one thing after another. Several of them run side by side. */
 export type Client = readonly [process: 0 | 1, actions: readonly Action[]];
-export type Action = 'load' | 'get' | 'set' | 'delete' | 'expire' | 'clear' | 'tag' | 'flush' | 'lose';
+export type Action =
+  | ('load' | 'late' | 'soft' | 'fail' | 'get')
+  | ('set' | 'delete' | 'expire' | 'clear' | 'tag')
+  | ('flush' | 'lose' | 'stamp');
 
 const KEY = 'k';
 const TAG = 't';
+/** A few idle steps. */
+const BACK_OFF_MS = 300;
+
+class UpstreamError extends Error {}
 
 /** Two processes on one store, and a truth that every update raises by one before it tells the cache. */
 export class World {
@@ -21,8 +29,10 @@ export class World {
   private readonly database = new MemoryDatabase({ clock: this.clock });
   private readonly caches: CacheService[];
   private readonly engines: CacheEngine[];
-  private readonly storeKey: string;
   private truth = 0;
+  private stamps = 0;
+  /** A value whose refresh has failed counts as fresh to `peek` while the back-off lasts. */
+  private isHeldOver = false;
   /** Per process: the last of its updates that has taken effect in the store. */
   private readonly applied = [0, 0];
   /** Per process: no read that starts now may return less. The second holds for values that are not stale. */
@@ -50,7 +60,6 @@ export class World {
     });
     for (const engine of this.engines) engine.open();
     this.caches = this.engines.map((engine) => engine.namespace('default'));
-    this.storeKey = `${makeStamp({})}:default:{${KEY}}`;
   }
 
   async run([process, actions]: Client): Promise<void> {
@@ -64,7 +73,18 @@ export class World {
     const cache = this.caches[process] as CacheService;
     switch (action) {
       case 'load':
-        return this.load(process);
+        return this.load(process, () => this.readTruth(), { tags: [TAG] });
+      case 'late':
+        return this.load(process, async (context) => {
+          const value = await this.readTruth();
+          context.setTags([TAG]);
+          return value;
+        });
+      case 'soft':
+        return this.load(process, () => this.readTruth(), { tags: [TAG], softTimeout: 0 });
+      case 'fail':
+        this.isHeldOver = true;
+        return this.load(process, () => this.failToRead(), { tags: [TAG], backOff: BACK_OFF_MS });
       case 'get':
         return this.get(process);
       case 'set':
@@ -80,7 +100,12 @@ export class World {
       case 'flush':
         return this.database.flush();
       case 'lose':
-        this.database.dropLease(this.storeKey);
+        this.database.dropLease(`${makeStamp(this.stamps ? { stamp: `${this.stamps}` } : {})}:default:{${KEY}}`);
+        return;
+      case 'stamp':
+        // In both at once: processes with different stamps share nothing, and so promise each other nothing.
+        this.stamps++;
+        for (const engine of this.engines) engine.setStamp(`${this.stamps}`);
         return;
     }
   }
@@ -90,8 +115,9 @@ export class World {
     for (const process of [0, 1] as const) {
       this.raise(process, Math.max(...this.applied));
       await this.get(process);
-      await this.load(process);
+      await this.act(process, 'load');
     }
+    await Promise.all(this.engines.map((engine) => engine.drain()));
   }
 
   /** Work that never landed, or lists that were not emptied. */
@@ -102,18 +128,23 @@ export class World {
     }, 0);
   }
 
-  private async load(process: 0 | 1): Promise<void> {
+  private async load(process: 0 | 1, loader: Loader<number>, options: CallOptions<number> = {}): Promise<void> {
     const floor = this.floors[process] as number;
     const cache = this.caches[process] as CacheService;
-    const value = await cache.getOrSet(KEY, () => this.readTruth(), { tags: [TAG] });
-    this.expect(value, floor, `getOrSet in process ${process}`);
+    try {
+      this.expect(await cache.getOrSet(KEY, loader, options), floor, `getOrSet in process ${process}`);
+    } catch (error) {
+      // Its own loader's, or that of the caller whose flight it joined.
+      if (!(error instanceof UpstreamError)) throw error;
+    }
   }
 
   private async get(process: 0 | 1): Promise<void> {
     const [floor, freshFloor] = [this.floors[process] as number, this.freshFloors[process] as number];
     const cache = this.caches[process] as CacheService;
     const peeked = cache.peek<number>(KEY);
-    if (peeked !== undefined) this.expect(peeked, Math.max(floor, freshFloor), `peek in process ${process}`);
+    if (peeked !== undefined)
+      this.expect(peeked, this.isHeldOver ? floor : Math.max(floor, freshFloor), `peek in process ${process}`);
     const hit = await cache.get<number>(KEY);
     if (hit.isFound)
       this.expect(hit.value, hit.isStale ? floor : Math.max(floor, freshFloor), `get in process ${process}`);
@@ -123,6 +154,11 @@ export class World {
     const value = this.truth;
     for (let hop = 0; hop < 3; hop++) await this.delay();
     return value;
+  }
+
+  private async failToRead(): Promise<never> {
+    await this.delay();
+    throw new UpstreamError();
   }
 
   /** Updates follow one another, as in a database; what they tell the cache overlaps with everything else. */

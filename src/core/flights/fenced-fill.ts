@@ -6,6 +6,7 @@ import type { FailedLoad } from '../cache.options.js';
 import type { LoadPlan } from '../freshness/load-plan.js';
 import type { Lives } from '../freshness/lives.js';
 import type { StoreGuard, WaitBudget } from '../outage/store-guard.js';
+import { sameFrame } from '../../stores/contract/cache-store.js';
 import type { Found } from '../tiers/found.js';
 import type { MemoryTier } from '../tiers/memory.tier.js';
 import { rotatedAt, type Epoch } from '../tokens/epoch.js';
@@ -24,6 +25,9 @@ const NOT_KEPT: Lives = { ttlMs: 0, freshForMs: 0 };
 
 /** Runs loaders, and stores what they return as far as it is still true. */
 export class FencedFill {
+  /** Leases that are being given up. */
+  private readonly releases = new Set<Promise<void>>();
+
   constructor(
     private readonly clock: Clock,
     private readonly guard: StoreGuard,
@@ -39,24 +43,25 @@ export class FencedFill {
   async fill(task: FlightTask, won: Won, budget: WaitBudget): Promise<Found> {
     const { namespace, address, plan } = task;
     const hold = new LeaseHold(this.clock, this.guard, address.store, won.token, plan.leaseMs);
-    const release = (): void => hold.release(() => this.waiters.notify(address.store));
+    const release = (): void => this.giveUp(hold, address.store);
     let loaded: Loaded;
     let encoded: EncodedValue;
+    let epochs: readonly Epoch[] | undefined;
+    // Whatever is thrown in here, the lease must not go on being renewed.
     try {
       loaded = await this.load(task, won.stale);
       encoded = this.entries.encode(namespace, loaded.value);
+      epochs = loaded.lives && (await this.epochsOf(task, won, loaded, budget));
     } catch (error) {
       const isServedStale = this.failed(task, error, won.stale);
       if (isServedStale && !isCold(error)) {
-        hold.stopRenewing();
-        return this.holdOver(task, won, budget);
+        return this.holdOver(task, won, budget, release).finally(() => hold.stopRenewing());
       }
       release();
       if (isServedStale) return won.stale as Found;
       throw error;
     }
     const { lives } = loaded;
-    const epochs = lives && (await this.epochsOf(won, loaded, budget));
     if (!lives || !epochs) {
       if (lives) namespace.counters.fenced++;
       release();
@@ -97,6 +102,17 @@ export class FencedFill {
       if (kept && isOutage && !disturbed && !flight.detached)
         this.memory?.insert(namespace.index, address.local, kept, true);
     }
+  }
+
+  /** Resolves when no lease is held that nobody needs: at the end of the process others should not have to wait for it. */
+  async drain(): Promise<void> {
+    await Promise.all(this.releases);
+  }
+
+  private giveUp(hold: LeaseHold, storeKey: string): void {
+    const releasing = hold.release(() => this.waiters.notify(storeKey));
+    this.releases.add(releasing);
+    void releasing.then(() => this.releases.delete(releasing));
   }
 
   private async load(task: FlightTask, stale: Found | undefined): Promise<Loaded> {
@@ -141,9 +157,15 @@ export class FencedFill {
    * The tokens that the value was loaded under. Those of labels chosen afterwards are as good as captured before if they were not replaced
    * since the lease was granted; otherwise there is no knowing whether the loader saw what that was about.
    */
-  private async epochsOf(won: Won, loaded: Loaded, budget: WaitBudget): Promise<readonly Epoch[] | undefined> {
+  private async epochsOf(
+    task: FlightTask,
+    won: Won,
+    loaded: Loaded,
+    budget: WaitBudget,
+  ): Promise<readonly Epoch[] | undefined> {
     const epochs = new Map(won.epochs.map((epoch) => [epoch.name, epoch]));
     if (loaded.isNotModified && won.stale) {
+      if (!(await this.isStillThere(task, won, budget))) return undefined;
       const { first, rest = [] } = won.stale.fence;
       for (const epoch of [first, ...rest]) epochs.set(epoch.name, epoch);
     }
@@ -162,15 +184,15 @@ export class FencedFill {
   }
 
   /** The stale value stays for the time of the back-off, for everybody: one attempt per period in the whole fleet. */
-  private async holdOver(task: FlightTask, won: Won, budget: WaitBudget): Promise<Found> {
+  private async holdOver(task: FlightTask, won: Won, budget: WaitBudget, release: () => void): Promise<Found> {
     const { namespace, address, plan } = task;
     const stale = won.stale as Found;
     const frame = won.seen && this.entries.parse(namespace, address, won.seen);
     const held = this.entries.heldOver(stale, plan.backOffMs);
-    if (frame) {
+    if (frame && (await this.isStillThere(task, won, budget))) {
       const ttlMs = held.expiresAt - this.clock.now();
       await this.store(task, won, held, () => this.entries.heldOverFrame(frame, plan.backOffMs), ttlMs, budget);
-    }
+    } else release();
     return held;
   }
 
@@ -193,6 +215,19 @@ export class FencedFill {
       namespace.counters.storeFailures++;
     } finally {
       this.watch.end();
+    }
+  }
+
+  /**
+   * Whether the store still has the stale value. It was read before the lease was granted, and may have been removed in between; a
+   * removal after the grant ends the lease.
+   */
+  private async isStillThere({ address }: FlightTask, won: Won, budget: WaitBudget): Promise<boolean> {
+    try {
+      const [frame] = await this.guard.run('read', budget, (store) => store.read([address.store]));
+      return frame !== undefined && sameFrame(frame, won.seen);
+    } catch {
+      return false;
     }
   }
 

@@ -44,8 +44,9 @@ export class Flight {
     this.tell();
   }
 
-  /** The load begins, or queues for its turn. */
+  /** The load begins, here or elsewhere, or queues for its turn. */
   depart(): void {
+    if (this.isLoading) return;
     this.isLoading = true;
     this.tell();
   }
@@ -74,6 +75,10 @@ export class Flight {
 
   /** What one caller gets: the result or, when its patience ends before, the substitute or an error. */
   answer(patience: Patience): Promise<Found> {
+    // Who is answered at once leaves nothing behind: thousands may, while one load runs.
+    const now = this.substituteFor(patience);
+    if (now && (patience.softMs === 0 || this.isFresh(now))) return Promise.resolve(now);
+    if (!now && this.isLoading && patience.coldMs === 0) return Promise.reject(patience.cold());
     return new Promise<Found>((resolve, reject) => {
       let waitsFor: 'substitute' | 'load' | undefined;
       let cancel: (() => void) | undefined;

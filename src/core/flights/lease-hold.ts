@@ -21,9 +21,11 @@ export class LeaseHold {
   }
 
   /** Gives the lease up in the background; if that fails, it ends by itself. */
-  release(then: () => void): void {
+  release(then: () => void): Promise<void> {
     this.stopRenewing();
-    this.guard.run('release', this.guard.budget(), (store) => store.release(this.key, this.token)).then(then, then);
+    return this.guard
+      .run('release', this.guard.budget(), (store) => store.release(this.key, this.token))
+      .then(then, then);
   }
 
   private schedule(): void {

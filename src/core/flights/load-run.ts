@@ -5,6 +5,7 @@ import { lifetimeMs } from '../clock/duration.js';
 import { CacheUsageError, LoadTimeoutError } from '../errors/cache.error.js';
 import { checkTags, type LoadPlan } from '../freshness/load-plan.js';
 import { livesOfLoaded, type Lives } from '../freshness/lives.js';
+import { tagToken } from '../namespace.js';
 import type { Found } from '../tiers/found.js';
 
 /** What came of a load. */
@@ -92,8 +93,8 @@ export class LoadRun implements LoadContext<unknown> {
       if (hardTimeoutMs !== Infinity)
         cancel = this.clock.after(hardTimeoutMs, () => stop(new LoadTimeoutError(hardTimeoutMs)));
       stopped(stop);
-      // The executor turns what a synchronous loader throws into a rejection.
-      if (!this.stopped) resolve(loader(this));
+      // Not `resolve(loader(this))`, which would follow the loader's promise and no longer hear of `stop`.
+      if (!this.stopped) Promise.resolve(loader(this)).then(resolve, reject);
     }).finally(() => cancel?.());
     return this.judge(value);
   }
@@ -103,10 +104,12 @@ export class LoadRun implements LoadContext<unknown> {
     const isKept = !this.isSkipped && (plan.shouldCache?.(value) ?? true);
     const lives = this.lives ?? livesOfLoaded(isNotModified ? { ...plan, jitter: 0 } : plan, value);
     const chosen = plan.tagsOf ? checkTags(plan.tagsOf(value), 'tags()') : [];
+    const lateTags = [...new Set([...chosen, ...this.tags])];
+    lateTags.forEach(tagToken);
     return {
       value,
       lives: isKept && lives.ttlMs > 0 ? lives : undefined,
-      lateTags: [...new Set([...chosen, ...this.tags])],
+      lateTags,
       isNotModified,
       under: this.under,
     };

@@ -32,7 +32,7 @@ export interface FlightTask {
   /** Skips what the tiers have and replaces it (forced miss). */
   readonly forced: boolean;
   readonly load: (run: LoadRun) => unknown;
-  /** Set for one of a batch: called when this flight will not load for the time being, so that the batch need not wait for it. */
+  /** Set for one of a batch: called when this flight will not load (any more, or for the time being), so that the batch need not wait for it. */
   readonly onIdle?: (() => void) | undefined;
 }
 
@@ -113,7 +113,7 @@ export class ReadThrough {
     let stale = staleFirst;
     // Joined before asking: what is told between the answer and going to sleep is not missed.
     const waiter = this.waiters.join(address.store);
-    task.flight.listen(() => waiter.notify());
+    task.flight.listen(() => task.flight.aborted && waiter.notify());
     try {
       for (;;) {
         if (task.flight.aborted) throw task.flight.aborted.reason;
@@ -135,6 +135,8 @@ export class ReadThrough {
         const patienceMs = giveUpAt - this.clock.now();
         if (plan.onCold === 'throw' || patienceMs <= 0) throw coldError(namespace, address.encoded, answer.remainingMs);
         task.onIdle?.();
+        // Who will not wait for a loader will not wait for another process's, either.
+        task.flight.depart();
         const poll = this.isHeard() ? POLL_HEARD_MS : POLL_DEAF_MS;
         await waiter.sleep(Math.min(patienceMs, poll, answer.remainingMs + 1));
         budget = this.guard.budget();

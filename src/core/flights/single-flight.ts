@@ -35,12 +35,14 @@ export class SingleFlight {
     flight.board();
     const { plan } = request;
     const canWait = plan.softTimeoutMs === Infinity && plan.eagerRefresh === 1 && signal === undefined;
-    return canWait ? flight.promise : this.ride(flight, request, { softMs: plan.softTimeoutMs, coldMs: Infinity });
+    if (!canWait) return this.ride(flight, request, { softMs: plan.softTimeoutMs, coldMs: Infinity });
+    return flight.promise;
   }
 
-  /** Refreshes in the background, unless somebody is at it. */
+  /** Refreshes in the background, unless somebody is at it. No caller that comes and goes ends it. */
   refresh(request: FlightRequest): void {
-    if (!request.namespace.flights.has(request.address.local)) this.takeOff(request).board();
+    if (request.namespace.flights.has(request.address.local)) request.onIdle?.();
+    else this.takeOff(request).board();
   }
 
   /** Resolves when everything under way has landed. */
@@ -106,6 +108,7 @@ export class SingleFlight {
       if (flights.get(address.local) === flight) flights.delete(address.local);
       this.underway.delete(flight);
       flight.land();
+      request.onIdle?.();
     };
     // Also takes a rejection that nobody is left to await.
     flight.promise.then(land, land);

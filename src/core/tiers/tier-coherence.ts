@@ -25,18 +25,23 @@ export class TierCoherence implements StoreListener {
   ) {}
 
   changed(keys: readonly string[]): void {
+    this.each(keys, (namespace, local, key) => this.forget(namespace, local, key));
+  }
+
+  released(keys: readonly string[]): void {
+    // Perhaps by a removal of a key that had no entry yet: what flights load for it here may be older than that. More often by a load
+    // that has failed, here or elsewhere, which is no reason to forget what failed here.
+    this.each(keys, (namespace, local, key) => this.unsettle(namespace, local, key));
+  }
+
+  private each(keys: readonly string[], tell: (namespace: Namespace, local: string, key: string) => void): void {
     for (const key of keys) {
       // `<stamp>:<namespace>:{...}`
       const nameAt = key.indexOf(':') + 1;
       const namespace = this.namespaces.get(key.slice(nameAt, key.indexOf(':', nameAt)));
       const local = namespace && localOfStoreKey(namespace, key);
-      if (namespace && local !== undefined) this.forget(namespace, local, key);
+      if (namespace && local !== undefined) tell(namespace, local, key);
     }
-  }
-
-  released(keys: readonly string[]): void {
-    // Perhaps by a removal of a key that had no entry yet: what flights load for it here may be older than that.
-    this.changed(keys);
   }
 
   rotated(names: readonly string[]): void {
@@ -65,8 +70,12 @@ export class TierCoherence implements StoreListener {
 
   /** One key was, or is about to be, changed. */
   forget(namespace: Namespace, local: string, storeKey: string): void {
-    this.memory?.remove(namespace.index, local);
     namespace.failures.forget(local);
+    this.unsettle(namespace, local, storeKey);
+  }
+
+  private unsettle(namespace: Namespace, local: string, storeKey: string): void {
+    this.memory?.remove(namespace.index, local);
     const flight = namespace.flights.get(local);
     if (flight) {
       flight.detached = true;

@@ -1,5 +1,5 @@
 import type { KeyPart } from '../../core/cache.options.js';
-import type { RequestView } from '../policy/request-view.js';
+import type { Fields } from '../policy/request-view.js';
 import { Bypass } from './bypass.js';
 import type { KeyComponent } from './key-component.js';
 import { partOf, shortText } from './key-text.js';
@@ -11,8 +11,11 @@ const ALL_PARAMS: KeyComponent = {
   covers: ['param:*'],
   read(view) {
     if (view.kind !== 'http') return partOf(view.payload);
-    const params = partOf({ ...view.params });
-    return params instanceof Bypass ? params : [...paths(view), params];
+    const params = paramsPart(view.params);
+    if (params instanceof Bypass) return params;
+    const { path, url, routedUrl } = view;
+    // Middleware may have rewritten the path that was routed; a handler can read both.
+    return url === routedUrl ? [shortText(path), params] : [shortText(path), params, shortText(url)];
   },
 };
 
@@ -35,7 +38,15 @@ export function byParams(...names: string[]): KeyComponent {
   };
 }
 
-/** Middleware may have rewritten the path that was routed; a handler can read both. */
-function paths({ path, url, routedUrl }: RequestView): KeyPart[] {
-  return url === routedUrl ? [shortText(path)] : [shortText(path), shortText(url)];
+/** Short strings, as good as always. The path stands beside them, so that no form needs to be told from another. */
+function paramsPart(params: Fields): KeyPart | Bypass {
+  const part: Record<string, string> = {};
+  let length = 0;
+  for (const name of Object.keys(params)) {
+    const value = params[name];
+    if (typeof value !== 'string' || name === '__proto__') return partOf({ ...params });
+    part[name] = value;
+    length += value.length;
+  }
+  return length <= 256 ? part : partOf(part);
 }

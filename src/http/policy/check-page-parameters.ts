@@ -1,10 +1,14 @@
+import 'reflect-metadata';
 import type { Type } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { RequestMethod } from '@nestjs/common';
 import type { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
+import type { QueryAllowance } from '../keys/key-component.js';
+import type { CompiledPolicy } from './compiled.policy.js';
 import { declaredQuery } from './declared-query.js';
 import { handlerIdentity } from './handler-identity.js';
+import { isCovered } from './input-name.js';
 import { hiddenFrom } from './narrowed-request.js';
 import type { ResponseCachePolicies } from './response-cache.policies.js';
 
@@ -32,16 +36,22 @@ export function checkPageParameters(
 
 function checkHandler(controller: Type, name: string, handler: Handler, policies: ResponseCachePolicies): void {
   const policy = policies.ofHandler(controller, handler);
-  if (policy?.query === undefined) return;
-  const hidden = hiddenFrom(policy.query, declaredQuery(controller, name));
+  const allowance = policy && allowanceOf(policy);
+  if (policy === undefined || allowance === undefined) return;
+  const hidden = hiddenFrom(allowance, declaredQuery(controller, name));
   if (hidden.length === 0) return;
   const route = handlerIdentity(controller, handler).route ?? '';
   const names = hidden.map((parameter) => `"${parameter}"`).join(', ');
   throw new CacheUsageError(
     'unkeyed_parameter',
-    `${policy.where} (GET ${route}) declares the query parameter ${names}, which its cache key leaves out, so that it would never reach ` +
-      `the handler; add it to byQuery() or byPagination(), or to byQuery(..., { ignore })`,
+    `${policy.where} (GET ${route}) declares the query parameter ${names}, which its cache key leaves out; add it to byQuery() or byPagination(), or to byQuery(..., { ignore })`,
   );
+}
+
+/** A key without any part for the query distinguishes no parameter; that of a function is known when it has run. */
+function allowanceOf({ query, covers, isLearned }: CompiledPolicy): QueryAllowance | undefined {
+  if (query !== undefined || isLearned || isCovered('query:*', covers)) return query;
+  return { allow: [], defaults: {}, ignore: [] };
 }
 
 function isRead(handler: Handler): boolean {

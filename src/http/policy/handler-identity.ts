@@ -1,6 +1,7 @@
+import 'reflect-metadata';
+import { createHash } from 'node:crypto';
 import type { Type } from '@nestjs/common';
 import { PATH_METADATA, VERSION_METADATA } from '@nestjs/common/constants.js';
-import type { KeyPart } from '../../core/cache.options.js';
 
 type Handler = (...args: never[]) => unknown;
 
@@ -9,9 +10,12 @@ export interface HandlerIdentity {
   readonly name: string;
   /** The paths that its decorators declare, the controller's first. Undefined where there are no routes. */
   readonly route: string | undefined;
-  /** Name, route and declared API versions: tells any two handlers apart, also two of one name. */
-  readonly key: KeyPart;
+  /** Its name, and a hash of name, route and declared API versions, which tells apart also two handlers of one name. */
+  readonly key: string;
 }
+
+/** 96 bits: enough for the handlers of an application. */
+const HASH_LENGTH = 16;
 
 const known = new WeakMap<Handler, WeakMap<Type, HandlerIdentity>>();
 
@@ -29,7 +33,9 @@ function describe(controller: Type, handler: Handler): HandlerIdentity {
   const paths = [meta(PATH_METADATA, controller), meta(PATH_METADATA, handler)];
   const versions = [meta(VERSION_METADATA, controller), meta(VERSION_METADATA, handler)];
   const route = paths[1] === undefined ? undefined : paths.map(spelled).join('/').replaceAll(/\/+/g, '/');
-  return { name, route, key: [name, paths.map(spelled), versions.map(spelled)] };
+  const declared = JSON.stringify([name, paths.map(spelled), versions.map(spelled)]);
+  const hash = createHash('sha256').update(declared).digest('base64url').slice(0, HASH_LENGTH);
+  return { name, route, key: `${name}:${hash}` };
 }
 
 /** Decorators that wrap a method may leave it without its name. */

@@ -23,13 +23,17 @@ export function narrowHeaders(
   { hide = [], set }: FillOptions,
 ): IncomingHttpHeaders {
   const headers: IncomingHttpHeaders = { ...view.headers };
-  for (const name of UNKEYED_HEADERS) if (!covers.names.has(`header:${name}`)) delete headers[name];
-  for (const name of hide) delete headers[name];
+  for (const name of hidden(covers, hide)) delete headers[name];
   if (policy.cookies !== undefined) change(headers, 'cookie', onlyCookies(headers.cookie, isOf(policy.cookies)));
   for (const component of policy.components) {
     for (const [name, value] of Object.entries(component.rewrites?.(view) ?? {})) change(headers, name, value);
   }
   return Object.assign(headers, set);
+}
+
+/** Headers of which a handler sees the same whatever the client has sent, or no more than the key says. */
+export function fixedHeaders(policy: CompiledPolicy, covers: Covers, { hide = [], set = {} }: FillOptions): string[] {
+  return [...hidden(covers, hide), ...Object.keys(set), ...(policy.cookies === undefined ? [] : ['cookie'])];
 }
 
 /** The query as the handler sees it; `undefined` if that is all of it. */
@@ -56,6 +60,10 @@ export function narrowCookies(cookies: Fields, names: readonly string[]): Fields
 export function hiddenFrom(allowance: QueryAllowance, declared: Iterable<string>): string[] {
   const seen = new Set([...allowance.allow, ...allowance.ignore]);
   return [...declared].filter((name) => !seen.has(name));
+}
+
+function hidden(covers: Covers, hide: readonly string[]): string[] {
+  return [...hide, ...[...UNKEYED_HEADERS].filter((name) => !covers.names.has(`header:${name}`))];
 }
 
 function spelled(name: string, value: unknown): string[] {

@@ -3,7 +3,14 @@ import type { PageKey } from '../keys/page-key.js';
 import type { CompiledPolicy } from './compiled.policy.js';
 import { isCovered, type InputName } from './input-name.js';
 import { FRAMEWORK_PROPERTIES } from './input-lists.js';
-import { narrowCookies, narrowHeaders, narrowQuery, narrowUrl, type FillOptions } from './narrowed-request.js';
+import {
+  fixedHeaders,
+  narrowCookies,
+  narrowHeaders,
+  narrowQuery,
+  narrowUrl,
+  type FillOptions,
+} from './narrowed-request.js';
 import { PatchedRequest } from './patched-request.js';
 import { recordingProxy } from './recording-proxy.js';
 import type { Fields, RequestView } from './request-view.js';
@@ -38,10 +45,11 @@ export function recordReads(
   const targets: object[] = request === (raw as unknown) ? [raw] : [request, raw];
 
   const shown = narrowHeaders(view, policy, covers, options);
+  const told = new Set(fixedHeaders(policy, covers, options));
   const headers = recordingProxy(shown, (name) => {
-    // What is left of them is covered.
-    if (name !== 'cookie' || policy.cookies === undefined) note(`header:${name}`);
+    if (!told.has(name)) note(`header:${name}`);
   });
+  const foreign = targets.map((target) => [target, ownNames(target)] as const);
   resolved(patched, view, note);
   for (const target of targets) patched.replace(target, 'headers', () => headers);
   patched.replace(raw, 'rawHeaders', () => (note('header:*'), rawHeaders(shown)));
@@ -53,8 +61,8 @@ export function recordReads(
   if (!isCovered('param:*', covers)) watch(patched, request, 'params', (name) => note(`param:${name}`), view.params);
   if (query !== undefined || !isCovered('url', covers)) urls(patched, targets, query, () => note('url'));
   for (const name of ['cookies', 'signedCookies']) cookies(patched, request, name, policy, note);
-  for (const target of targets) {
-    for (const name of ownNames(target)) patched.watch(target, name, () => note(`request:${name}`));
+  for (const [target, names] of foreign) {
+    for (const name of names) patched.watch(target, name, () => note(`request:${name}`));
   }
   return {
     stop() {

@@ -20,7 +20,7 @@ export function recordingProxy<T extends object>(fields: T, report: (name: strin
   });
 }
 
-/** `toString`, `hasOwnProperty` and the like, which no client sends. */
+/** `toString` and the like, which no client sends; and what promises and JSON look for in whatever they are given. */
 function isInherited(target: object, name: string): boolean {
-  return name in target && !Object.hasOwn(target, name);
+  return !Object.hasOwn(target, name) && (name in target || name === 'then' || name === 'toJSON');
 }

@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { SetMetadata } from '@nestjs/common';
 import type { ExecutionContext, Type } from '@nestjs/common';
 import type { CacheKind } from './compiled.policy.js';

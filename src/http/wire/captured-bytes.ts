@@ -1,24 +1,15 @@
-/** The bytes of a response while it is written; lets go of them when there are more than `maxBytes`. */
+/** The bytes of a response while it is written. */
 export class CapturedBytes {
   private chunks: Buffer[] = [];
-  private dropped = false;
   length = 0;
 
-  constructor(private readonly maxBytes: number) {}
-
-  /** Takes bytes that nobody else writes to. `false`: too many, nothing is kept any more. */
-  add(chunk: Buffer): boolean {
+  /** Takes bytes that nobody else writes to. */
+  add(chunk: Buffer): void {
     this.length += chunk.length;
-    if (this.dropped || this.length > this.maxBytes) {
-      this.drop();
-      return false;
-    }
-    if (chunk.length > 0) this.chunks.push(chunk);
-    return true;
+    this.chunks.push(chunk);
   }
 
   drop(): void {
-    this.dropped = true;
     this.chunks = [];
   }
 

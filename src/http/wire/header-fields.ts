@@ -13,7 +13,8 @@ export function headerFields(headers: Readonly<Record<string, Settable>>): Recor
   const fields: Record<string, string | readonly string[]> = {};
   for (const name of Object.keys(headers)) {
     const value = headers[name];
-    if (value !== undefined && value !== null) fields[name.toLowerCase()] = fieldValue(value);
+    // HTTP/2 lists its pseudo-fields among them.
+    if (value !== undefined && value !== null && !name.startsWith(':')) fields[name.toLowerCase()] = fieldValue(value);
   }
   return fields;
 }

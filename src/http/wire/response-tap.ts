@@ -93,7 +93,7 @@ class Tap implements ResponseTap {
   private settled = false;
   private head: ResponseHead | undefined;
   private written: WrittenHead | undefined;
-  private bytes: CapturedBytes;
+  private readonly bytes = new CapturedBytes();
   private replaceWith: ((outcome: TapOutcome) => Replacement) | undefined;
   private outcome: TapOutcome | undefined;
   private changed: HeaderChanges = {};
@@ -109,7 +109,6 @@ class Tap implements ResponseTap {
     private readonly options: TapOptions,
   ) {
     this.finished = new Promise((resolve) => (this.settle = resolve));
-    this.bytes = new CapturedBytes(options.maxBytes);
     const wrapped = response as unknown as Record<string, AnyFunction>;
     this.inner = {
       writeHead: wrapped['writeHead']!,
@@ -339,7 +338,7 @@ class Tap implements ResponseTap {
     const replacement = this.replacement();
     const baseline = this.options.baseline ?? {};
     const { sendDate } = response;
-    for (const name of response.getHeaderNames()) response.removeHeader(name);
+    for (const name of Object.keys(headerFields(response.getHeaders() as HeaderFields))) response.removeHeader(name);
     response.sendDate = sendDate; // removing a Date turns it off
     const headers: HeaderChanges = { ...baseline, ...replacement.headers };
     for (const name of Object.keys(headers)) {
@@ -347,7 +346,7 @@ class Tap implements ResponseTap {
       if (value !== undefined) response.setHeader(name, value);
     }
     response.statusCode = replacement.status;
-    if (response.statusMessage) response.statusMessage = '';
+    if (response.req?.httpVersionMajor !== 2) response.statusMessage = ''; // HTTP/2 has none, and warns
     const body =
       replacement.body &&
       Buffer.from(replacement.body.buffer, replacement.body.byteOffset, replacement.body.byteLength);
@@ -383,7 +382,8 @@ class Tap implements ResponseTap {
     if (this.outcome || this.withoutContent()) return;
     try {
       const fits = copy !== undefined || byteLength(chunk, encoding) <= this.options.maxBytes - this.bytes.length;
-      if (!fits || !this.bytes.add(copy ?? bytesOf(chunk, encoding))) this.fail('too-large');
+      if (fits) this.bytes.add(copy ?? bytesOf(chunk, encoding));
+      else this.fail('too-large');
     } catch (error) {
       this.fail('failed', error); // an unknown encoding: Node throws for it
     }

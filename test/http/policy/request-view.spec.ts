@@ -77,7 +77,7 @@ describe.each(PLATFORMS)('the view of a request on %s', (platform) => {
     });
     const one = await ask('/v1/books');
     const two = await ask('/v2/books');
-    expect(one.view.identity.key).toEqual(['VersionedController.list', ['books', '/'], ['1|2', '']]);
+    expect(one.view.identity.key).toMatch(/^VersionedController\.list:[\w-]{16}$/);
     expect(one.key).not.toBe(two.key);
   });
 });

@@ -50,6 +50,16 @@ class StatusFilter implements ExceptionFilter {
   }
 }
 
+@Catch(ForbiddenException)
+class PlainFilter implements ExceptionFilter {
+  constructor(private readonly host: HttpAdapterHost) {}
+
+  catch(_: ForbiddenException, host: ArgumentsHost): void {
+    const adapter = this.host.httpAdapter as { reply(response: unknown, body: unknown): unknown };
+    adapter.reply(host.switchToHttp().getResponse(), { own: 'plain' });
+  }
+}
+
 @Controller()
 @UseInterceptors(WireInterceptor)
 class Pages {
@@ -137,6 +147,17 @@ class Pages {
   @Redirect('/json')
   @UseFilters(RedirectingFilter)
   redirectingFilterOfRedirect() {}
+
+  @Get('plain-filter-of-redirect')
+  @Redirect('/json')
+  @UseFilters(PlainFilter)
+  plainFilterOfRedirect() {}
+
+  @Get('gone')
+  @HttpCode(410)
+  gone() {
+    return {};
+  }
 
   @Get('status-filter')
   @UseFilters(StatusFilter)
@@ -277,6 +298,7 @@ describe.each(PLATFORMS)('a stored response on %s', (platform) => {
     expect(hit).toMatchObject({ status: 200, headers: { etag: '"stored"', 'content-type': 'application/json' } });
     wire.answer = { ...STORED, status: 404 };
     expect(await ask(`${url}/created`)).toMatchObject({ status: 404, body: STORED.body });
+    expect(await ask(`${url}/gone`)).toMatchObject({ status: 404, body: STORED.body });
     wire.answer = { status: 301, headers: { location: '/x' }, body: Buffer.from('moved') };
     expect(await ask(`${url}/moved`)).toMatchObject({ status: 301, headers: { location: '/x' } });
   });
@@ -319,6 +341,7 @@ describe.each(PLATFORMS)('a stored response on %s', (platform) => {
   it.each([
     ['redirecting-filter', 302, ''],
     ['redirecting-filter-of-redirect', 302, ''],
+    ['plain-filter-of-redirect', 200, '{"own":"plain"}'],
     ['status-filter', 451, '{"own":"filter"}'],
   ])('%s: so it is when the filter answers in its own way', async (path, status, body) => {
     const { wire, url } = await serveWire(platform, [Pages], denied);

@@ -1,4 +1,5 @@
 import {
+  Catch,
   Controller,
   Get,
   Header,
@@ -8,12 +9,18 @@ import {
   Res,
   Sse,
   StreamableFile,
+  UseFilters,
   UseInterceptors,
+  type ArgumentsHost,
+  type CallHandler,
+  type ExceptionFilter,
+  type ExecutionContext,
 } from '@nestjs/common';
 import { Agent, type ServerResponse } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
 import { gzipSync, gunzipSync } from 'node:zlib';
-import { Subject, of, take, throwError } from 'rxjs';
+import { Subject, map, of, take, throwError } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { closeAll, type Served } from '../../nest/boot.js';
 import {
@@ -37,6 +44,14 @@ let source: PassThrough;
 function hijacked(response: unknown): ServerResponse {
   (response as { hijack?: () => void }).hijack?.();
   return rawResponseOf(response);
+}
+
+/** Ends a response that an error has cut off, past the adapter. */
+@Catch()
+class EndingFilter implements ExceptionFilter {
+  catch(_: unknown, host: ArgumentsHost): void {
+    rawResponseOf(host.switchToHttp().getResponse()).end();
+  }
 }
 
 @Controller()
@@ -117,7 +132,6 @@ class Bodies {
   }
 
   @Get('dated')
-  @Header('date', 'Thu, 01 Jan 2026 00:00:00 GMT')
   dated(@Res({ passthrough: true }) response: unknown) {
     rawResponseOf(response).setHeader('date', 'Fri, 02 Jan 2026 00:00:00 GMT');
     return 'dated';
@@ -195,6 +209,72 @@ class Bodies {
     }
   }
 
+  @Get('raw/reused')
+  rawReused(@Res() response: unknown) {
+    const out = hijacked(response);
+    const reused = Buffer.from('reused');
+    out.write(reused, () => {
+      reused.fill('x');
+      out.end();
+    });
+  }
+
+  @Get('raw/undeclared-trailers')
+  rawUndeclaredTrailers(@Res() response: unknown) {
+    const out = hijacked(response);
+    out.write('body');
+    out.addTrailers({ 'x-sum': '42' });
+    out.end();
+  }
+
+  @Get('raw/declared-trailers')
+  rawDeclaredTrailers(@Res() response: unknown) {
+    hijacked(response).writeHead(200, { trailer: 'x-sum', 'transfer-encoding': 'chunked' }).end('body');
+  }
+
+  @Get('raw/ended-early')
+  rawEndedEarly(@Res() response: unknown) {
+    const out = hijacked(response);
+    const half = new PassThrough();
+    half.pipe(out);
+    half.write('half');
+    setImmediate(() => out.end());
+  }
+
+  @Get('raw/unpiped')
+  rawUnpiped(@Res() response: unknown) {
+    const out = hijacked(response);
+    const half = new PassThrough();
+    half.pipe(out);
+    half.write('half');
+    setImmediate(() => half.unpipe(out) && out.end());
+  }
+
+  @Get('raw/half')
+  rawHalf(@Res() response: unknown) {
+    hijacked(response).write('half');
+  }
+
+  @Get('raw/late-field')
+  rawLateField(@Res() response: unknown) {
+    const out = hijacked(response);
+    out.writeHead(200);
+    setImmediate(() => {
+      try {
+        out.setHeader('x-late', '1');
+      } catch (error) {
+        calls.push((error as { code: string }).code);
+      }
+      out.end('late');
+    });
+  }
+
+  @Get('raw/filtered')
+  @UseFilters(EndingFilter)
+  rawFiltered(@Res() response: unknown) {
+    this.rawThrows(response);
+  }
+
   @Get('raw/throws')
   rawThrows(@Res() response: unknown) {
     const out = hijacked(response);
@@ -234,6 +314,10 @@ const stored = (outcome: unknown): Captured => {
   expect(outcome).toHaveProperty('body');
   return outcome as Captured;
 };
+
+async function begun(wire: Wire): Promise<void> {
+  while (!wire.taps[0]?.begun) await turn();
+}
 
 describe.each(PLATFORMS)('what the tap captures on %s', (platform) => {
   let served: Served & { wire: Wire };
@@ -291,6 +375,16 @@ describe.each(PLATFORMS)('what the tap captures on %s', (platform) => {
     expect(outcome.headers['x-many']).toEqual(['a', 'b']);
     expect(received.headers['x-many']).toBe('a, b');
     expect(calls).toEqual(['sent true', 'write', 'end']);
+  });
+
+  it('a chunk that is used again before the end', async () => {
+    expect((await ask(`${url}/raw/reused`)).body.toString()).toBe('reused');
+    expect(stored(await wire.outcome).body.toString()).toBe('reused');
+  });
+
+  it('after writeHead() it is too late for a field', async () => {
+    expect((await ask(`${url}/raw/late-field`)).headers).not.toHaveProperty('x-late');
+    expect(calls).toEqual(['ERR_HTTP_HEADERS_SENT']);
   });
 
   it('back-pressure reaches the handler', async () => {
@@ -360,6 +454,26 @@ describe.each(PLATFORMS)('what the tap captures on %s', (platform) => {
     expect(await wire.outcome).toMatchObject({ reason: 'trailers' });
   });
 
+  it.each(['raw/undeclared-trailers', 'raw/declared-trailers'])('%s are trailers, too', async (path) => {
+    expect((await ask(`${url}/${path}`)).body.toString()).toBe('body');
+    expect(await wire.outcome).toMatchObject({ reason: 'trailers' });
+  });
+
+  it.each(['raw/ended-early', 'raw/unpiped', 'raw/filtered'])(
+    '%s looks whole to the client and is not',
+    async (path) => {
+      expect(await ask(`${url}/${path}`)).toMatchObject({ body: Buffer.from('half'), broken: false });
+      expect(await wire.outcome).toMatchObject({ reason: 'aborted' });
+    },
+  );
+
+  it('a client that leaves while the handler writes aborts it', async () => {
+    const client = leaver(`${url}/raw/half`);
+    await begun(wire);
+    client.leave();
+    expect(await wire.outcome).toMatchObject({ reason: 'aborted' });
+  });
+
   it('a handler that fails half-way leaves nothing, though its response is ended in good order', async () => {
     const received = await ask(`${url}/raw/throws`);
     expect(received.body.toString()).toBe('half');
@@ -368,10 +482,7 @@ describe.each(PLATFORMS)('what the tap captures on %s', (platform) => {
 
   it('a stream that breaks half-way is aborted', async () => {
     const received = ask(`${url}/broken-stream`);
-    await new Promise<void>((resolve) => {
-      const look = () => (wire.taps[0]?.begun ? resolve() : setImmediate(look));
-      look();
-    });
+    await begun(wire);
     source.destroy(new Error('disk'));
     expect((await received).broken).toBe(true);
     expect(await wire.outcome).toMatchObject({ reason: 'aborted' });
@@ -379,10 +490,7 @@ describe.each(PLATFORMS)('what the tap captures on %s', (platform) => {
 
   it('a client that leaves a stream half-way aborts it', async () => {
     const client = leaver(`${url}/broken-stream`);
-    await new Promise<void>((resolve) => {
-      const look = () => (wire.taps[0]?.begun ? resolve() : setImmediate(look));
-      look();
-    });
+    await begun(wire);
     client.leave();
     expect(await wire.outcome).toMatchObject({ reason: 'aborted' });
   });
@@ -494,10 +602,7 @@ describe.each(PLATFORMS)('what the tap captures on %s', (platform) => {
         }),
       });
       const received = ask(`${url}/broken-stream`);
-      await new Promise<void>((resolve) => {
-        const look = () => (wire.taps[0]?.begun ? resolve() : setImmediate(look));
-        look();
-      });
+      await begun(wire);
       source.destroy(new Error('disk'));
       expect((await received).body.toString()).toBe('stale');
       expect(await wire.outcome).toMatchObject({ reason: 'aborted' });
@@ -622,11 +727,25 @@ describe('middleware and hooks between the tap and the wire', () => {
       }),
     );
     const asked = ask(`${url}/text`);
-    const look = async (): Promise<unknown> => wire.taps[0]?.ended || new Promise(setImmediate).then(look);
-    await look();
+    while (!wire.taps[0]?.ended) await turn();
     saved.next();
     expect((await asked).headers['set-cookie']).toEqual(['id=1']);
     expect(stored(await wire.outcome).addedLate).toEqual(['set-cookie']);
+  });
+
+  it.each(PLATFORMS)('an outer interceptor that fails when half is written: cut off (%s)', async (platform) => {
+    const { wire, url } = await serveWire(platform, [Bodies], (app) =>
+      app.useGlobalInterceptors({
+        intercept: (_: ExecutionContext, next: CallHandler) =>
+          next.handle().pipe(
+            map(() => {
+              throw new Error('outer');
+            }),
+          ),
+      }),
+    );
+    expect((await ask(`${url}/raw/half`)).body.toString()).toBe('half');
+    expect(await wire.outcome).toMatchObject({ reason: 'aborted' });
   });
 
   it.each(PLATFORMS)('conditions that are withheld do not make a 304 of what is captured (%s)', async (platform) => {

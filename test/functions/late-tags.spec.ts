@@ -1,0 +1,98 @@
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { until } from '../faults/subject.js';
+import { FLEETS, Gate, stopFleets } from './fleet.js';
+import type { Fleet, Member } from './fleet.js';
+
+afterAll(stopFleets);
+
+const never = (): never => {
+  throw new Error('this loader must not run');
+};
+
+/** Tags that are known only when the value is. */
+describe.each(FLEETS)('late tags on $name', ({ open }) => {
+  let fleet: Fleet;
+  let a: Member;
+  let b: Member;
+
+  beforeEach(async () => {
+    fleet = await open();
+    [a, b] = [await fleet.join(), await fleet.join()];
+  });
+
+  it.each([
+    ['named by the loader', {}, ['t']],
+    ['chosen by the value', { tags: () => ['t'] }, []],
+  ] as const)(
+    '%s: the entry carries them, and invalidating one makes it a miss everywhere',
+    async (_, options, late) => {
+      const load = (value: string) => (context: { setTags(tags: readonly string[]): void }) => {
+        context.setTags(late);
+        return value;
+      };
+      await a.cache.getOrSet('k', load('old'), options);
+      expect(await b.cache.getOrSet<string>('k', never)).toBe('old');
+      expect((await a.cache.explain('k')).remote).toMatchObject({ tags: ['ns:default', 'tag:t'] });
+      await b.cache.invalidateTags(['t']);
+      await until(async () => !(await a.cache.has('k')), 2000);
+      expect(await a.cache.getOrSet('k', load('new'), options)).toBe('new');
+      expect(await b.cache.getOrSet<string>('k', never)).toBe('new');
+    },
+  );
+
+  it('a tag nobody has ever used does not void the result that names it', async () => {
+    const value = await a.cache.getOrSet('first', (context) => (context.setTags(['first-ever']), 'v'));
+    expect(value).toBe('v');
+    expect(a.cache.stats().fenced).toBe(0);
+    expect(await b.cache.getOrSet('first', never)).toBe('v');
+  });
+
+  it('a tag invalidated long before the load does not void its result', async () => {
+    await b.cache.invalidateTags(['t']);
+    await a.cache.getOrSet('k', (context) => (context.setTags(['t']), 'v'));
+    expect(a.cache.stats().fenced).toBe(0);
+    expect(await b.cache.getOrSet('k', never)).toBe('v');
+  });
+
+  it.each(['here', 'elsewhere'])('a tag invalidated %s while the loader runs voids the result', async (where) => {
+    await a.cache.getOrSet('other', (context) => (context.setTags(['t']), 'v'));
+    const gate = new Gate<string>();
+    const load = a.cache.getOrSet('k', async (context) => {
+      const value = await gate.load();
+      context.setTags(['t']);
+      return value;
+    });
+    await gate.begun;
+    await (where === 'here' ? a : b).cache.invalidateTags(['t']);
+    gate.open('before');
+    expect(await load).toBe('before');
+    expect(a.cache.stats().fenced).toBe(1);
+    expect([(await a.cache.get('k')).isFound, (await b.cache.get('k')).isFound]).toEqual([false, false]);
+    expect(await fleet.isLeased('k')).toBe(false);
+    expect(await b.cache.getOrSet('k', () => 'after')).toBe('after');
+  });
+
+  it('a store that does not tell the tag in time voids the result, and the caller has it all the same', async () => {
+    const gate = new Gate<string>();
+    const load = a.cache.getOrSet('k', async (context) => {
+      const value = await gate.load();
+      context.setTags(['t']);
+      return value;
+    });
+    await gate.begun;
+    a.die();
+    gate.open('v');
+    expect(await load).toBe('v');
+    expect((await b.cache.get('k')).isFound).toBe(false);
+  });
+
+  it('late tags that cannot be tags are refused', async () => {
+    await expect(a.cache.getOrSet('k', (context) => (context.setTags([''] as string[]), 1))).rejects.toMatchObject({
+      code: 'invalid_tag',
+    });
+    await expect(
+      a.cache.getOrSet('k', () => 1, { tags: () => 'book:42' as unknown as string[] }),
+    ).rejects.toMatchObject({ code: 'invalid_option' });
+    expect(await fleet.isLeased('k')).toBe(false);
+  });
+});

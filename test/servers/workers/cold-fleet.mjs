@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { CacheEngine } from '../../../dist/core/cache-engine.js';
+import { redis } from '../../../dist/stores/redis/index.js';
+import { serve } from './serve.mjs';
+
+// One process of a fleet that shares the Redis at argv[2] and is released all at once.
+const [url] = process.argv.slice(2);
+const store = redis({ url });
+const asked = [];
+for (const operation of ['read', 'acquire', 'tokens', 'fill', 'release']) {
+  const send = store[operation].bind(store);
+  store[operation] = (...args) => {
+    asked.push(operation);
+    return send(...args);
+  };
+}
+// On a busy machine a reply is late for want of a processor: that is no outage.
+const engine = new CacheEngine({ store, deadlineMs: 10_000 });
+engine.open();
+const cache = engine.namespace('default');
+// Loaders sign the list `runs:<key>`, and end when somebody pushes to the list `end:<pid>`.
+const ledger = new Redis(url, { maxRetriesPerRequest: null });
+ledger.on('error', () => undefined);
+
+const now = () => performance.timeOrigin + performance.now();
+
+serve({
+  async warm() {
+    while (!engine.inspect().isHeard) await sleep(3);
+    // Twice, and once in vain: no call that is measured is the first of its kind.
+    for (const key of ['warm', `warm-${process.pid}`]) await cache.getOrSet(key, () => 1, { ttl: '1h' });
+    await cache.getOrSet(`warm-${process.pid}`, () => Promise.reject(new Error()), { forceFresh: true }).catch(() => 1);
+  },
+  async stale(key) {
+    await cache.set(key, 'old', { ttl: '1h' });
+    await cache.expire(key);
+  },
+  /** `count` concurrent callers from the moment `at`: what each got, after how long, and what it cost. */
+  async call(key, count, { at, options, loadMs }) {
+    let loads = 0;
+    const load = async () => {
+      loads++;
+      if (loadMs !== undefined) return sleep(loadMs, 'v');
+      await ledger.rpush(`runs:${key}`, process.pid);
+      await ledger.blpop(`end:${process.pid}`, 0);
+      return 'new';
+    };
+    asked.length = 0;
+    if (at !== undefined) await sleep(Math.max(0, at - now()));
+    const before = process.cpuUsage();
+    const answers = await Promise.all(
+      Array.from({ length: count }, async () => {
+        const began = performance.now();
+        const got = await cache.getOrSet(key, load, options).catch((error) => error.code);
+        return { got, ms: performance.now() - began };
+      }),
+    );
+    const { user, system } = process.cpuUsage(before);
+    return {
+      answers,
+      loads,
+      asked: [...asked],
+      cpuMs: (user + system) / 1000,
+    };
+  },
+});
