@@ -9,7 +9,8 @@ const adapter = new FastifyAdapter();
 const server = adapter.getInstance();
 // Fastify knows the common ones; a proxy has no say in methods. CONNECT has no target to forward.
 for (const method of METHODS) {
-  if (method !== 'CONNECT' && !server.supportedMethods.includes(method)) server.addHttpMethod(method, { hasBody: true });
+  if (method !== 'CONNECT' && !server.supportedMethods.includes(method))
+    server.addHttpMethod(method, { hasBody: true });
 }
 // Bodies of any type go through unread.
 server.removeAllContentTypeParsers();

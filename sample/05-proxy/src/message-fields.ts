@@ -11,14 +11,15 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ]);
 
-/** The fields that a proxy passes on, by lower-case name; a field that came in several lines keeps them. */
-export function endToEnd(rawHeaders: readonly string[]): Record<string, string[]> {
-  const fields: Record<string, string[]> = {};
+/** The fields that a proxy passes on, by lower-case name; one that came in several lines is a list of them. */
+export function endToEnd(rawHeaders: readonly string[]): Record<string, string | string[]> {
+  const fields: Record<string, string | string[]> = {};
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = String(rawHeaders[i]).toLowerCase();
-    (fields[name] ??= []).push(String(rawHeaders[i + 1]));
+    const line = String(rawHeaders[i + 1]);
+    fields[name] = Object.hasOwn(fields, name) ? [fields[name] as string | string[], line].flat() : line;
   }
-  const named = (fields.connection ?? []).flatMap((line) => line.split(',')).map((name) => name.trim().toLowerCase());
-  for (const name of [...HOP_BY_HOP, ...named]) delete fields[name];
+  const named = [fields.connection ?? []].flat().flatMap((line) => line.split(','));
+  for (const name of [...HOP_BY_HOP, ...named]) delete fields[name.trim().toLowerCase()];
   return fields;
 }

@@ -1,3 +1,4 @@
+import { PassThrough, pipeline } from 'node:stream';
 import { All, Controller, Req, Res, StreamableFile } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CachePage } from 'nestjs-tiered-cache';
@@ -38,7 +39,10 @@ export class ProxyController {
     reply.raw.statusCode = status;
     reply.raw.statusMessage = response.statusMessage as string;
     reply.headers(endToEnd(response.rawHeaders));
-    if (raw.method !== 'HEAD' && !WITHOUT_CONTENT.has(status)) return new OriginBody(response);
+    if (raw.method !== 'HEAD' && !WITHOUT_CONTENT.has(status)) {
+      // Not the message itself: it has a status of its own, by which Nest would take it for an error object.
+      return new OriginBody(pipeline(response, new PassThrough(), () => undefined));
+    }
     response.resume();
     return undefined;
   }
