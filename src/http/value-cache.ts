@@ -7,7 +7,7 @@ import { judgeReads } from './policy/judge-reads.js';
 import { recordReads } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
 import type { PageKey } from './keys/page-key.js';
-import { baselineOf, headerFields, ownHeaders, rawResponseOf, type HeaderFields } from './wire/index.js';
+import { baselineOf, headerFields, ownHeaders, statusOf, type HeaderFields } from './wire/index.js';
 
 /** What a handler returned, and what it did to its response. */
 interface HeldValue {
@@ -54,7 +54,7 @@ export class ValueCache {
     const recording = recordReads(view, policy, key);
     const response = view.kind === 'http' ? view.context.switchToHttp().getResponse<object>() : undefined;
     const baseline = response && baselineOf(response);
-    const statusBefore = response && rawStatus(response);
+    const statusBefore = response && statusOf(response);
     let value: unknown;
     try {
       value = await lastValueFrom(next.handle(), { defaultValue: undefined });
@@ -69,7 +69,7 @@ export class ValueCache {
     if (!response || !baseline) return { value };
     const headers = ownHeaders({ headers: baselineOf(response) }, baseline);
     if ('set-cookie' in headers) return { value, isNotShared: true };
-    const status = rawStatus(response);
+    const status = statusOf(response);
     return { value, ...(status !== statusBefore && { status }), ...(Object.keys(headers).length > 0 && { headers }) };
   }
 
@@ -91,10 +91,6 @@ export class ValueCache {
     for (const [name, value] of Object.entries(headerFields(headers)))
       adapter.setHeader(response, name, value as string);
   }
-}
-
-function rawStatus(response: object): number {
-  return (response as { statusCode?: number }).statusCode ?? rawResponseOf(response).statusCode;
 }
 
 function lifetime(ms: number): number | 'forever' {
