@@ -124,10 +124,10 @@ function guardInputs(
   const recording = recordReads(view, policy, key, { hide: CONDITIONAL_HEADERS, set: confirm });
   return {
     reads: () => {
-      const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
+      const judged = judgeReads(recording.reads, key.covers, policy.ignoredReads);
       return 'refuse' in judged ? { refuse: judged.refuse } : { vary: [...new Set([...key.vary, ...judged.vary])] };
     },
-    handlerDone: () => void recording.stop(),
+    done: () => void recording.stop(),
   };
 }
 

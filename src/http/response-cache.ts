@@ -1,5 +1,5 @@
 import { GatewayTimeoutException, type CallHandler, type HttpServer } from '@nestjs/common';
-import { concatAll, from, mergeMap, of, tap, type Observable } from 'rxjs';
+import { concatAll, from, mergeMap, of, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { CallOptions } from '../core/cache.options.js';
 import { LoadTimeoutError } from '../core/errors/cache.error.js';
@@ -175,7 +175,8 @@ export class ResponseCache {
   /** One refresh for all who are sent the stale page, without a client: a fresh run through the whole application. */
   private refresh(request: PageRequest, located: Located): void {
     const { tags, backOff, hardTimeout, place } = request;
-    const detached = detachedRequestOf(request.context.switchToHttp().getRequest());
+    // A page is made of what GET answers, whoever finds that it is stale.
+    const detached = { ...detachedRequestOf(request.context.switchToHttp().getRequest()), method: 'GET' };
     const load = async (context: unknown): Promise<Held> => {
       const run = context as LoadRun;
       const task = new DetachedFill(run, located, place.primary);
@@ -213,18 +214,23 @@ export class ResponseCache {
     const tapped = tapResponse(rawResponseOf(response), {
       maxBytes: request.maxBytes,
       baseline,
-      decide: (head, body) => attempt.fill.decide(head, body),
+      decide: (head, body) => {
+        const decision = attempt.fill.decide(head, body);
+        // A stream goes on reading; so may interceptors further out and exception filters up to here.
+        if (body !== undefined) attempt.inputs.done();
+        return decision;
+      },
     });
-    const handlerDone = (): void => attempt.inputs.handlerDone();
-    void tapped.finished.then(handlerDone);
-    const handle = (): Observable<unknown> => next.handle().pipe(tap({ next: handlerDone, error: handlerDone }));
-    const handled = handle().pipe(
+    void tapped.finished.then(() => attempt.inputs.done());
+    const handled = next.handle().pipe(
       mergeMap((value) => {
-        const head = { status: statusOf(response), headers: baselineOf(response) };
-        if (tapped.begun || !attempt.fill.isOfAnother(head)) return of(value);
+        const status = statusOf(response);
+        if (status !== 304 || tapped.begun) return of(value);
+        if (!attempt.fill.isOfAnother({ status, headers: baselineOf(response) })) return of(value);
+        attempt.inputs.done();
         restoreHead(response, before, baseline);
         Object.assign(attempt, start({}));
-        return handle();
+        return next.handle();
       }),
       watchHandler(tapped),
     );
