@@ -224,8 +224,10 @@ export class ResponseCache {
     void tapped.finished.then(() => attempt.inputs.done());
     const handled = next.handle().pipe(
       mergeMap((value) => {
-        const head = { status: statusOf(response), headers: baselineOf(response) };
-        if (tapped.begun || !attempt.fill.isOfAnother(head)) return of(value);
+        const status = statusOf(response);
+        if (status !== 304 || tapped.begun) return of(value);
+        if (!attempt.fill.isOfAnother({ status, headers: baselineOf(response) })) return of(value);
+        attempt.inputs.done();
         restoreHead(response, before, baseline);
         attempt.inputs.done();
         Object.assign(attempt, start({}));

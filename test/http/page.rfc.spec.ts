@@ -1,5 +1,6 @@
 import 'reflect-metadata';
-import { All, Controller, Req, Res } from '@nestjs/common';
+import { All, Controller, Get, Req, Res, StreamableFile } from '@nestjs/common';
+import { Readable } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { CachePage, TieredCacheModule } from '../../src/index.js';
 import { closeAll, serve, type Platform } from '../nest/boot.js';
@@ -21,7 +22,7 @@ let replies: Reply[] = [];
 
 interface Response {
   statusCode: number;
-  header(name: string, value: string): unknown;
+  header(name: string, value: string | string[]): unknown;
 }
 
 @Controller()
@@ -38,6 +39,22 @@ class Upstream {
     response.statusCode = reply.status ?? 200;
     for (const [name, value] of Object.entries(reply.headers ?? {})) response.header(name, value);
     return reply.body ?? '';
+  }
+
+  @Get('stream')
+  @CachePage({ mode: 'rfc' })
+  stream(@Res({ passthrough: true }) response: Response): StreamableFile {
+    asked.push({});
+    response.header('cache-control', 'max-age=0, stale-while-revalidate=60');
+    return new StreamableFile(Readable.from([`run ${asked.length}`]));
+  }
+
+  @Get('listed')
+  @CachePage({ mode: 'rfc' })
+  listed(@Res({ passthrough: true }) response: Response): StreamableFile {
+    response.header('cache-control', ['max-age=60']);
+    response.header('content-type', ['text/x-own']);
+    return new StreamableFile(Readable.from(['listed']));
   }
 }
 
@@ -136,5 +153,33 @@ describe.each<Platform>(['express', 'fastify'])('@CachePage in rfc mode on %s', 
     release();
     const answers = await Promise.all(both);
     expect((await Promise.all(answers.map((answer) => answer.text()))).sort()).toEqual(['one', 'two']);
+  });
+});
+
+describe('@CachePage on fastify', () => {
+  const boot = async (): Promise<string> => {
+    asked.length = 0;
+    const { url } = await serve('fastify', { imports: [TieredCacheModule.forRoot()], controllers: [Upstream] });
+    return url;
+  };
+
+  it('keeps a field that was set as a list of one line, which Fastify would not read', async () => {
+    const url = `${await boot()}/listed`;
+    const [cold, warm] = [await fetch(url), await fetch(url)];
+    expect(warm.headers.get('cache-status')).toContain('; hit;');
+    expect(warm.headers.get('content-type')).toBe('text/x-own');
+    expect(cold.headers.get('content-type')).toBe('text/x-own');
+  });
+
+  it('refreshes a streamed page without a warning about listeners', async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', warned);
+    const url = `${await boot()}/stream`;
+    const text = async (): Promise<string> => (await fetch(url)).text();
+    expect([await text(), await text()]).toEqual(['run 1', 'run 1']);
+    await expect.poll(text).not.toBe('run 1');
+    process.off('warning', warned);
+    expect(warnings.map(({ name }) => name)).toEqual([]);
   });
 });

@@ -6,13 +6,19 @@ import type { OnApplicationShutdown } from '@nestjs/common';
 import { endToEnd } from './message-fields.js';
 
 const SILENCE_MS = 30_000;
+/** Shorter than what servers commonly grant (5 s), so that no connection is taken up that is just being closed. */
+const IDLE_MS = 4_000;
+
+const CLOSED: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE']);
 
 /** The server that this one stands in front of: `ORIGIN`. */
 @Injectable()
 export class Origin implements OnApplicationShutdown {
   readonly url = new URL(process.env.ORIGIN || 'http://127.0.0.1:8000');
   private readonly isSecure = this.url.protocol === 'https:';
-  private readonly agent = this.isSecure ? new HttpsAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
+  private readonly agent = this.isSecure
+    ? new HttpsAgent({ keepAlive: true, timeout: IDLE_MS })
+    : new Agent({ keepAlive: true, timeout: IDLE_MS });
   private readonly prefix = this.url.pathname.replace(/\/$/, '');
 
   /**
@@ -35,7 +41,7 @@ export class Origin implements OnApplicationShutdown {
         });
         sent.once('error', (error: NodeJS.ErrnoException) => {
           // The origin closed an idle connection just as it was taken up again (RFC 9112 9.3.1): once more, by a new one.
-          if (agent && isEmpty && sent.reusedSocket && error.code === 'ECONNRESET') resolve(send(false));
+          if (agent && isEmpty && sent.reusedSocket && CLOSED.has(error.code)) resolve(send(false));
           else reject(error instanceof HttpException ? error : new BadGatewayException('the origin cannot be reached'));
         });
         sent.setTimeout(SILENCE_MS, () => sent.destroy(new GatewayTimeoutException('the origin says nothing')));
@@ -43,7 +49,8 @@ export class Origin implements OnApplicationShutdown {
         if (isEmpty) sent.end();
         else request.pipe(sent);
       });
-    return send(this.agent);
+    // A body can be sent once, so never by a connection that the origin may be closing.
+    return send(isEmpty && this.agent);
   }
 
   onApplicationShutdown(): void {
