@@ -252,7 +252,7 @@ class Play {
 }
 
 function isPrincipal(route: string): boolean {
-  return /user|both|principal|tenant/i.test(route);
+  return /user|both|principal|tenant|organisation/i.test(route);
 }
 
 function namesOf(vary = ''): string[] {
@@ -298,7 +298,8 @@ function valuesFor(client: Client, route: string, versioning: Versioning, run: s
   if (/locale/i.test(name))
     shown['accept-language'] = client.language === undefined || client.language === 'en' ? 'en' : 'de';
   if (name === 'accept') shown['accept'] = client.accept ?? 'application/json';
-  if (name === 'cookies') shown['cookie'] = /theme=\w+/.exec(client.cookie ?? '')?.[0] ?? null;
+  if (name === 'cookies' || name === 'organisation')
+    shown['cookie'] = /theme=\w+/.exec(client.cookie ?? '')?.[0] ?? null;
   const query = Object.fromEntries(new URLSearchParams(client.query));
   const listed = { a: query['a'] ?? '1' };
   const path = `${versioning === 'URI' ? `/v${client.version}` : ''}/isolation/${route}/${run}`;
