@@ -8,33 +8,37 @@ import type { NamespaceSettings } from './namespace-settings.js';
 import { remoteStore } from './remote-store.js';
 import type { RequestContext } from './request-cache/request-context.js';
 import { DEFAULT_NAMESPACE } from './tiered-cache.constants.js';
+import type { CacheStore } from './stores/contract/cache-store.js';
 import { validateResolved } from './tiered-cache.options-validation.js';
 import type { MemoryOptions, Resolvable, TieredCacheOptions, VersionOptions } from './tiered-cache.options.js';
 
 const DEFAULT_DEADLINE_MS = 250;
+
+/** The store behind the remote tier; connects to nothing. */
+export async function createRemoteStore(options: TieredCacheOptions): Promise<CacheStore> {
+  const remote = await resolve(options.remote);
+  validateResolved('remote', remote);
+  return remoteStore(remote, options.prefix);
+}
 
 /** Builds the engine from options that were validated; connects to nothing. */
 export async function createEngine(
   options: TieredCacheOptions,
   settings: NamespaceSettings,
   context: RequestContext,
+  store: CacheStore,
 ): Promise<CacheEngine> {
-  const [remote, enabled, version] = await Promise.all([
-    resolve(options.remote),
-    resolve(options.enabled),
-    resolveVersion(options.version ?? {}),
-  ]);
-  validateResolved('remote', remote);
+  const [enabled, version] = await Promise.all([resolve(options.enabled), resolveVersion(options.version ?? {})]);
   validateResolved('enabled', enabled);
   const namespaces: NamespaceOptions[] = [...(options.namespaces ?? [])];
   if (!namespaces.some(({ name }) => name === DEFAULT_NAMESPACE)) namespaces.unshift({ name: DEFAULT_NAMESPACE });
   return new CacheEngine({
-    store: await remoteStore(remote, options.prefix),
+    store,
     version,
     namespaces: namespaces.map((namespace) => settings.complete(namespace)),
     memory: options.memory === false ? false : memoryLimits(options.memory ?? {}),
     deadlineMs: durationMs(options.deadline ?? DEFAULT_DEADLINE_MS, 'deadline'),
-    ...(context.isEnabled && { requestScope: context.current }),
+    requestScope: context.current,
     enabled: enabled ?? true,
     newColdError: (key, retryAfterMs) => new ColdCacheException(key, retryAfterMs),
   });
@@ -58,6 +62,7 @@ function memoryLimits(memory: MemoryOptions): { maxEntries: number; maxBytes: nu
   };
 }
 
-function resolve<T>(value: Resolvable<T> | undefined): T | undefined | Promise<T> {
+/** A setting, or what its function says. */
+export function resolve<T>(value: Resolvable<T> | undefined): T | undefined | Promise<T> {
   return typeof value === 'function' ? (value as () => T | Promise<T>)() : value;
 }

@@ -3,6 +3,7 @@ export { tieredCacheConfig } from './tiered-cache.config.js';
 export { optionsFromEnvironment } from './tiered-cache.environment.js';
 export type {
   LifetimeOptions,
+  LocksOptions,
   MemoryOptions,
   NamespaceDefaults,
   Resolvable,
@@ -83,6 +84,18 @@ export { byPagination, byQuery } from './http/keys/query.components.js';
 export { byTenant, byUser } from './http/keys/principal.components.js';
 export { ColdCacheFilter } from './functions/cold-cache.filter.js';
 export type { ColdCacheMessage } from './functions/cold-cache.filter.js';
+
+export { CacheLockService } from './locks/cache-lock.service.js';
+export type { LockInspection } from './locks/cache-lock.service.js';
+export type { Lease, LeaseReleaseOutcome } from './locks/lease.js';
+export { allOf } from './locks/lock-key.js';
+export type { LockTarget } from './locks/lock-key.js';
+export { LockLostError, LockStoreUnavailableError, ResourceLockedError } from './locks/lock.errors.js';
+export type { LossReason } from './locks/lock.errors.js';
+export type { LockOptions } from './locks/lock.options.js';
+export type { LockStore } from './locks/contract/lock-store.js';
+export { MemoryLockStore } from './stores/memory/memory.lock-store.js';
+export type { MemoryLockStoreOptions } from './stores/memory/memory.lock-store.js';
 
 export { RequestCacheService } from './request-cache/request-cache.service.js';
 export type { RequestCache } from './request-cache/request-cache.js';

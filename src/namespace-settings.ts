@@ -1,5 +1,6 @@
+import { Logger } from '@nestjs/common';
 import { closestName } from './closest-name.js';
-import type { NamespaceOptions } from './core/cache.options.js';
+import type { FailedLoad, NamespaceOptions } from './core/cache.options.js';
 import { CacheUsageError } from './core/errors/cache.error.js';
 import type { LifetimeOptions, NamespaceDefaults, TieredCacheOptions } from './tiered-cache.options.js';
 
@@ -10,7 +11,7 @@ export class NamespaceSettings {
   private readonly seen = new Map<string, string>();
 
   constructor(options: Pick<TieredCacheOptions, 'defaults' | 'lifetimes'>) {
-    this.defaults = options.defaults ?? {};
+    this.defaults = { onLoadError: warnOfStale, ...given(options.defaults ?? {}) };
     for (const [name, lifetime] of Object.entries(options.lifetimes ?? {}))
       this.lifetimes.set(spelling(name), lifetime);
   }
@@ -52,4 +53,12 @@ function spelling(name: string): string {
 /** Without fields that are there but `undefined`: those are no wish to override. */
 function given<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+}
+
+const logger = new Logger('TieredCache');
+
+/** Failures that reach a caller are the caller's to report; one that nobody notices is told here. Names no key: it may be somebody's. */
+function warnOfStale(error: unknown, { namespace, isServedStale }: FailedLoad): void {
+  const name = error instanceof Error ? error.name : typeof error;
+  if (isServedStale) logger.warn(`a refresh in namespace "${namespace}" failed (${name}); the stale value is served`);
 }

@@ -1,7 +1,7 @@
 import { CacheUsageError } from './core/errors/cache.error.js';
 import { remoteKind } from './remote-url.js';
+import type * as RedisPackage from './stores/redis/index.js';
 import type { CacheStore } from './stores/contract/cache-store.js';
-import type { RedisStoreOptions } from './stores/redis/index.js';
 import { MemoryStore } from './stores/memory/memory.store.js';
 import { NoneStore } from './stores/none/none.store.js';
 
@@ -33,7 +33,8 @@ export async function remoteStore(
   }
 }
 
-async function loadRedis(): Promise<{ redis(options: RedisStoreOptions): CacheStore }> {
+/** @throws CacheUsageError `missing_package` */
+export async function loadRedis(): Promise<typeof RedisPackage> {
   try {
     return await import('./stores/redis/index.js');
   } catch (error) {

@@ -25,3 +25,13 @@ export function remoteKind(url: string, field: string): RemoteKind {
   }
   throw new CacheUsageError('unknown_store', `${field} must begin with redis://, rediss:// or memory://, or be none`);
 }
+
+/** As {@link remoteKind}, for the locks, which have no kill switch: without a store nobody would be kept out. */
+export function lockKind(url: string, field: string): Exclude<RemoteKind, 'none'> {
+  const kind = remoteKind(url, field);
+  if (kind !== 'none') return kind;
+  throw new CacheUsageError(
+    'unknown_store',
+    `${field}: locks cannot be switched off; use redis://, rediss:// or memory://`,
+  );
+}

@@ -3,6 +3,12 @@ import { CacheUsageError } from './core/errors/cache.error.js';
 /** The engine behind every CacheService of an application. */
 export const TIERED_CACHE_ENGINE: unique symbol = Symbol('TIERED_CACHE_ENGINE');
 
+/** The store behind the remote tier. */
+export const TIERED_CACHE_STORE: unique symbol = Symbol('TIERED_CACHE_STORE');
+
+/** What all locks of an application share. */
+export const TIERED_CACHE_LOCKS: unique symbol = Symbol('TIERED_CACHE_LOCKS');
+
 /** The default namespace: what plain `CacheService` is. */
 export const DEFAULT_NAMESPACE = 'default';
 

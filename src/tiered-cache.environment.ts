@@ -1,11 +1,12 @@
 import { closestName } from './closest-name.js';
 import { lifetimeMs, type Lifetime } from './core/clock/duration.js';
 import { CacheUsageError } from './core/errors/cache.error.js';
-import { remoteKind } from './remote-url.js';
+import { lockKind, remoteKind } from './remote-url.js';
 import type { LifetimeOptions, MemoryOptions, TieredCacheOptions } from './tiered-cache.options.js';
 
 const NAMES = [
   'CACHE_URL',
+  'CACHE_LOCK_URL',
   'CACHE_KEY_PREFIX',
   'CACHE_KEY_VERSION_STAMP',
   'CACHE_BUILD_ID',
@@ -16,7 +17,6 @@ const NAMES = [
 ] as const;
 /** To ignore these would promise something that does not happen. */
 const LATER: Readonly<Record<string, string>> = {
-  CACHE_LOCK_URL: 'locks',
   CACHE_SECRETS: 'signing and sealing of entries',
 };
 const PER_NAMESPACE = /^CACHE_(TTL|FRESH_FOR)_([A-Z0-9_]+)$/;
@@ -29,6 +29,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * | variable | sets | default |
  * |---|---|---|
  * | `CACHE_URL` | `remote`: `memory://`, `redis://`, `rediss://`, `none` | `memory://` |
+ * | `CACHE_LOCK_URL` | `locks.store`: `memory://`, `redis://`, `rediss://` | the server of `CACHE_URL` |
  * | `CACHE_KEY_PREFIX` | `prefix` | the store's |
  * | `CACHE_KEY_VERSION_STAMP`, `CACHE_BUILD_ID` | `version.stamp`, `version.build` | none |
  * | `CACHE_DEFAULT_TTL` | `defaults.ttl` | `30m` |
@@ -45,6 +46,9 @@ export function optionsFromEnvironment(environment: Environment = process.env): 
 
   const url = read('CACHE_URL');
   if (url !== undefined && remoteKind(url, 'CACHE_URL')) options.remote = url;
+
+  const lockUrl = read('CACHE_LOCK_URL');
+  if (lockUrl !== undefined && lockKind(lockUrl, 'CACHE_LOCK_URL')) options.locks = { store: lockUrl };
 
   const prefix = read('CACHE_KEY_PREFIX');
   if (prefix !== undefined) options.prefix = prefix;

@@ -1,21 +1,36 @@
 import { Inject, Module, Optional } from '@nestjs/common';
-import type { DynamicModule, NestModule, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
+import type {
+  BeforeApplicationShutdown,
+  DynamicModule,
+  NestModule,
+  OnApplicationShutdown,
+  OnModuleInit,
+} from '@nestjs/common';
 import { APP_FILTER, DiscoveryModule, DiscoveryService, HttpAdapterHost, MetadataScanner } from '@nestjs/core';
 import type { NamespaceOptions } from './core/cache.options.js';
 import type { CacheEngine } from './core/cache-engine.js';
 import { CacheService } from './core/cache.service.js';
-import { createEngine } from './engine-factory.js';
-import { FunctionRegistry } from './functions/function-registry.js';
+import { createEngine, createRemoteStore } from './engine-factory.js';
 import { CacheWarmer } from './functions/cache-warmer.js';
+import { ColdCacheFilter } from './functions/cold-cache.filter.js';
+import { FunctionRegistry } from './functions/function-registry.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
-import { ColdCacheFilter } from './functions/cold-cache.filter.js';
+import { checkLocks, createLockEngine } from './lock-factory.js';
+import { CacheLockService } from './locks/cache-lock.service.js';
+import type { LockEngine } from './locks/lock-engine.js';
 import { NamespaceSettings } from './namespace-settings.js';
 import { mountRequestContext } from './request-cache/mount-request-context.js';
 import { RequestCacheService } from './request-cache/request-cache.service.js';
 import { RequestContext } from './request-cache/request-context.js';
-import { DEFAULT_NAMESPACE, getCacheToken, TIERED_CACHE_ENGINE } from './tiered-cache.constants.js';
+import {
+  DEFAULT_NAMESPACE,
+  getCacheToken,
+  TIERED_CACHE_ENGINE,
+  TIERED_CACHE_LOCKS,
+  TIERED_CACHE_STORE,
+} from './tiered-cache.constants.js';
 import { TieredCacheFeatureModule } from './tiered-cache.feature-module.js';
 import {
   ConfigurableModuleClass,
@@ -28,7 +43,7 @@ import type { TieredCacheOptions } from './tiered-cache.options.js';
 
 const VALID_OPTIONS: unique symbol = Symbol('TIERED_CACHE_VALID_OPTIONS');
 
-/** How long loads under way may take to land once nothing else is running. */
+/** How long loads and locks under way may take to end once nothing else is running. */
 const DRAIN_MS = 5000;
 
 /**
@@ -59,9 +74,25 @@ const DRAIN_MS = 5000;
       useFactory: (options: TieredCacheOptions) => new NamespaceSettings(options),
     },
     {
+      provide: TIERED_CACHE_STORE,
+      inject: [VALID_OPTIONS],
+      useFactory: createRemoteStore,
+    },
+    {
       provide: TIERED_CACHE_ENGINE,
-      inject: [VALID_OPTIONS, NamespaceSettings, RequestContext],
+      inject: [VALID_OPTIONS, NamespaceSettings, RequestContext, TIERED_CACHE_STORE],
       useFactory: createEngine,
+    },
+    {
+      provide: TIERED_CACHE_LOCKS,
+      inject: [VALID_OPTIONS, TIERED_CACHE_STORE],
+      useFactory: createLockEngine,
+    },
+    {
+      provide: CacheLockService,
+      inject: [TIERED_CACHE_LOCKS, VALID_OPTIONS, RequestContext],
+      useFactory: (engine: LockEngine, { locks }: TieredCacheOptions, context: RequestContext) =>
+        new CacheLockService(engine, locks, context.runLocked),
     },
     {
       provide: CacheService,
@@ -119,6 +150,7 @@ const DRAIN_MS = 5000;
     TIERED_CACHE_ENGINE,
     NamespaceSettings,
     CacheService,
+    CacheLockService,
     getCacheToken(DEFAULT_NAMESPACE),
     RequestCacheService,
     CacheWarmer,
@@ -128,13 +160,15 @@ const DRAIN_MS = 5000;
 })
 export class TieredCacheModule
   extends ConfigurableModuleClass
-  implements NestModule, OnModuleInit, OnApplicationShutdown
+  implements NestModule, OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown
 {
   constructor(
+    @Inject(VALID_OPTIONS) private readonly options: TieredCacheOptions,
     @Inject(TIERED_CACHE_ENGINE) private readonly engine: CacheEngine,
+    @Inject(TIERED_CACHE_LOCKS) private readonly locks: LockEngine,
     @Inject(NamespaceSettings) private readonly settings: NamespaceSettings,
     @Inject(RequestContext) private readonly context: RequestContext,
-    @Inject(ResponseCachePolicies) private readonly responses: ResponseCachePolicies,
+    @Inject(ResponseCaches) private readonly responses: ResponseCaches,
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
     @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
     @Optional() @Inject(HttpAdapterHost) private readonly host?: HttpAdapterHost,
@@ -169,19 +203,26 @@ export class TieredCacheModule
     mountRequestContext(this.context, this.host?.httpAdapter);
   }
 
-  /** Begins to connect; a store that is down does not delay the boot. */
-  onModuleInit(): void {
+  /** Begins to connect; a store that is down does not stop the boot. A lock store that was asked for is checked. */
+  async onModuleInit(): Promise<void> {
     this.settings.check();
-    checkPageParameters(this.discovery, this.scanner, this.responses);
+    checkPageParameters(this.discovery, this.scanner, this.responses.policies);
+    this.responses.prepare();
     this.engine.open();
+    if (this.options.locks) await checkLocks(this.locks);
+  }
+
+  /** Requests under way shall end: who waits for a lock is refused. */
+  beforeApplicationShutdown(): void {
+    this.locks.endWaiting();
   }
 
   /** After the last request was answered, unlike `onModuleDestroy`. A loader that hangs does not hold up the end for ever. */
   async onApplicationShutdown(): Promise<void> {
     await Promise.race([
-      this.engine.drain(),
+      Promise.all([this.engine.drain(), this.locks.drain()]),
       new Promise<void>((resolve) => this.engine.clock.after(DRAIN_MS, resolve)),
     ]);
-    await this.engine.close();
+    await Promise.all([this.engine.close(), this.locks.close()]);
   }
 }

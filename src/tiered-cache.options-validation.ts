@@ -70,10 +70,23 @@ const isRemote: Check = (value, field) => {
   fail(field, 'a URL or a store such as redis({ url })', value);
 };
 
+const isLockStore: Check = (value, field) => {
+  if (typeof value === 'string') return;
+  const store = value as { open?: unknown; acquire?: unknown; inspect?: unknown } | null;
+  if ([store?.open, store?.acquire, store?.inspect].every((method) => typeof method === 'function')) return;
+  fail(field, 'a URL or a lock store such as redisLocks({ url })', value);
+};
+
+const isCountOrNone: Check = (value, field) => {
+  if (value !== 0) isCount(value, field);
+};
+
+const isPrefix = matches(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits or _ . : -');
+
 const isName = orFalse(matches(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'a name, or false'));
 
 const areOptions = fields({
-  prefix: matches(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits or _ . : -'),
+  prefix: isPrefix,
   version: fields({ app: resolvable(isText), build: resolvable(isText), stamp: resolvable(isText) }),
   defaults: fields(entryDefaults),
   namespaces: listOf(isNamespace),
@@ -82,6 +95,16 @@ const areOptions = fields({
   requestTier: isBoolean,
   remote: resolvable(isRemote),
   deadline: isDuration,
+  locks: fields({
+    store: resolvable(isLockStore),
+    prefix: isPrefix,
+    lease: isDuration,
+    maxHold: isPatience,
+    wait: isDuration,
+    maxQueue: isCountOrNone,
+    deadline: isDuration,
+    acceptEviction: isBoolean,
+  }),
   forceMiss: fields({ header: isName, query: isName, canForceMiss: isFunction }, ['canForceMiss']),
   // The policies are checked when they are compiled.
   responses: fields({
@@ -111,7 +134,7 @@ export function validateNamespaces(namespaces: unknown): asserts namespaces is r
 }
 
 /** What a function given for `field` answered, checked like a value given outright. */
-export function validateResolved(field: 'remote' | 'enabled' | 'version', value: unknown): void {
-  const check = { remote: isRemote, enabled: isBoolean, version: isText }[field];
+export function validateResolved(field: 'remote' | 'enabled' | 'version' | 'locks.store', value: unknown): void {
+  const check = { remote: isRemote, enabled: isBoolean, version: isText, 'locks.store': isLockStore }[field];
   if (value !== undefined) check(value, field);
 }

@@ -1,5 +1,7 @@
 import type { LoadOptions, NamespaceOptions } from './core/cache.options.js';
 import type { Duration, Lifetime } from './core/clock/duration.js';
+import type { LockStore } from './locks/contract/lock-store.js';
+import type { LockOptions } from './locks/lock.options.js';
 import type { ForceMissOptions } from './request-cache/force-miss.js';
 import type { ResponseCacheOptions } from './http/policy/response-cache.policies.js';
 import type { CacheStore } from './stores/contract/cache-store.js';
@@ -42,6 +44,9 @@ export interface TieredCacheOptions {
   /** How long a call may wait for the remote store before it goes on without. Default 250 ms. */
   deadline?: Duration;
 
+  /** Where the locks of CacheLockService are, apart from the cache, and how they are taken. */
+  locks?: LocksOptions;
+
   /** Who may skip the memory and remote tiers for one request. Default: nobody. */
   forceMiss?: ForceMissOptions;
 
@@ -64,6 +69,22 @@ export interface VersionOptions {
   build?: Resolvable<string>;
   /** Anything; `CACHE_KEY_VERSION_STAMP`. Default none. */
   stamp?: Resolvable<string>;
+}
+
+/** `lease`, `maxHold`, `wait` and `maxQueue` are for calls that do not say otherwise. */
+export interface LocksOptions extends Pick<LockOptions, 'lease' | 'maxHold' | 'wait' | 'maxQueue'> {
+  /**
+   * A lock store (`redisLocks({ url })` of `nestjs-tiered-cache/redis`), or a URL: `memory://`, `redis://`, `rediss://`. It is checked at
+   * boot: one that may drop locks is refused. Default: the server of `remote`, checked when the first lock is taken; in process where
+   * that keeps no locks.
+   */
+  store?: Resolvable<LockStore | string>;
+  /** For stores named by URL. Applications with different prefixes do not exclude each other. Default: the module's `prefix`. */
+  prefix?: string;
+  /** How long one request to the lock store may take, and how long one that cannot be reached is tried. Default 750 ms. */
+  deadline?: Duration;
+  /** Takes a store that drops locks under memory pressure, too: for locks that save work and guard nothing. Default `false`. */
+  acceptEviction?: boolean;
 }
 
 export interface MemoryOptions {

@@ -158,7 +158,18 @@ export class CacheService {
     const failure = forced ? undefined : space.failures.find(address.local);
     if (failure) throw failure.error;
     const load = (run: LoadRun): unknown => loader(run as LoadContext<T>);
-    const request = { namespace: space, key, address, plan, near, forced, load, onIdle, signal: options?.signal };
+    const request = {
+      namespace: space,
+      key,
+      address,
+      plan,
+      near,
+      forced,
+      load,
+      onIdle,
+      signal: options?.signal,
+      notBefore: scope?.learnsSince,
+    };
     if (isGood) {
       engine.singleFlight.refresh(request);
       return near;
@@ -177,7 +188,7 @@ export class CacheService {
       this.space.counters.requestHits++;
       return remembered;
     }
-    if (scope?.forced) return undefined;
+    if (scope?.forced || scope?.learnsSince !== undefined) return undefined;
     const found = this.engine.memory?.find(this.space.index, address.local);
     if (found && this.engine.clock.now() < found.freshUntil) {
       this.space.counters.memoryHits++;

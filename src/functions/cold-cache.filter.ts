@@ -1,4 +1,4 @@
-import { Catch, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, Inject, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { BaseExceptionFilter, ModulesContainer } from '@nestjs/core';
 import { throwError } from 'rxjs';
 import { ColdCacheException } from './cold-cache.exception.js';
@@ -30,7 +30,7 @@ export interface ColdCacheMessage {
 export class ColdCacheFilter extends BaseExceptionFilter<ColdCacheException> {
   private others: readonly ExceptionFilter[] | undefined;
 
-  constructor(private readonly modules: ModulesContainer) {
+  constructor(@Inject(ModulesContainer) private readonly modules: ModulesContainer) {
     super();
   }
 

@@ -5,6 +5,7 @@ import { mergeMap, type Observable } from 'rxjs';
 import { invalidates, isUnsafe } from '../http-semantics/invalidates.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import { pageKeyOf } from './keys/page-key.js';
+import type { CompiledPolicy } from './policy/compiled.policy.js';
 import type { RequestView } from './policy/request-view.js';
 import { requestViewOf } from './policy/request-view-of.js';
 import { claimCall } from './policy/response-cache.metadata.js';
@@ -18,11 +19,11 @@ import { baselineOf, detachedTaskOf, rawResponseOf } from './wire/index.js';
 export class ResponseCacheInterceptor implements NestInterceptor {
   private readonly logger = new Logger('ResponseCache');
 
-  constructor(@Inject(ResponseCaches) private readonly caches: ResponseCaches) {}
+  constructor(@Inject(ResponseCaches) protected readonly caches: ResponseCaches) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     if (!claimCall(context) || this.caches.isOff) return next.handle();
-    const policy = this.caches.policies.of(context);
+    const policy = this.policyOf(context);
     if (policy === undefined || Reflect.hasMetadata(SSE_METADATA, context.getHandler())) return next.handle();
     const view = requestViewOf(context);
     if (view === undefined) return next.handle();
@@ -39,6 +40,11 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     const pages = this.caches.pagesOf(policy.namespace);
     const task = detachedTaskOf(view.request);
     return task instanceof DetachedFill ? pages.handleDetached(request, task, next) : pages.handle(request, next);
+  }
+
+  /** What holds for the handler of a call; `undefined`: it is not cached. */
+  protected policyOf(context: ExecutionContext): CompiledPolicy | undefined {
+    return this.caches.policies.of(context);
   }
 
   /** A successful unsafe request makes what is stored for its URI, and for those it names, a miss (RFC 9111 4.4, RFC 9875). */

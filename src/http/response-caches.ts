@@ -25,6 +25,13 @@ export class ResponseCaches {
     this.requests = new PageRequests(cacheName);
   }
 
+  /** Makes the namespaces of all known policies, so that they are there before the first request. */
+  prepare(): void {
+    for (const { kind, namespace } of this.policies.known)
+      if (kind === 'page') this.pagesOf(namespace);
+      else this.valuesOf(namespace);
+  }
+
   /** Of whole responses. */
   pagesOf(namespace: string): ResponseCache {
     let cache = this.pages.get(namespace);

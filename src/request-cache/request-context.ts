@@ -21,16 +21,15 @@ interface Ending {
 
 /** Knows the request scope of the running code. One per module instance, so that two applications in one process do not meet. */
 export class RequestContext {
-  private readonly storage: AsyncLocalStorage<OpenScope> | undefined;
+  /** Without a request tier it is made by the first lock. */
+  private storage: AsyncLocalStorage<OpenScope> | undefined;
+  readonly isEnabled: boolean;
   private readonly mayForceMiss: ((request: ForceMissRequest) => boolean) | undefined;
 
   constructor(options: RequestContextOptions) {
+    this.isEnabled = options.requestTier;
     this.storage = options.requestTier ? new AsyncLocalStorage<OpenScope>() : undefined;
     this.mayForceMiss = options.forceMiss && forceMissCheck(options.forceMiss);
-  }
-
-  get isEnabled(): boolean {
-    return this.storage !== undefined;
   }
 
   /** Whether any request could ever skip tiers. */
@@ -45,7 +44,7 @@ export class RequestContext {
     const hand = carried();
     if (hand !== undefined && (own === undefined || hand.order > own.order)) {
       let scope = hand.scopes.get(this);
-      if (scope === undefined) hand.scopes.set(this, (scope = new RequestScope()));
+      if (scope === undefined) hand.scopes.set(this, (scope = new RequestScope(undefined, own?.scope.learnsSince)));
       return scope;
     }
     return own?.scope.isOpen === true ? own.scope : undefined;
@@ -53,12 +52,25 @@ export class RequestContext {
 
   /** Runs `fn` in a fresh scope that ends when `fn` has returned or settled. Without a request tier it just runs `fn`. */
   run<T>(fn: () => T): T {
-    const { storage } = this;
-    if (storage === undefined) return fn();
-    const open: OpenScope = { scope: new RequestScope(), order: nextOrder() };
+    if (!this.isEnabled) return fn();
+    return this.enter(new RequestScope(undefined, this.current()?.learnsSince), fn);
+  }
+
+  /**
+   * Runs `fn` inside a lock: what it reads through the cache was learned since. It keeps the request's own values. Inside, there is a
+   * request tier in any case: it is how a reader knows.
+   */
+  readonly runLocked = <T>(fn: () => T): T => {
+    const moment = performance.now();
+    const around = this.current();
+    return this.enter(around?.apart(moment) ?? new RequestScope(undefined, moment), fn);
+  };
+
+  private enter<T>(scope: RequestScope, fn: () => T): T {
+    const storage = (this.storage ??= new AsyncLocalStorage<OpenScope>());
     return endAfter(
-      () => storage.run(open, fn),
-      () => open.scope.end(),
+      () => storage.run({ scope, order: nextOrder() }, fn),
+      () => scope.end(),
     );
   }
 
@@ -68,7 +80,7 @@ export class RequestContext {
    */
   readonly middleware = (request: unknown, response: Ending, next: () => void): void => {
     const { storage, mayForceMiss } = this;
-    if (storage === undefined) return next();
+    if (storage === undefined || !this.isEnabled) return next();
     const forceMiss = mayForceMiss && (() => open.request !== undefined && mayForceMiss(open.request));
     const open: OpenScope = {
       scope: new RequestScope(forceMiss),

@@ -21,3 +21,12 @@ export async function openEngine({ port, ...options } = {}) {
   }
   return engine;
 }
+
+const { CacheLockService } = await import(`${dist}locks/cache-lock.service.js`);
+const { LockEngine } = await import(`${dist}locks/lock-engine.js`);
+const { redisLocks } = await import(`${dist}stores/redis/index.js`);
+
+/** Locks on Redis, as a process of an application has them. */
+export function openLocks(port) {
+  return new CacheLockService(new LockEngine({ store: redisLocks({ url: `redis://127.0.0.1:${port}` }) }));
+}

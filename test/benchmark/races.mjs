@@ -1,5 +1,6 @@
 import { bulkContestants } from './races.bulk.mjs';
 import { functionContestants } from './races.functions.mjs';
+import { lockContestants } from './races.locks.mjs';
 import { callContestants, peekContestants } from './races.memory.mjs';
 import { remoteContestants } from './races.remote.mjs';
 
@@ -44,6 +45,18 @@ export const races = {
     contestants: bulkContestants,
     ours: 'getMany',
     targets: { 'Map + one MGET': 0.85 },
+    redis: true,
+  },
+  'lock nobody else wants': {
+    contestants: lockContestants(1),
+    ours: 'acquire + release',
+    targets: { 'SET NX PX + compare-and-delete': 0.77 },
+    redis: true,
+  },
+  'lock nobody else wants, 64 in flight': {
+    contestants: lockContestants(64),
+    ours: 'acquire + release',
+    targets: {},
     redis: true,
   },
 };

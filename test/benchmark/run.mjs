@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { hitRatios } from './hit-ratio.mjs';
 import { overheadOfAnEntry } from './overhead.mjs';
 import { startRedis } from './redis.mjs';
+import { handOver } from './races.locks.mjs';
 import { races } from './races.mjs';
 import { stampede } from './stampede.mjs';
 import { heading, row } from './table.mjs';
@@ -70,6 +71,7 @@ async function run(title, race, port) {
 const redis = await startRedis();
 try {
   for (const [title, race] of Object.entries(races)) if (title.includes(wanted)) await run(title, race, redis.port);
+  if ('lock hand-over'.includes(wanted)) await handOver(redis.port);
   if ('stampede'.includes(wanted)) await stampede(redis.port);
   if ('hit ratio'.includes(wanted)) await hitRatios();
   if ('overhead'.includes(wanted)) overheadOfAnEntry();

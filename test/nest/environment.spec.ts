@@ -15,6 +15,7 @@ describe('optionsFromEnvironment', () => {
     expect(
       optionsFromEnvironment({
         CACHE_URL: 'rediss://app:pw@host:6380/2',
+        CACHE_LOCK_URL: 'redis://locks:6379/0',
         CACHE_KEY_PREFIX: 'shop',
         CACHE_KEY_VERSION_STAMP: 's1',
         CACHE_BUILD_ID: 'b7',
@@ -28,6 +29,7 @@ describe('optionsFromEnvironment', () => {
       }),
     ).toEqual({
       remote: 'rediss://app:pw@host:6380/2',
+      locks: { store: 'redis://locks:6379/0' },
       prefix: 'shop',
       version: { stamp: 's1', build: 'b7' },
       defaults: { ttl: '45m' },
@@ -53,7 +55,10 @@ describe('optionsFromEnvironment', () => {
     [{ CACHE_MEMORY_MAX_ENTRIES: '1e3' }, 'CACHE_MEMORY_MAX_ENTRIES must be a whole number of at least 1'],
     [{ CACHE_ENABLED: 'hunter2' }, 'CACHE_ENABLED must be true, false, 1 or 0'],
     [{ CACHE_SECRETS: 'hunter2' }, 'CACHE_SECRETS: this version has no signing'],
-    [{ CACHE_LOCK_URL: 'redis://:hunter2@h' }, 'CACHE_LOCK_URL: this version has no locks'],
+    [{ CACHE_LOCK_URL: 'hunter2' }, 'CACHE_LOCK_URL must begin with redis://'],
+    [{ CACHE_LOCK_URL: 'none' }, 'CACHE_LOCK_URL: locks cannot be switched off'],
+    [{ CACHE_LOCK_URL: 'postgres://u:hunter2@h/db' }, 'CACHE_LOCK_URL: no store for postgres yet'],
+    [{ CACHE_LOCK_ULR: 'redis://:hunter2@h' }, 'unknown variable CACHE_LOCK_ULR: did you mean CACHE_LOCK_URL?'],
   ])('names the variable of %o, never its value', (environment: Record<string, string>, message) => {
     const read = (): unknown => optionsFromEnvironment(environment);
     expect(read).toThrow(message);

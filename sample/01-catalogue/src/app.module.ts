@@ -4,6 +4,7 @@ import { APP_INTERCEPTOR } from '@nestjs/core';
 import { TieredCacheModule, tieredCacheConfig } from 'nestjs-tiered-cache';
 import { AnswerInterceptor } from './answers/answer.interceptor.js';
 import { CacheController } from './cache/cache.controller.js';
+import { MeModule } from './me/me.module.js';
 import { PlacesModule } from './places/places.module.js';
 
 @Module({
@@ -12,6 +13,7 @@ import { PlacesModule } from './places/places.module.js';
     // Options come from CACHE_* variables; with none of them set everything works inside this process.
     TieredCacheModule.forRootAsync(tieredCacheConfig.asProvider()),
     PlacesModule,
+    MeModule,
   ],
   controllers: [CacheController],
   providers: [{ provide: APP_INTERCEPTOR, useClass: AnswerInterceptor }],

@@ -32,7 +32,12 @@ export class Flight {
   private callers = 0;
   private listeners: Array<() => void> = [];
 
-  constructor(private readonly clock: Clock) {}
+  /** When it took off. */
+  readonly since: number;
+
+  constructor(private readonly clock: Clock) {
+    this.since = clock.now();
+  }
 
   land(): void {
     this.promise = LANDED;

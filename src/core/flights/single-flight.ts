@@ -7,6 +7,8 @@ import type { FlightTask, ReadThrough } from './read-through.js';
 /** What one caller asks for. */
 export interface FlightRequest extends Omit<FlightTask, 'flight'> {
   readonly signal: AbortSignal | undefined;
+  /** Does not join a flight that took off before this moment: it may have read what is old by now. */
+  readonly notBefore?: number | undefined;
 }
 
 /** Concurrent callers of a key in this process share one flight. */
@@ -30,7 +32,8 @@ export class SingleFlight {
     const { signal } = request;
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const current = request.forced ? undefined : request.namespace.flights.get(request.address.local);
-    if (current && !current.detached) return this.join(current, request);
+    const isRecent = current !== undefined && current.since >= (request.notBefore ?? -Infinity);
+    if (current && isRecent && !current.detached) return this.join(current, request);
     const flight = this.takeOff(request);
     flight.board();
     const { plan } = request;

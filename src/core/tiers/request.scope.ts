@@ -12,20 +12,38 @@ export class RequestScope {
   /** The request tier: namespace, encoded key, what the engine keeps for it. Written through {@link keep}. */
   readonly entries: ScopePart = new Map();
   /** The application's own values (RequestCacheService): namespace, encoded key, value. Written through {@link keep}. */
-  readonly values: ScopePart = new Map();
+  readonly values: ScopePart;
 
   #open = true;
   #forced = false;
   readonly #forceMiss: (() => boolean) | undefined;
+  readonly #outer: RequestScope | undefined;
 
-  /** @param forceMiss asked when something is read, not before: guards, which find out who the caller is, run after middleware. */
-  constructor(forceMiss?: () => boolean) {
-    this.#forceMiss = forceMiss;
+  /**
+   * @param forceMiss asked when something is read, not before: guards, which find out who the caller is, run after middleware.
+   * @param learnsSince set inside a lock: nothing that this process learned before that moment of its clock may be read
+   */
+  constructor(
+    forceMiss?: () => boolean,
+    readonly learnsSince?: number,
+    outer?: RequestScope,
+  ) {
+    this.#forceMiss = outer ? () => outer.forced : forceMiss;
+    this.#outer = outer;
+    this.values = outer?.values ?? new Map();
+  }
+
+  /**
+   * A part of this request that begins with what was learned since `moment`: it shares the application's own values and nothing of the
+   * request tier. When it ends, this one forgets its request tier, too: something may have been written.
+   */
+  apart(moment: number): RequestScope {
+    return new RequestScope(undefined, moment, this);
   }
 
   /** `false` as soon as the request has been answered: work that outlives it must not go on reading what it knew. */
   get isOpen(): boolean {
-    return this.#open;
+    return this.#open && this.#outer?.isOpen !== false;
   }
 
   /**
@@ -45,7 +63,7 @@ export class RequestScope {
 
   /** Remembers a value in one of the two parts, at the cost of the oldest ones when the scope is full. */
   keep(part: ScopePart, namespace: string, key: string, value: unknown): void {
-    if (!this.#open) return;
+    if (!this.isOpen) return;
     let map = part.get(namespace);
     if (map === undefined) part.set(namespace, (map = new Map()));
     if (!map.has(key)) this.#makeRoom(map);
@@ -61,7 +79,9 @@ export class RequestScope {
   /** Forgets everything, and takes nothing any more. */
   end(): void {
     this.#open = false;
-    this.clear();
+    if (this.#outer === undefined) return this.clear();
+    this.entries.clear();
+    this.#outer.entries.clear();
   }
 
   /** Drops the oldest other namespace, engine's part first (it can be read again); a namespace alone loses its oldest entries. */

@@ -21,6 +21,8 @@ type Handler = (...args: never[]) => unknown;
 
 /** Which policy holds for which handler: base, named, controller's, handler's, the later winning field by field. */
 export class ResponseCachePolicies {
+  /** Of all handlers that were asked about. */
+  readonly known = new Set<CompiledPolicy>();
   private readonly compiled = new WeakMap<Handler, WeakMap<Type, CompiledPolicy | false>>();
   private readonly named: ReadonlyMap<string, ResponseCachePolicy>;
 
@@ -44,7 +46,11 @@ export class ResponseCachePolicies {
     let ofClasses = this.compiled.get(handler);
     if (ofClasses === undefined) this.compiled.set(handler, (ofClasses = new WeakMap()));
     let policy = ofClasses.get(controller);
-    if (policy === undefined) ofClasses.set(controller, (policy = this.compile(controller, handler) ?? false));
+    if (policy === undefined) {
+      policy = this.compile(controller, handler) ?? false;
+      ofClasses.set(controller, policy);
+      if (policy !== false) this.known.add(policy);
+    }
     return policy === false ? undefined : policy;
   }
 

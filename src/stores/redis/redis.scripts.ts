@@ -6,7 +6,8 @@ export interface RedisScript {
   readonly text: string;
 }
 
-function script(text: string): RedisScript {
+/** Used by the lock scripts, too. */
+export function script(text: string): RedisScript {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 

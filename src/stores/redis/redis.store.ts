@@ -9,18 +9,21 @@ import {
   type WriteCondition,
   type WriteOutcome,
 } from '../contract/cache-store.js';
+import type { LockStore, LockStoreSource } from '../../locks/contract/lock-store.js';
 import { RedisConnection } from './redis.connection.js';
 import { inOneWrite } from './redis.cork.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
 import { RedisKeyspace } from './redis.keyspace.js';
 import { checkRedisOptions, linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
+import { RedisLockStore } from './redis.lock-store.js';
+import { placeOf, type RedisPlace } from './redis.place.js';
 import { own, RedisReadBatch } from './redis.read-batch.js';
 import { RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
 import * as scripts from './redis.scripts.js';
 import { RedisSubscriber } from './redis.subscriber.js';
 
 /** Redis or Valkey, from version 6: every operation is one command or one script. See {@link RedisStoreOptions}. */
-export class RedisStore implements CacheStore {
+export class RedisStore implements CacheStore, LockStoreSource {
   readonly name = 'redis';
   readonly capabilities: StoreCapabilities;
   readonly #options: RedisStoreOptions;
@@ -108,6 +111,16 @@ export class RedisStore implements CacheStore {
   async now(): Promise<number> {
     const [seconds, micros] = await this.#connection.run('now', (client) => client.time());
     return Number(seconds) * 1000 + Number(micros) / 1000;
+  }
+
+  /** Locks on the same server, under the same prefix, through connections of their own. */
+  lockStore(): LockStore {
+    return new RedisLockStore(this.#options);
+  }
+
+  /** `host:port` and database, where they are known from the options; for a word of warning, never for a connection. */
+  get place(): RedisPlace | undefined {
+    return placeOf(this.#options);
   }
 
   close(): Promise<void> {

@@ -46,9 +46,9 @@ serve({
   port: () => app.getHttpServer().address().port,
   runs: () => runs,
   finish: () => finish(),
-  /** Milliseconds, since the last time. */
+  /** Of the event loop at p99 since the last time, in milliseconds. */
   lag() {
-    const lag = { p50: delay.percentile(50) / 1e6, p99: delay.percentile(99) / 1e6 };
+    const lag = delay.percentile(99) / 1e6;
     delay.reset();
     return lag;
   },

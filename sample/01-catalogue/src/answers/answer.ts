@@ -1,4 +1,4 @@
-import type { CacheKey, CacheService, Loader, ManyLoader, Tier } from 'nestjs-tiered-cache';
+import type { CacheService, ManyLoader, Tier } from 'nestjs-tiered-cache';
 
 /** A value, which tier it came from, and how long the cache (or the loader behind it) took. */
 export class Answer<T> {
@@ -7,17 +7,6 @@ export class Answer<T> {
     readonly tier: Tier,
     readonly cacheMs: number,
   ) {}
-}
-
-/**
- * An application that has no headers to fill needs but `cache.getOrSet(key, loader)`; asking `get` first is what tells the tier.
- */
-export async function answer<T>(cache: CacheService, key: CacheKey, loader: Loader<T>): Promise<Answer<T>> {
-  const start = performance.now();
-  const hit = await cache.get<T>(key);
-  const tier = hit.isFound && !hit.isStale ? (hit.tier ?? 'loader') : 'loader';
-  const value = tier === 'loader' ? await cache.getOrSet(key, loader) : hit.value;
-  return new Answer(value, tier, performance.now() - start);
 }
 
 /** The loader is asked once, for exactly the ids that no tier has. The tier told is the slowest that was needed. */

@@ -11,17 +11,20 @@ import {
 @Controller('cache')
 export class CacheController {
   constructor(
-    @InjectCache('search') private readonly search: CacheService,
     @InjectCache('places') private readonly places: CacheService,
     @Inject(tieredCacheConfig.KEY) private readonly options: TieredCacheOptions,
   ) {}
 
   @Get()
   async show(): Promise<object> {
-    const { remote, isHeard } = await this.search.explain('any key');
+    const { remote, isHeard } = await this.places.explain('any key');
     return {
       remote: { store: storeName(this.options), isDown: remote.state === 'unreachable', hearsOthers: isHeard },
-      namespaces: { search: summary(this.search.stats()), places: summary(this.places.stats()) },
+      namespaces: {
+        // Where @CachePage() keeps responses.
+        http: summary(this.places.namespace('http').stats()),
+        places: summary(this.places.stats()),
+      },
     };
   }
 }

@@ -4,6 +4,9 @@ import type { PlaceQuery } from './place.js';
 const SORTS = ['relevance', 'population', 'name'] as const;
 const MAX_IDS = 100;
 
+/** What a search depends on. */
+export const SEARCH_PARAMETERS = ['q', 'country', 'sort', 'page'];
+
 type Parameters = Readonly<Record<string, string | undefined>>;
 
 /** The query in one spelling, so that what means the same shares a cache entry. */

@@ -1,36 +1,35 @@
 import { Controller, Get, NotFoundException, Param, ParseIntPipe, Query } from '@nestjs/common';
-import { InjectCache, type CacheService } from 'nestjs-tiered-cache';
-import { answer, Answer, answerMany } from '../answers/answer.js';
+import { byParams, byQuery, byRoute, CachePage, InjectCache, type CacheService } from 'nestjs-tiered-cache';
+import { Answer, answerMany } from '../answers/answer.js';
 import { Gazetteer } from './gazetteer.js';
 import { PlaceDetails } from './place-detail.service.js';
-import { placeIds, placeQuery } from './place-query.js';
+import { placeIds, placeQuery, SEARCH_PARAMETERS } from './place-query.js';
 import { PlaceSearch } from './place-search.service.js';
 import type { Place, PlaceDetail, PlacePage } from './place.js';
 
 @Controller('places')
 export class PlacesController {
   constructor(
-    @InjectCache('search') private readonly searches: CacheService,
     @InjectCache('places') private readonly places: CacheService,
     private readonly engine: PlaceSearch,
     private readonly details: PlaceDetails,
     private readonly gazetteer: Gazetteer,
   ) {}
 
+  /** The response is kept as it was sent; parameters that are not named here never reach the handler, and cannot split the cache. */
   @Get('search')
-  search(@Query() parameters: Record<string, string>): Promise<Answer<PlacePage>> {
-    const query = placeQuery(parameters);
-    return answer(this.searches, ['search', { ...query }], () => this.engine.search(query));
+  @CachePage({ ttl: '10m', key: [byRoute(), byQuery(SEARCH_PARAMETERS)] })
+  search(@Query() parameters: Record<string, string>): PlacePage {
+    return this.engine.search(placeQuery(parameters));
   }
 
   @Get(':id')
-  detail(@Param('id', ParseIntPipe) id: number): Promise<Answer<PlaceDetail>> {
-    return answer(this.places, ['detail', id], () => {
-      const detail = this.details.detail(id);
-      // What a loader throws reaches the caller and is not stored.
-      if (detail === undefined) throw new NotFoundException(`no place has the id ${id}`);
-      return detail;
-    });
+  @CachePage({ ttl: '1h', key: [byRoute(), byParams()] })
+  detail(@Param('id', ParseIntPipe) id: number): PlaceDetail {
+    const detail = this.details.detail(id);
+    // An error is not stored.
+    if (detail === undefined) throw new NotFoundException(`no place has the id ${id}`);
+    return detail;
   }
 
   @Get()

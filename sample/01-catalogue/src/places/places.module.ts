@@ -5,15 +5,12 @@ import { PlaceDetails } from './place-detail.service.js';
 import { PlaceSearch } from './place-search.service.js';
 import { PlacesController } from './places.controller.js';
 
-const caches = TieredCacheModule.forFeature([
-  { name: 'search', ttl: '10m' },
-  { name: 'places', ttl: '1h' },
-]);
+const caches = TieredCacheModule.forFeature([{ name: 'places', ttl: '1h' }]);
 
 @Module({
   imports: [caches],
   controllers: [PlacesController],
   providers: [Gazetteer, PlaceSearch, PlaceDetails],
-  exports: [caches],
+  exports: [caches, Gazetteer],
 })
 export class PlacesModule {}

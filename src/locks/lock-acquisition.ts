@@ -1,0 +1,126 @@
+import type { LockAnswer } from './contract/lock-store.js';
+import { marginOf, type LeaseKeeper } from './lease-keeper.js';
+import type { LockEngine } from './lock-engine.js';
+import { LockStoreUnavailableError, ResourceLockedError } from './lock.errors.js';
+import type { LockAddress } from './lock-key.js';
+import type { LockPlan } from './lock.options.js';
+import type { LockWaiter } from './lock-waiters.js';
+
+/** The back-stop of hand-overs: how often somebody who waits asks on its own account. */
+const POLL_MS = 1000;
+const POLL_JITTER_MS = 50;
+const FIRST_RETRY_MS = 20;
+const LONGEST_RETRY_MS = 200;
+
+/** Takes the locks one by one in their order, which is the same for everybody, or none of them. */
+export class LockAcquisition {
+  private readonly owner: string;
+  private readonly giveUpAt: number;
+  private joined: LockWaiter | undefined;
+
+  constructor(
+    private readonly engine: LockEngine,
+    private readonly addresses: readonly LockAddress[],
+    private readonly plan: LockPlan,
+  ) {
+    this.owner = engine.newOwner();
+    this.giveUpAt = engine.clock.now() + plan.waitMs;
+    // Before the store is asked: a hand-over may be told before its answer is read.
+    if (plan.waitMs > 0) this.joined = engine.waiters.join(this.owner);
+  }
+
+  private get waiter(): LockWaiter {
+    return (this.joined ??= this.engine.waiters.join(this.owner));
+  }
+
+  /** @throws ResourceLockedError @throws LockStoreUnavailableError @throws the reason of `signal` */
+  async run(): Promise<LeaseKeeper> {
+    const { engine, plan } = this;
+    const keeper = engine.newKeeper(this.owner, plan.leaseMs);
+    const { signal } = plan;
+    const wake = (): void => this.waiter.notify();
+    signal?.addEventListener('abort', wake, { once: true });
+    try {
+      for (const address of this.addresses) await this.take(address, keeper);
+      // One that was taken early may have been lost while the others were waited for.
+      if (!keeper.isHeld) throw this.refusal(this.addresses[0] as LockAddress, 0, 0);
+      keeper.limit(plan.maxHoldMs);
+      engine.adopt(keeper);
+      return keeper;
+    } catch (error) {
+      if (keeper.holds.length > 0) await engine.release(keeper);
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', wake);
+      this.joined?.leave();
+    }
+  }
+
+  private async take(address: LockAddress, keeper: LeaseKeeper): Promise<void> {
+    const { clock } = this.engine;
+    let isUncertain = false;
+    let isQueued = false;
+    let failingSince: number | undefined;
+    let retryMs = FIRST_RETRY_MS;
+    try {
+      for (;;) {
+        this.plan.signal?.throwIfAborted();
+        const sentAt = clock.now();
+        const waitMs = Math.max(0, this.giveUpAt - sentAt);
+        let answer: LockAnswer;
+        try {
+          answer = await this.ask(address, waitMs);
+          failingSince = undefined;
+          retryMs = FIRST_RETRY_MS;
+        } catch (error) {
+          isUncertain ||= error instanceof LockStoreUnavailableError && error.wasSent;
+          failingSince ??= sentAt;
+          const patience = failingSince + this.engine.access.deadlineMs - clock.now();
+          if (patience <= retryMs || !isWorthRetrying(error)) throw error;
+          await this.waiter.sleep(retryMs);
+          retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS);
+          continue;
+        }
+        if (answer.outcome === 'granted') {
+          if (clock.now() >= sentAt + this.plan.leaseMs - marginOf(this.plan.leaseMs)) {
+            isUncertain = true;
+            throw this.engine.access.unavailable('acquire', 'timeout');
+          }
+          keeper.add(address, answer.fence, sentAt);
+          return;
+        }
+        isQueued ||= answer.outcome === 'held' && waitMs > 0;
+        const leftMs = this.giveUpAt - clock.now();
+        if (answer.outcome === 'full' || waitMs <= 0 || leftMs <= 0)
+          throw this.refusal(address, answer.remainingMs, answer.waiting);
+        this.engine.assertMayWait();
+        const pollMs = Math.min(POLL_MS, answer.remainingMs + 1) + Math.random() * POLL_JITTER_MS;
+        await this.waiter.sleep(Math.min(leftMs, pollMs));
+      }
+    } catch (error) {
+      const { withdrawals } = this.engine;
+      if (isUncertain) withdrawals.begin(address.store, this.owner, this.plan.leaseMs);
+      else if (isQueued) await withdrawals.once(address.store, this.owner, this.plan.leaseMs);
+      throw error;
+    }
+  }
+
+  private async ask(address: LockAddress, waitMs: number): Promise<LockAnswer> {
+    if (!this.engine.isChecked) await this.engine.ready();
+    const { leaseMs, maxQueue } = this.plan;
+    const request = { owner: this.owner, leaseMs, waitMs, maxQueue };
+    // An answer must leave most of the lease to be of use.
+    const patience = Math.min(this.engine.access.deadlineMs, leaseMs / 2);
+    return this.engine.access.run('acquire', (store) => store.acquire(address.store, request), patience);
+  }
+
+  private refusal(address: LockAddress, remainingMs: number, waiting: number): ResourceLockedError {
+    const retryAfterMs = this.engine.holdTimes.retryAfterMs(address.encoded, remainingMs, waiting);
+    return new ResourceLockedError([address.encoded], retryAfterMs, waiting);
+  }
+}
+
+/** A server that refuses is out of memory, read-only, or short of replicas; one that is restarting may be back in time. */
+function isWorthRetrying(error: unknown): boolean {
+  return error instanceof LockStoreUnavailableError && !['refused', 'closed'].includes(error.reason);
+}

@@ -1,0 +1,22 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Lease } from './lease.js';
+
+interface Held {
+  readonly lease: Lease;
+  readonly outer: Held | undefined;
+}
+
+/** The leases around the running code. The AsyncLocalStorage is made at the first use: who never locks never pays for it. */
+export class LockContext {
+  private storage: AsyncLocalStorage<Held> | undefined;
+
+  run<T>(lease: Lease, fn: () => T): T {
+    this.storage ??= new AsyncLocalStorage<Held>();
+    return this.storage.run({ lease, outer: this.storage.getStore() }, fn);
+  }
+
+  /** The innermost first. Ended and lost ones are left out: detached work inherits the context and outlives the lease. */
+  *leases(): Generator<Lease> {
+    for (let held = this.storage?.getStore(); held; held = held.outer) if (held.lease.isHeld) yield held.lease;
+  }
+}

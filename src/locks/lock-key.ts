@@ -1,0 +1,51 @@
+import type { CacheKey } from '../core/cache.options.js';
+import { CacheUsageError } from '../core/errors/cache.error.js';
+import { encodeKey } from '../core/keys/key-encoding.js';
+import { shorten } from '../core/keys/store-key.js';
+
+/** Several keys that are locked together; see {@link allOf}. */
+export class KeySet {
+  constructor(readonly keys: readonly CacheKey[]) {}
+}
+
+/** What is locked: one key (an array is one key of several parts), or several by {@link allOf}. */
+export type LockTarget = CacheKey | KeySet;
+
+/**
+ * Several keys to be locked together: all or none, in the same order everywhere, so that two callers cannot wait for each other.
+ * @example locks.run(allOf(['account', from], ['account', to]), transfer)
+ */
+export function allOf(...keys: CacheKey[]): KeySet {
+  return new KeySet(keys);
+}
+
+/** One lock in both spellings. */
+export interface LockAddress {
+  readonly encoded: string;
+  /** In the store: never stamped, so that an old and a new version of the application exclude each other. */
+  readonly store: string;
+}
+
+/**
+ * Without doubles, in the order in which everybody takes them.
+ * @throws CacheUsageError `invalid_key`, `invalid_lock_key` for a key part that is missing: `['voucher', undefined]` would lock everybody's
+ */
+export function addressesOf(target: LockTarget): LockAddress[] {
+  const keys = target instanceof KeySet ? target.keys : [target];
+  if (keys.length === 0) throw new CacheUsageError('invalid_lock_key', 'allOf() was given no key');
+  const encoded = new Set(keys.map(encodeLockKey));
+  return [...encoded].sort().map((one) => ({ encoded: one, store: `{${shorten(one)}}` }));
+}
+
+function encodeLockKey(key: CacheKey): string {
+  if (Array.isArray(key)) {
+    key.forEach((part: unknown, i) => {
+      if (part === undefined || part === null || part === '')
+        throw new CacheUsageError(
+          'invalid_lock_key',
+          `key[${i}] of the lock is ${part === '' ? 'an empty string' : String(part)}; without it unrelated callers would share one lock`,
+        );
+    });
+  }
+  return encodeKey(key);
+}

@@ -1,0 +1,26 @@
+/** Names of the keys of one lock, which share a slot by the hash tag in the key, and of this process's channel. */
+export class RedisLockKeyspace {
+  /** Owners of this process that were handed a lock, one a message. */
+  readonly channel: string;
+
+  /** `outer` is what the client itself puts in front of keys (ioredis `keyPrefix`), but not in front of channels. */
+  constructor(
+    readonly prefix: string,
+    private readonly instance: string,
+    outer = '',
+  ) {
+    this.channel = `${outer}${prefix}:lc:${instance}`;
+  }
+
+  under(outer: string): RedisLockKeyspace {
+    return new RedisLockKeyspace(this.prefix, this.instance, outer);
+  }
+
+  lock(key: string): string {
+    return `${this.prefix}:lk:${key}`;
+  }
+
+  all(key: string): string[] {
+    return [this.lock(key), ...['lf', 'lq', 'lw'].map((kind) => `${this.prefix}:${kind}:${key}`)];
+  }
+}

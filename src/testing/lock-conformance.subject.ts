@@ -1,0 +1,123 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LockRequest, LockStore, LockStoreListener } from '../locks/contract/lock-store.js';
+import type { ConformanceOptions } from './conformance.subject.js';
+
+/** One empty data set and the sessions on it; every test gets its own. */
+export interface LockConformanceSubject {
+  /** A new session, as another process would have it; not opened yet. The suite closes it. */
+  store(): LockStore;
+  /** Moves the store's clock. Without it the suite waits for real. */
+  advance?(ms: number): void | Promise<void>;
+  /** Loses all data without any session doing it, e.g. FLUSHALL. Without it, what depends on it is not tested. */
+  flush?(): void | Promise<void>;
+  close(): void | Promise<void>;
+}
+
+/** The functions of the test runner (vitest, jest, node:test, ...) and the lock store to test. */
+export interface LockConformanceOptions extends Pick<ConformanceOptions, 'describe' | 'it' | 'name'> {
+  /** Called once per test. */
+  create(): LockConformanceSubject | Promise<LockConformanceSubject>;
+  /** What the store declares it cannot do; those promises are then not tested. Checked against its capabilities. */
+  lacks?: ReadonlyArray<'fencing' | 'queue'>;
+}
+
+/** Records which owners were handed a lock. */
+export class RecordingLockListener implements LockStoreListener {
+  readonly owners: string[] = [];
+  /** How often everybody had to ask again. */
+  misses = 0;
+  private changed: (() => void) | undefined;
+
+  handed(owner: string): void {
+    this.owners.push(owner);
+    this.changed?.();
+  }
+
+  connected(): void {}
+
+  missed(): void {
+    this.misses++;
+    this.changed?.();
+  }
+
+  /** Resolves once `owner` was handed a lock. @throws Error after five seconds */
+  async until(owner: string): Promise<void> {
+    const until = performance.now() + 5000;
+    while (!this.owners.includes(owner)) {
+      if (performance.now() > until) throw new Error('no lock was handed over within 5 s');
+      await this.next();
+    }
+  }
+
+  /** Resolves at the next message, at the latest after 100 ms. */
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, 100);
+      this.changed = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+/** What a test body works with. */
+export class LockWorld {
+  private readonly opened: LockStore[] = [];
+
+  constructor(private readonly subject: LockConformanceSubject) {}
+
+  /** A session that is open. */
+  session(listener: LockStoreListener = new RecordingLockListener()): LockStore {
+    const store = this.subject.store();
+    this.opened.push(store);
+    store.open(listener);
+    return store;
+  }
+
+  /** A session that is told of hand-overs. Asking for a lock with `waitMs` begins the listening, so it waits for a key of its own first. */
+  async listening(): Promise<{ store: LockStore; heard: RecordingLockListener }> {
+    const heard = new RecordingLockListener();
+    const store = this.session(heard);
+    const [key, holder, waiter] = [freshLockKey(), lockRequest(), lockRequest({ waitMs: 5000 })];
+    await store.acquire(key, holder);
+    const until = performance.now() + 5000;
+    await store.acquire(key, waiter);
+    while (store.capabilities.shared && heard.misses === 0 && performance.now() < until) await heard.next();
+    await store.release(key, waiter.owner);
+    await store.release(key, holder.owner);
+    return { store, heard };
+  }
+
+  async pass(ms: number): Promise<void> {
+    if (this.subject.advance) await this.subject.advance(ms);
+    else await delay(ms);
+  }
+
+  /** Whether the data could be lost. */
+  async flush(): Promise<boolean> {
+    await this.subject.flush?.();
+    return this.subject.flush !== undefined;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.opened.map((store) => store.close()));
+    await this.subject.close();
+  }
+}
+
+/** A test by name; the world is its own. */
+export type LockPromised = (name: string, body: (world: LockWorld) => Promise<void>) => void;
+
+let sequence = 0;
+
+/** A key nobody else uses, with the hash tag the engine puts in. */
+export function freshLockKey(): string {
+  return `{lock${++sequence}-${randomBytes(6).toString('hex')}}`;
+}
+
+/** A request; the owner is unique unless given. */
+export function lockRequest(change: Partial<LockRequest> = {}): LockRequest {
+  return { owner: randomBytes(12).toString('hex'), leaseMs: 10_000, waitMs: 0, maxQueue: 100, ...change };
+}

@@ -1,0 +1,37 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { allOf } from '../../src/index.js';
+import { redisLocks } from '../../src/stores/redis/index.js';
+import { until } from '../faults/subject.js';
+import { RedisServer } from '../servers/redis.server.js';
+import { failure, openLocks } from './subject.js';
+
+let server: RedisServer;
+beforeAll(async () => {
+  server = await RedisServer.start({ args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] });
+  await server.command('CLUSTER', 'ADDSLOTSRANGE', 0, 16383);
+  await until(async () => String(await server.command('CLUSTER', 'INFO')).includes('cluster_state:ok'), 10_000);
+});
+afterAll(() => server.stop());
+
+const open = () =>
+  openLocks({ store: redisLocks({ cluster: { nodes: [{ host: '127.0.0.1', port: server.port }] } }) }).locks;
+
+it('on a cluster the keys of a lock share a slot, and waiters poll in order', async () => {
+  const [one, two] = [open(), open()];
+  const lease = await one.acquire(allOf(['policy', 1], ['policy', 2], 'k'));
+  expect(await two.tryAcquire('k')).toBeUndefined();
+  const waits = two.acquire('k', { wait: '20s' });
+  await until(async () => (await one.inspect('k'))?.waiting === 1, 2000);
+  await lease.extend();
+  expect(await lease.release()).toBe('released');
+  const next = await waits;
+  expect(next.fencingToken).toBeGreaterThan(lease.fencingTokenOf('k') as bigint);
+  expect(await next.release()).toBe('released');
+});
+
+it('on a cluster WAIT would ask any node', async () => {
+  const cluster = { nodes: [{ host: '127.0.0.1', port: server.port }] };
+  expect(await failure((async () => redisLocks({ cluster, confirmReplicas: 1 }))())).toMatchObject({
+    code: 'invalid_redis_options',
+  });
+});
