@@ -18,10 +18,10 @@ export interface PageRequest {
   readonly confirms: boolean;
   readonly backOff: Duration;
   readonly hardTimeout: Duration | 'forever';
-  readonly tagsOf: FillOrder['tagsOf'];
-  readonly shouldCache: FillOrder['shouldCache'];
+  tagsOf(...made: Parameters<FillOrder['tagsOf']>): readonly string[];
+  shouldCache(...made: Parameters<FillOrder['shouldCache']>): boolean;
   /** Shows the handler what it may see while it fills an entry, and keeps an eye on what it reads. */
-  readonly guardInputs: (confirm: Readonly<Record<string, string>>) => InputGuard;
+  guardInputs(confirm: Readonly<Record<string, string>>): InputGuard;
 }
 
 export interface InputGuard {

@@ -9,7 +9,7 @@ import { formatCacheStatus, type CacheStatus } from '../http-semantics/fields/ca
 import { validators } from '../http-semantics/forwarded-fields.js';
 import { judge, judgeMiss, type Judgement } from '../http-semantics/judge.js';
 import { NOT_SHARED, type Held } from './page.js';
-import { bodyOf, OriginError, PageFill } from './page-fill.js';
+import { bodyOf, OriginError, PageFill, type FillOrder } from './page-fill.js';
 import { PageLookup, type Hit, type Located } from './page-lookup.js';
 import type { PageRequest } from './page-request.js';
 import {
@@ -186,10 +186,18 @@ export class ResponseCache {
     const response = request.context.switchToHttp().getResponse<object>();
     const baseline = baselineOf(response);
     const confirm = hit && request.confirms ? (validators(hit.page.stored) as Record<string, string>) : {};
-    const known = { ...request };
+    // Before the inputs are guarded: functions of the policy may look at what the handler may not see.
+    const { place, method, tags, maxBytes, maxVariants, keepToConfirmMs, cacheName } = request;
     const inputs = request.guardInputs(confirm);
-    const order = {
-      ...known,
+    const order: FillOrder = {
+      place,
+      method,
+      tags,
+      maxVariants,
+      keepToConfirmMs,
+      cacheName,
+      tagsOf: (page) => request.tagsOf(page),
+      shouldCache: (page) => request.shouldCache(page),
       ...purpose,
       key: located.key,
       fork: located.fork,
@@ -200,7 +208,7 @@ export class ResponseCache {
     };
     const fill = new PageFill(order, run, this.cache);
     const tapped = tapResponse(rawResponseOf(response), {
-      maxBytes: request.maxBytes,
+      maxBytes,
       baseline,
       decide: (head, body) => fill.decide(head, body),
     });
