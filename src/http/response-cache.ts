@@ -1,15 +1,16 @@
-import { GatewayTimeoutException, type CallHandler, type HttpServer } from '@nestjs/common';
+import { GatewayTimeoutException, type CallHandler, type ExecutionContext, type HttpServer } from '@nestjs/common';
 import { concatAll, from, of, tap, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { CallOptions } from '../core/cache.options.js';
 import { LoadTimeoutError } from '../core/errors/cache.error.js';
 import type { LoadRun } from '../core/flights/load-run.js';
-import { answer } from '../http-semantics/answer.js';
+import { answer, type Answer } from '../http-semantics/answer.js';
 import { formatCacheStatus, type CacheStatus } from '../http-semantics/fields/cache-status.js';
 import { validators } from '../http-semantics/forwarded-fields.js';
 import { judge, judgeMiss, type Judgement } from '../http-semantics/judge.js';
-import { NOT_SHARED, type Held } from './page.js';
+import { NOT_SHARED, type Held, type Page } from './page.js';
 import { bodyOf, OriginError, PageFill, type FillOrder } from './page-fill.js';
+import { ReadyAnswers } from './ready-answers.js';
 import { PageLookup, type Hit, type Located } from './page-lookup.js';
 import type { PageRequest } from './page-request.js';
 import {
@@ -58,6 +59,7 @@ interface Purpose {
 /** Answers requests with stored pages, and stores the pages that handlers make. */
 export class ResponseCache {
   private readonly lookup: PageLookup;
+  private ready: ReadyAnswers | undefined;
 
   constructor(
     private readonly cache: CacheService,
@@ -68,8 +70,13 @@ export class ResponseCache {
 
   handle(request: PageRequest, next: CallHandler): Observable<unknown> {
     const near = this.lookup.near(request.place)?.hit;
-    if (near && this.judged(request, near).verdict === 'fresh')
+    if (near && this.judged(request, near).verdict === 'fresh') {
+      const { context, method, place, cacheName } = request;
+      this.ready ??= new ReadyAnswers({ cache: cacheName, hit: true, detail: 'memory' });
+      const ready = this.ready.of(near.page, near.now, method, place.headers);
+      if (ready) return of(this.replay(context, method, near.page, ready));
       return of(this.send(request, near, { hit: true, detail: 'memory' }));
+    }
     return from(this.look(request, next)).pipe(concatAll());
   }
 
@@ -230,9 +237,13 @@ export class ResponseCache {
         status: { cache: cacheName, ...status },
       },
     );
-    const isHead = method === 'HEAD' && made.status === page.stored.status;
-    const body = isHead ? { body: page.body } : bodyOf(page, made.body);
-    return replay(this.adapter(), context, { status: made.status, headers: made.headers, ...body });
+    return this.replay(context, method, page, made);
+  }
+
+  private replay(context: ExecutionContext, method: string, page: Page, { status, headers, body }: Answer): unknown {
+    const isHead = method === 'HEAD' && status === page.stored.status;
+    const bytes = isHead || body === 'full' ? page.body : bodyOf(page, body).body;
+    return replay(this.adapter(), context, bytes === undefined ? { status, headers } : { status, headers, body: bytes });
   }
 
   private setStatus({ context, cacheName }: PageRequest, status: Omit<CacheStatus, 'cache'>): void {

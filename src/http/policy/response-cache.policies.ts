@@ -1,4 +1,5 @@
 import type { ExecutionContext, Type } from '@nestjs/common';
+import { SSE_METADATA } from '@nestjs/common/constants.js';
 import { closestName } from '../../closest-name.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { fail } from '../../option-checks.js';
@@ -58,6 +59,8 @@ export class ResponseCachePolicies {
     const { ofClass, ofHandler } = cacheMarks(controller, handler);
     const nearest = ofHandler ?? ofClass;
     if (nearest === false || (nearest === undefined && this.options.cacheAll !== true)) return undefined;
+    // A stream of events has no end.
+    if (Reflect.hasMetadata(SSE_METADATA, handler)) return undefined;
     const where = handlerIdentity(controller, handler).name;
     const layers: ResponseCachePolicy[] = [this.options.base ?? {}];
     for (const mark of [ofClass, ofHandler]) {
