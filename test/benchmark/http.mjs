@@ -64,6 +64,9 @@ const targets = [
   { of: 'manager', by: 'cpu', atMost: { fastify: 0.4, express: 0.6 } },
   { of: 'uncached', by: 'cpu', atMost: { fastify: 1, express: 1 } },
   { name: 'page 304', of: 'page', by: 'cpu', atMost: { fastify: 1, express: 1 } },
+  { name: 'page and request tier', of: 'end', by: 'perSecond' },
+  { name: 'page and request tier', of: 'manager', by: 'cpu' },
+  { name: 'page and request tier', of: 'uncached', by: 'cpu', atMost: { fastify: 1, express: 1 } },
   { name: 'lane', of: 'bare', by: 'perSecond', atLeast: { fastify: 0.85, express: 0.85 } },
   { name: 'lane', of: 'bare', by: 'cpu' },
 ];
@@ -72,6 +75,7 @@ async function race(platform) {
   const contestants = {
     page: { name: 'page', expects: 'hit' },
     'page 304': { name: 'page', expects: 'hit', status: 304 },
+    'page and request tier': { name: 'tier', expects: 'hit' },
     lane: { name: 'lane', expects: 'hit' },
     end: { name: 'end' },
     manager: { name: 'manager' },

@@ -39,11 +39,11 @@ async function nest(adapter, Books, imports = []) {
 const rows = () => ROWS;
 
 const contestants = {
-  page: (adapter) => nest(adapter, controller(rows, CachePage('1h')), [TieredCacheModule.forRoot()]),
-
-  /** On Node 20 the request tier's AsyncLocalStorage makes every promise of the process dearer; the others have nothing of the kind. */
-  alone: (adapter) =>
+  page: (adapter) =>
     nest(adapter, controller(rows, CachePage('1h')), [TieredCacheModule.forRoot({ requestTier: false })]),
+
+  /** The default. On Node 20 AsyncLocalStorage makes every promise of a process dearer; no other contestant uses it. */
+  tier: (adapter) => nest(adapter, controller(rows, CachePage('1h')), [TieredCacheModule.forRoot()]),
 
   lane: (adapter) =>
     nest(adapter, controller(rows, CachePage({ ttl: '1h', public: true, beforeGuards: true })), [
