@@ -71,9 +71,7 @@ export class PageFill {
   /** When status and fields are known and nothing has been sent: for the tap of the response. */
   decide(head: ResponseHead, body: Buffer | undefined): TapDecision {
     const { stale, isConditional, isUsableOnError, place } = this.order;
-    const reads = this.order.reads();
-    if ('refuse' in reads) this.refusal = reads.refuse;
-    else this.vary = reads.vary;
+    this.judgeReads();
     if (stale && isConditional && head.status === 304) {
       this.merged = merge304(stale.page.stored, stale.page.headers, this.exchange(head), place.semantics);
       if (this.merged) return { action: 'swallow', replaceWith: () => this.confirmed(stale.page) };
@@ -96,6 +94,9 @@ export class PageFill {
     const { stale } = this.order;
     if (this.merged && stale) return this.keepMerged(this.merged, stale.page);
     if (!isCaptured(outcome) || outcome.addedLate.includes('set-cookie')) return this.notShared();
+    // While its body was written more may have been read.
+    this.judgeReads();
+    if (this.refusal !== undefined) return this.notShared();
     const made = this.make(outcome, outcome.body);
     if (!made) {
       // What was stored before is not true any more, whether or not this may be stored.
@@ -104,6 +105,12 @@ export class PageFill {
     }
     const page = { stored: made.stored, headers: this.ownFields(made.headers), body: outcome.body };
     return this.order.shouldCache(page) ? this.keep(page) : this.notShared();
+  }
+
+  private judgeReads(): void {
+    const reads = this.order.reads();
+    if ('refuse' in reads) this.refusal = reads.refuse;
+    else this.vary = reads.vary;
   }
 
   private make(head: ResponseHead, body: Buffer | undefined): Made | undefined {

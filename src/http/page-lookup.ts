@@ -77,4 +77,4 @@ export function keyOfVariant({ primary, headers, semantics }: Place, names: read
 }
 
 /** Few, and asked for again and again: the languages, types and codings that clients accept. */
-const variants = new RecentTexts();
+const variants = new RecentTexts<string>();

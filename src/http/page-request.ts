@@ -14,6 +14,8 @@ export interface PageRequest {
   readonly maxVariants: number;
   readonly keepToConfirmMs: number;
   readonly cacheName: string;
+  /** Whether a page is sent without middleware, so that it has to keep the fields that middleware sets. */
+  readonly keepsAllFields: boolean;
   /** Whether handlers are asked with the validators of what is stored. */
   readonly confirms: boolean;
   readonly backOff: Duration;
@@ -25,8 +27,8 @@ export interface PageRequest {
 }
 
 export interface InputGuard {
-  /** What was read besides what the key covers; nothing is recorded any more after it. */
+  /** What was read so far besides what the key covers. */
   readonly reads: FillOrder['reads'];
-  /** What is read from now on, the framework reads; the request is again as it came. */
-  readonly handlerDone: () => void;
+  /** The answer is made: what is read from now on has no part in it. The request is again as it came. */
+  readonly done: () => void;
 }

@@ -31,7 +31,11 @@ export class PageRequests {
   of(view: RequestView, policy: CompiledPolicy): PageRequest | BypassedPage {
     const keyed = this.keys.of(view, policy);
     if ('bypass' in keyed) return keyed;
-    const place = { primary: keyed.primary, headers: view.headers as Fields, semantics: this.semanticsOf(view, policy) };
+    const place = {
+      primary: keyed.primary,
+      headers: view.headers as Fields,
+      semantics: this.semanticsOf(view, policy),
+    };
     return new PolicedRequest(view, policy, place, this.cacheName, keyed.key);
   }
 
@@ -79,6 +83,9 @@ class PolicedRequest implements PageRequest {
   }
   get confirms(): boolean {
     return this.policy.mode === 'rfc';
+  }
+  get keepsAllFields(): boolean {
+    return this.policy.beforeGuards;
   }
   get backOff(): number {
     return BACK_OFF_MS;
@@ -163,10 +170,10 @@ function guardInputs(
   const recording = recordReads(view, policy, key, { hide: CONDITIONAL_HEADERS, set: confirm });
   return {
     reads: () => {
-      const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
+      const judged = judgeReads(recording.reads, key.covers, policy.ignoredReads);
       return 'refuse' in judged ? { refuse: judged.refuse } : { vary: [...new Set([...key.vary, ...judged.vary])] };
     },
-    handlerDone: () => void recording.stop(),
+    done: () => void recording.stop(),
   };
 }
 

@@ -37,6 +37,7 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     const request = this.caches.requests.of(view, policy);
     if ('bypass' in request) return next.handle();
     const pages = this.caches.pagesOf(policy.namespace);
+    if (policy.beforeGuards) this.caches.lane?.learn(view, policy, request.place, pages);
     const task = detachedTaskOf(view.request);
     return task instanceof DetachedFill ? pages.handleDetached(request, task, next) : pages.handle(request, next);
   }

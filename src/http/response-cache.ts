@@ -1,5 +1,5 @@
 import { GatewayTimeoutException, type CallHandler, type ExecutionContext, type HttpServer } from '@nestjs/common';
-import { concatAll, from, of, tap, type Observable } from 'rxjs';
+import { concatAll, from, of, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { CallOptions } from '../core/cache.options.js';
 import { LoadTimeoutError } from '../core/errors/cache.error.js';
@@ -11,7 +11,7 @@ import { judge, judgeMiss, type Judgement } from '../http-semantics/judge.js';
 import { NOT_SHARED, type Held, type Page } from './page.js';
 import { bodyOf, OriginError, PageFill, type FillOrder } from './page-fill.js';
 import { ReadyAnswers } from './ready-answers.js';
-import { PageLookup, type Hit, type Located } from './page-lookup.js';
+import { PageLookup, type Hit, type Located, type Place } from './page-lookup.js';
 import type { PageRequest } from './page-request.js';
 import {
   answer as replay,
@@ -56,6 +56,12 @@ interface Purpose {
   readonly because: CacheStatus['fwd'];
 }
 
+/** A stored page, and the response made of it. */
+export interface NearAnswer {
+  readonly page: Page;
+  readonly made: Answer;
+}
+
 /** Answers requests with stored pages, and stores the pages that handlers make. */
 export class ResponseCache {
   private readonly lookup: PageLookup;
@@ -69,15 +75,24 @@ export class ResponseCache {
   }
 
   handle(request: PageRequest, next: CallHandler): Observable<unknown> {
-    const near = this.lookup.near(request.place)?.hit;
-    if (near && this.judged(request, near).verdict === 'fresh') {
-      const { context, method, place, cacheName } = request;
-      this.ready ??= new ReadyAnswers({ cache: cacheName, hit: true, detail: 'memory' });
-      const ready = this.ready.of(near.page, near.now, method, place.headers);
-      if (ready) return of(this.replay(context, method, near.page, ready));
-      return of(this.send(request, near, { hit: true, detail: 'memory' }));
-    }
+    const { context, method, place, cacheName } = request;
+    const near = this.near(place, method, cacheName);
+    if (near) return of(this.replay(context, method, near.page, near.made));
     return from(this.look(request, next)).pipe(concatAll());
+  }
+
+  /** What there is to be sent at once: the page is in the memory tier, and fresh. */
+  near(place: Place, method: string, cacheName: string): NearAnswer | undefined {
+    const hit = this.lookup.near(place)?.hit;
+    if (hit === undefined || judge(hit.page.stored, place.headers, hit.now, place.semantics).verdict !== 'fresh')
+      return undefined;
+    const { page, now } = hit;
+    const status: CacheStatus = { cache: cacheName, hit: true, detail: 'memory' };
+    this.ready ??= new ReadyAnswers(status);
+    const ready = this.ready.of(page, now, method, place.headers);
+    if (ready) return { page, made: ready };
+    const options = { now, length: page.body.length, status };
+    return { page, made: answer(page.stored, page.headers, { method, headers: place.headers }, options) };
   }
 
   /** A request that was sent by {@link refresh}: it only fills. */
@@ -167,7 +182,8 @@ export class ResponseCache {
   /** One refresh for all who are sent the stale page, without a client: a fresh run through the whole application. */
   private refresh(request: PageRequest, located: Located, hit: Hit): void {
     const { tags, backOff, hardTimeout, place } = request;
-    const detached = detachedRequestOf(request.context.switchToHttp().getRequest());
+    // A page is made of what GET answers, whoever finds that it is stale.
+    const detached = { ...detachedRequestOf(request.context.switchToHttp().getRequest()), method: 'GET' };
     const load = async (context: unknown): Promise<Held> => {
       const run = context as LoadRun;
       const task = new DetachedFill(run, located, hit, place.primary);
@@ -210,19 +226,22 @@ export class ResponseCache {
       fork: located.fork,
       stale: hit,
       isConditional: Object.keys(confirm).length > 0,
-      baseline,
+      baseline: request.keepsAllFields ? {} : baseline,
       reads: inputs.reads,
     };
     const fill = new PageFill(order, run, this.cache);
     const tapped = tapResponse(rawResponseOf(response), {
       maxBytes,
       baseline,
-      decide: (head, body) => fill.decide(head, body),
+      decide: (head, body) => {
+        const decision = fill.decide(head, body);
+        // A stream goes on reading; so may interceptors further out and exception filters up to here.
+        if (body !== undefined) inputs.done();
+        return decision;
+      },
     });
-    void tapped.finished.then(inputs.handlerDone);
-    const watch = (handled: Observable<unknown>): Observable<unknown> =>
-      handled.pipe(tap({ next: inputs.handlerDone, error: inputs.handlerDone }), watchHandler(tapped));
-    return { fill, tapped, watch };
+    void tapped.finished.then(inputs.done);
+    return { fill, tapped, watch: (handled) => handled.pipe(watchHandler(tapped)) };
   }
 
   private send(request: PageRequest, { page, now }: Hit, status: Omit<CacheStatus, 'cache'>): unknown {
@@ -243,7 +262,11 @@ export class ResponseCache {
   private replay(context: ExecutionContext, method: string, page: Page, { status, headers, body }: Answer): unknown {
     const isHead = method === 'HEAD' && status === page.stored.status;
     const bytes = isHead || body === 'full' ? page.body : bodyOf(page, body).body;
-    return replay(this.adapter(), context, bytes === undefined ? { status, headers } : { status, headers, body: bytes });
+    return replay(
+      this.adapter(),
+      context,
+      bytes === undefined ? { status, headers } : { status, headers, body: bytes },
+    );
   }
 
   private setStatus({ context, cacheName }: PageRequest, status: Omit<CacheStatus, 'cache'>): void {

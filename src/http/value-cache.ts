@@ -1,8 +1,14 @@
 import type { CallHandler, HttpServer } from '@nestjs/common';
 import { lastValueFrom, type Observable, from } from 'rxjs';
+import type { LoadContext } from '../core/cache.options.js';
 import type { CacheService } from '../core/cache.service.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
+import { cachePolicy } from '../http-semantics/cache-policy.js';
+import type { Fields } from '../http-semantics/fields/fields.js';
+import { storable } from '../http-semantics/storable.js';
 import { settingFor, type CompiledPolicy } from './policy/compiled.policy.js';
+import { CONDITIONAL_HEADERS } from './policy/input-lists.js';
+import { isCovered } from './policy/input-name.js';
 import { judgeReads } from './policy/judge-reads.js';
 import { recordReads } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
@@ -18,6 +24,16 @@ interface HeldValue {
   readonly isNotShared?: true;
 }
 
+/** What a handler has thrown may depend, as what it returns, on something that no key covers. */
+class FailureOfOne extends Error {
+  constructor(
+    readonly view: RequestView,
+    override readonly cause: unknown,
+  ) {
+    super('a handler failed');
+  }
+}
+
 /** Keeps the values that handlers return, before outer interceptors and the transport make something of them. */
 export class ValueCache {
   constructor(
@@ -30,20 +46,31 @@ export class ValueCache {
   }
 
   private async look(view: RequestView, policy: CompiledPolicy, key: PageKey, next: CallHandler): Promise<unknown> {
+    // What is made for HEAD may lack what GET asks for (RFC 9110 9.3.2): it takes, and leaves nothing.
+    if (view.method === 'HEAD') {
+      const held = await this.cache.get<HeldValue>(['v', key.key as never]);
+      if (!held.isFound) return lastValueFrom(next.handle(), { defaultValue: undefined });
+      this.restore(view, held.value);
+      return held.value.value;
+    }
     let own: { readonly value: unknown } | undefined;
-    const held = await this.cache.getOrSet<HeldValue>(
-      ['v', key.key as never],
-      async (context) => {
-        const made = await this.run(view, policy, key, next);
-        own = made;
-        const { tags, shouldCache } = policy;
-        const answer = { value: made.value as never, status: made.status ?? 200, headers: made.headers ?? {} };
-        if (made.isNotShared || shouldCache?.(answer, view) === false) context.skip();
-        else if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
-        return made.isNotShared ? { value: null, isNotShared: true } : made;
-      },
-      this.options(view, policy, key),
-    );
+    const load = async (context: LoadContext<HeldValue>): Promise<HeldValue> => {
+      const made = await this.run(view, policy, key, next);
+      own = made;
+      const { tags, shouldCache } = policy;
+      const answer = { value: made.value as never, status: made.status ?? 200, headers: made.headers ?? {} };
+      if (made.isNotShared || shouldCache?.(answer, view) === false) context.skip();
+      else if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
+      return made.isNotShared ? { value: null, isNotShared: true } : made;
+    };
+    let held: HeldValue;
+    try {
+      held = await this.cache.getOrSet<HeldValue>(['v', key.key as never], load, this.options(view, policy, key));
+    } catch (error) {
+      if (!(error instanceof FailureOfOne)) throw error;
+      if (error.view === view) throw error.cause;
+      return lastValueFrom(next.handle(), { defaultValue: undefined });
+    }
     if (own) return own.value;
     if (held.isNotShared) return lastValueFrom(next.handle(), { defaultValue: undefined });
     if (view.kind === 'http') this.restore(view, held);
@@ -51,25 +78,30 @@ export class ValueCache {
   }
 
   private async run(view: RequestView, policy: CompiledPolicy, key: PageKey, next: CallHandler): Promise<HeldValue> {
-    const recording = recordReads(view, policy, key);
+    const recording = recordReads(view, policy, key, { hide: CONDITIONAL_HEADERS });
     const response = view.kind === 'http' ? view.context.switchToHttp().getResponse<object>() : undefined;
     const baseline = response && baselineOf(response);
     const statusBefore = response && rawStatus(response);
+    // Values have no variants: what is read must be part of the key.
+    const isOfOne = (): boolean => {
+      const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
+      return 'refuse' in judged || judged.vary.length > 0;
+    };
     let value: unknown;
     try {
       value = await lastValueFrom(next.handle(), { defaultValue: undefined });
-    } finally {
-      recording.stop();
+    } catch (error) {
+      const says = response && !isStorable(200, baselineOf(response), view, policy, key);
+      throw isOfOne() || says ? new FailureOfOne(view, error) : error;
     }
-    const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
-    // Values have no variants: what is read must be part of the key.
-    const isNotShared = 'refuse' in judged || judged.vary.length > 0 || isStream(value);
+    const isNotShared = isOfOne() || isStream(value);
     if (isNotShared) return { value, isNotShared };
     refuseInstances(value, policy.where);
     if (!response || !baseline) return { value };
-    const headers = ownHeaders({ headers: baselineOf(response) }, baseline);
-    if ('set-cookie' in headers) return { value, isNotShared: true };
+    const all = baselineOf(response);
     const status = rawStatus(response);
+    if (!isStorable(status, all, view, policy, key)) return { value, isNotShared: true };
+    const headers = ownHeaders({ headers: all }, baseline);
     return { value, ...(status !== statusBefore && { status }), ...(Object.keys(headers).length > 0 && { headers }) };
   }
 
@@ -91,6 +123,28 @@ export class ValueCache {
     for (const [name, value] of Object.entries(headerFields(headers)))
       adapter.setHeader(response, name, value as string);
   }
+}
+
+/** What a response says against being kept counts for the value it is made of as well. Values have no variants. */
+function isStorable(
+  status: number,
+  headers: HeaderFields,
+  view: RequestView,
+  policy: CompiledPolicy,
+  key: PageKey,
+): boolean {
+  const statuses = policy.status && settingFor(policy.status, view);
+  const rules = cachePolicy({
+    mode: 'ttl',
+    view: key.partition === 'principal' ? 'private' : 'shared',
+    freshFor: 1,
+    authorization: 'ignore',
+    ...(statuses && { statuses }),
+  });
+  const request = { method: 'GET', headers: view.headers as Fields };
+  const now = Date.now();
+  const made = storable({ request, response: { status, headers }, requestedAt: now, receivedAt: now }, rules);
+  return made.isStorable && (made.stored.vary ?? []).every(([name]) => isCovered(`header:${name}`, key.covers));
 }
 
 function rawStatus(response: object): number {

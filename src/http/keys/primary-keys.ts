@@ -25,7 +25,7 @@ const LONGEST_LABEL = 40;
 
 /** The primary keys of pages: a digest of the {@link PageKey}, found again by a cheaper text where all components have one. */
 export class PrimaryKeys {
-  private readonly recent = new RecentTexts();
+  private readonly recent = new RecentTexts<string>();
   private readonly spellings = new WeakMap<CompiledPolicy, Spelling>();
   private policies = 0;
 

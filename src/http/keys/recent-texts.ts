@@ -3,11 +3,11 @@ const LONGEST = 512;
 const MOST = 4096;
 
 /** What was worked out from texts of late. Bounded in two generations: what is asked for stays, what is not is gone after `2 * MOST` others. */
-export class RecentTexts {
-  private young = new Map<string, string>();
-  private old = new Map<string, string>();
+export class RecentTexts<T> {
+  private young = new Map<string, T>();
+  private old = new Map<string, T>();
 
-  get(text: string): string | undefined {
+  get(text: string): T | undefined {
     const found = this.young.get(text);
     if (found !== undefined) return found;
     const earlier = this.old.get(text);
@@ -15,7 +15,7 @@ export class RecentTexts {
     return earlier;
   }
 
-  set(text: string, made: string): void {
+  set(text: string, made: T): void {
     if (text.length > LONGEST) return;
     if (this.young.size >= MOST) {
       this.old = this.young;

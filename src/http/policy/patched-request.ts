@@ -39,6 +39,28 @@ export class PatchedRequest {
     });
   }
 
+  /** What is asked for and is not there, is reported: for another request it may be. */
+  watchAbsent(target: object, report: (name: string) => void): void {
+    const prototype = Object.getPrototypeOf(target) as object;
+    const noted = (name: string | symbol): void => {
+      if (typeof name === 'string' && name !== 'then' && name !== 'toJSON' && !(name in prototype)) report(name);
+    };
+    const watcher = new Proxy(Object.create(prototype) as object, {
+      get(_, name, receiver) {
+        noted(name);
+        return Reflect.get(prototype, name, receiver) as unknown;
+      },
+      has(_, name) {
+        noted(name);
+        return name in prototype;
+      },
+    });
+    Object.setPrototypeOf(target, watcher);
+    this.undo.push(() => {
+      if (Object.getPrototypeOf(target) === watcher) Object.setPrototypeOf(target, prototype);
+    });
+  }
+
   restore(): void {
     for (const undo of this.undo.splice(0).toReversed()) undo();
   }

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import { ServerResponse, type IncomingHttpHeaders } from 'node:http';
 import type { PageKey } from '../keys/page-key.js';
 import type { CompiledPolicy } from './compiled.policy.js';
 import { isCovered, type InputName } from './input-name.js';
@@ -16,6 +16,8 @@ import { recordingProxy } from './recording-proxy.js';
 import type { Fields, RequestView } from './request-view.js';
 
 export interface Recording {
+  /** What was read so far. */
+  readonly reads: ReadonlySet<InputName>;
   /** Gives the request its own properties back, and tells what was read. Idempotent. */
   stop(): ReadonlySet<InputName>;
 }
@@ -38,7 +40,7 @@ export function recordReads(
   options: FillOptions = {},
 ): Recording {
   const reads = new Set<InputName>();
-  if (view.kind !== 'http' || view.raw === undefined) return { stop: () => reads };
+  if (view.kind !== 'http' || view.raw === undefined) return { reads, stop: () => reads };
   const note = policy.autoVary ? (name: InputName) => void reads.add(name) : () => {};
   const patched = new PatchedRequest();
   const { request, raw } = view;
@@ -63,8 +65,12 @@ export function recordReads(
   for (const name of ['cookies', 'signedCookies']) cookies(patched, request, name, policy, note);
   for (const [target, names] of foreign) {
     for (const name of names) patched.watch(target, name, () => note(`request:${name}`));
+    patched.watchAbsent(target, (name) => {
+      if (isForeign(name) && !isAbsentByKey(name, policy)) note(`request:${name}`);
+    });
   }
   return {
+    reads,
     stop() {
       patched.restore();
       return reads;
@@ -133,13 +139,20 @@ function watch(
 
 /** What somebody other than the framework has put there, and getters by which sessions and users are known. */
 function ownNames(target: object): string[] {
-  const names = Object.getOwnPropertyNames(target).filter(
-    (name) => !FRAMEWORK_PROPERTIES.has(name) && !name.startsWith('_'),
-  );
+  const names = Object.getOwnPropertyNames(target).filter(isForeign);
   return [
     ...names,
     ...RECOGNISED.filter((name) => !Object.hasOwn(target, name) && getterOf(target, name) !== undefined),
   ];
+}
+
+function isForeign(name: string): boolean {
+  return !FRAMEWORK_PROPERTIES.has(name) && !name.startsWith('_') && !(name in ServerResponse.prototype);
+}
+
+/** Requests with a user go past a public cache, so those that get there have none; unless it is for everybody. */
+function isAbsentByKey(name: string, policy: CompiledPolicy): boolean {
+  return name === 'user' && policy.public === false;
 }
 
 function getterOf(target: object, name: string): (() => unknown) | undefined {

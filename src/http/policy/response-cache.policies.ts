@@ -4,6 +4,7 @@ import { closestName } from '../../closest-name.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { fail } from '../../option-checks.js';
 import { compilePolicy, type CompiledPolicy } from './compiled.policy.js';
+import { checkLanePolicy } from '../lane/lane-policy.js';
 import { handlerIdentity } from './handler-identity.js';
 import { validatePolicy } from './policy.validation.js';
 import { cacheMarks } from './response-cache.metadata.js';
@@ -68,7 +69,9 @@ export class ResponseCachePolicies {
       if (mark.policy.extends !== undefined) layers.push(this.namedPolicy(mark.policy.extends, where));
       layers.push(mark.policy);
     }
-    return compilePolicy(merged(layers), nearest?.kind ?? 'page', where);
+    const policy = compilePolicy(merged(layers), nearest?.kind ?? 'page', where);
+    if (policy.beforeGuards) checkLanePolicy(policy);
+    return policy;
   }
 
   private namedPolicy(name: string, where: string): ResponseCachePolicy {

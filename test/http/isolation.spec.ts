@@ -1,0 +1,373 @@
+import fc from 'fast-check';
+import { VersioningType, type INestApplication } from '@nestjs/common';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { closeAll, type Platform } from '../nest/boot.js';
+import { dispatch, type Reply } from './in-process.client.js';
+import {
+  clients,
+  POLICIES,
+  programs,
+  serveIsolated,
+  VALUES,
+  type Client,
+  type Output,
+  type Program,
+  type Read,
+} from './isolation.application.js';
+
+// No response of one client is ever served to another: every answer names the client it was made for, by a way no cache can see, and what it
+// was made of; it may be given only to a client for whom it would have been made of the same.
+
+interface Asking {
+  readonly client: Client;
+  readonly method: 'GET' | 'HEAD';
+  readonly condition: 'none' | 'etag' | 'range';
+}
+
+interface Scenario {
+  readonly route: string;
+  readonly program: Program;
+  /** One after the other; those within a step side by side. */
+  readonly steps: ReadonlyArray<readonly Asking[]>;
+}
+
+const anyOf = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
+
+/** `count` clients that differ in one thing, or in anything. */
+const client: fc.Arbitrary<Client> = fc.record({
+  user: anyOf(undefined, undefined, 'ann', 'bob'),
+  tenant: anyOf(undefined, 't1', 't2'),
+  host: anyOf('a.example', 'b.example'),
+  language: anyOf(undefined, 'en', 'de', 'fr, de;q=0.5'),
+  encoding: anyOf(undefined, 'gzip', 'br'),
+  accept: anyOf(undefined, 'text/html'),
+  variant: anyOf(undefined, 'x', 'y'),
+  forwardedHost: anyOf(undefined, undefined, 'evil.example'),
+  cookie: anyOf(undefined, undefined, 'theme=dark', 'theme=light; id=1', 'id=2', 'sid=1'),
+  query: anyOf('', 'a=1', 'a=2', 'b=1', 'a=1&b=2', 'b=2&a=1'),
+  version: anyOf('1' as const, '2' as const),
+});
+
+const pair: fc.Arbitrary<Client[]> = fc
+  .tuple(client, client, fc.subarray(FIELDS(), { minLength: 1, maxLength: 2 }))
+  .map(([one, other, differing]) => [
+    one,
+    { ...one, ...Object.fromEntries(differing.map((field) => [field, other[field]])) },
+  ]);
+
+function FIELDS(): Array<keyof Client> {
+  return [
+    'user',
+    'tenant',
+    'host',
+    'language',
+    'encoding',
+    'accept',
+    'variant',
+    'forwardedHost',
+    'cookie',
+    'query',
+    'version',
+  ];
+}
+
+const READS: Read[] = [
+  'user',
+  'tenant',
+  'host',
+  'language',
+  'encoding',
+  'accept',
+  'variant',
+  'forwardedHost',
+  'cookie',
+  'query',
+  'query.a',
+  'query.b',
+  'url',
+  'all headers',
+  'raw headers',
+  'authorization',
+];
+
+const rarely = (reads: fc.Arbitrary<Read[]>): fc.Arbitrary<Read[]> =>
+  fc.oneof({ weight: 3, arbitrary: fc.constant<Read[]>([]) }, { weight: 1, arbitrary: reads });
+
+const program: fc.Arbitrary<Program> = fc.record({
+  reads: fc.uniqueArray(anyOf(...READS), { maxLength: 2 }),
+  sometimes: rarely(fc.uniqueArray(anyOf(...READS), { maxLength: 1 })),
+  lazily: rarely(fc.uniqueArray(anyOf(...READS), { maxLength: 1 })),
+  outside: rarely(fc.uniqueArray(anyOf(...READS), { maxLength: 1 })),
+  form: anyOf('json', 'json', 'text', 'bytes', 'file', 'iterable', 'response', 'error'),
+  pauses: fc.nat(3),
+  status: anyOf(200, 200, 200, 203, 206, 404, 500),
+  headers: fc
+    .record({
+      vary: anyOf(undefined, undefined, 'Accept-Language', 'x-variant, Accept-Encoding', ' * ', 'Cookie'),
+      'cache-control': anyOf(
+        undefined,
+        undefined,
+        undefined,
+        'private',
+        'No-Store',
+        'max-age=60',
+        'public, max-age=60',
+        's-maxage=60',
+        'PRIVATE="x-output", max-age=60',
+        'max-age=0, stale-while-revalidate=60',
+      ),
+      'set-cookie': anyOf(undefined, undefined, undefined, undefined, undefined, 'theme=dark'),
+    })
+    .map((headers) => JSON.parse(JSON.stringify(headers)) as Record<string, string>),
+});
+
+const scenario: fc.Arbitrary<Scenario> = fc.record({
+  route: anyOf(...Object.keys(POLICIES), ...VALUES.map((name) => `values/${name}`)),
+  program,
+  steps: pair.chain((two) =>
+    fc.array(
+      fc.array(
+        fc.record({
+          client: anyOf(...two),
+          method: anyOf('GET' as const, 'GET' as const, 'GET' as const, 'HEAD' as const),
+          condition: anyOf('none' as const, 'none' as const, 'etag' as const, 'range' as const),
+        }),
+        { minLength: 1, maxLength: 3 },
+      ),
+      { minLength: 2, maxLength: 4 },
+    ),
+  ),
+});
+
+type Versioning = 'header' | 'media type' | 'URI';
+
+let count = 0;
+
+class Play {
+  private readonly name = `r${++count}`;
+  private readonly made = new Map<string, Output>();
+
+  constructor(
+    private readonly app: INestApplication,
+    private readonly versioning: Versioning,
+    private readonly scenario: Scenario,
+  ) {}
+
+  async play(): Promise<void> {
+    programs.set(this.name, this.scenario.program);
+    for (const step of this.scenario.steps) {
+      await Promise.all(step.map((asking) => this.ask(asking)));
+      // Fresh for a millisecond only.
+      if (/stale/i.test(this.scenario.route)) await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    programs.delete(this.name);
+  }
+
+  private async ask({ client, method, condition }: Asking): Promise<void> {
+    const id = `${this.name}.${clients.size}`;
+    clients.set(id, client);
+    const headers = headersOf(client, this.versioning);
+    headers['x-id'] = id;
+    if (condition === 'range') headers['range'] = 'bytes=0-3';
+    if (condition === 'etag' && this.made.size > 0) headers['if-none-match'] = [...this.made.keys()].join(', ');
+    const prefix = this.versioning === 'URI' ? `/v${client.version}` : '';
+    const query = client.query === '' ? '' : `?${client.query}`;
+    const reply = await dispatch(
+      this.app,
+      method,
+      `${prefix}/isolation/${this.scenario.route}/${this.name}${query}`,
+      headers,
+    );
+    const outputs = this.outputsOf(reply, headers);
+    // A field that is withheld from shared caches (RFC 9111 5.2.2.7) is not there to be looked at.
+    const isWithheld = /x-output/.test(this.scenario.program.headers['cache-control'] ?? '') && reply.body.length < 5;
+    if (!isWithheld) expect(outputs, `${method} ${JSON.stringify(client)}: ${reply.status} ${reply.body}`).not.toEqual([]);
+    for (const output of outputs) this.check(output, id, client, reply);
+  }
+
+  /** What an answer says of where it comes from, by its fields and by its body; a 304 by the response it stands for. */
+  private outputsOf(reply: Reply, asked: Record<string, string>): Output[] {
+    if (reply.status === 304) {
+      const output = this.made.get(String(reply.headers['etag']));
+      if (!output) throw new Error(`304 for ${String(reply.headers['etag'])}, of ${asked['if-none-match']}`);
+      return [output];
+    }
+    const found: Output[] = [];
+    const field = reply.headers['x-output'];
+    if (field !== undefined) found.push(JSON.parse(String(field)) as Output);
+    if (reply.body.startsWith('{"run"')) {
+      try {
+        found.push(JSON.parse(reply.body) as Output);
+      } catch {
+        expect(reply.status).toBe(206);
+      }
+    }
+    const etag = reply.headers['etag'];
+    const last = found.at(-1);
+    if (typeof etag === 'string' && last && reply.status === 200 && reply.body !== '') this.made.set(etag, last);
+    return found;
+  }
+
+  private check(output: Output, id: string, asking: Client, reply: Reply): void {
+    const told = (): string => JSON.stringify({ asking, got: output, status: reply.status, fields: reply.headers });
+    expect(output.run, told()).toBe(this.name);
+    expect(output.version, told()).toBe(asking.version);
+    if (output.id === id) return;
+    const { client } = output;
+    expect(client.host, told()).toBe(asking.host);
+    const own = valuesFor(asking, this.scenario.route, this.versioning, this.name);
+    for (const [read, value] of Object.entries({ ...output.seen, ...output.late }))
+      expect(own(read as Read), told()).toContainEqual(value);
+    this.checkPartition(client, asking, told);
+    const { headers } = this.scenario.program;
+    for (const name of namesOf(headers['vary'])) {
+      expect(name, told()).not.toBe('*');
+      expect(headersOf(client, this.versioning)[name], told()).toBe(headersOf(asking, this.versioning)[name]);
+    }
+    expect(headers['set-cookie'], told()).toBeUndefined();
+    expect(headers['cache-control'] ?? '', told()).not.toMatch(/no-store/i);
+    if (!isPrincipal(this.scenario.route)) expect(headers['cache-control'] ?? '', told()).not.toMatch(/private(?!=)/i);
+  }
+
+  private checkPartition(made: Client, asking: Client, told: () => string): void {
+    const { route } = this.scenario;
+    const name = route.replace('values/', '');
+    if (/user|both|principal/i.test(name)) expect(made.user, told()).toBe(asking.user);
+    if (/tenant|both/i.test(name)) expect(made.tenant, told()).toBe(asking.tenant);
+    if (isPrincipal(route) || name === 'public') return;
+    // In rfc mode the response may allow it (RFC 9111 3.5).
+    const isAllowed = name === 'rfc' && /public|s-maxage/.test(this.scenario.program.headers['cache-control'] ?? '');
+    if (isAllowed) return;
+    expect([made.user, asking.user], told()).toEqual([undefined, undefined]);
+  }
+}
+
+function isPrincipal(route: string): boolean {
+  return /user|both|principal|tenant/i.test(route);
+}
+
+function namesOf(vary = ''): string[] {
+  return vary
+    .split(',')
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => name !== '');
+}
+
+function headersOf(client: Client, versioning: Versioning): Record<string, string> {
+  const fields: Record<string, string | undefined> = {
+    host: client.host,
+    authorization: client.user && `Bearer ${client.user}`,
+    'x-tenant': client.tenant,
+    'accept-language': client.language,
+    'accept-encoding': client.encoding,
+    accept: client.accept,
+    'x-variant': client.variant,
+    'x-forwarded-host': client.forwardedHost,
+    cookie: client.cookie,
+  };
+  if (versioning === 'header') fields['x-version'] = client.version;
+  if (versioning === 'media type') fields['accept'] = `${client.accept ?? 'application/json'};v=${client.version}`;
+  return JSON.parse(JSON.stringify(fields)) as Record<string, string>;
+}
+
+/** What a handler may see of a client: what it sent, or what the policy of the route makes of that. */
+function valuesFor(client: Client, route: string, versioning: Versioning, run: string): (read: Read) => unknown[] {
+  const headers = headersOf(client, versioning);
+  const shown: Record<string, string | null> = {};
+  const name = route.replace('values/', '');
+  for (const field of [
+    'accept-language',
+    'accept-encoding',
+    'accept',
+    'x-variant',
+    'x-forwarded-host',
+    'cookie',
+    'authorization',
+  ])
+    shown[field] = headers[field] ?? null;
+  shown['x-forwarded-host'] = null;
+  if (/locale/i.test(name))
+    shown['accept-language'] = client.language === undefined || client.language === 'en' ? 'en' : 'de';
+  if (name === 'accept') shown['accept'] = client.accept ?? 'application/json';
+  if (name === 'cookies') shown['cookie'] = /theme=\w+/.exec(client.cookie ?? '')?.[0] ?? null;
+  const query = Object.fromEntries(new URLSearchParams(client.query));
+  const listed = { a: query['a'] ?? '1' };
+  const path = `${versioning === 'URI' ? `/v${client.version}` : ''}/isolation/${route}/${run}`;
+  const order = [
+    'accept-language',
+    'accept-encoding',
+    'accept',
+    'x-variant',
+    'x-forwarded-host',
+    'cookie',
+    'authorization',
+  ];
+  const isListed = name === 'listed';
+  const both = (field: string): unknown[] => [headers[field] ?? null, shown[field]];
+  return (read) => {
+    switch (read) {
+      case 'user':
+        return [client.user ?? null];
+      case 'tenant':
+        return [client.tenant ?? null];
+      case 'host':
+        return [client.host];
+      case 'query':
+        return [isListed ? listed : query];
+      case 'query.a':
+        return [(isListed ? listed.a : query['a']) ?? null];
+      case 'query.b':
+        return [isListed ? null : (query['b'] ?? null)];
+      case 'url':
+        if (isListed) return [`${path}?a=${listed.a}`];
+        // Two orders of one query share an entry.
+        return [path, ...['?', '?'].map((mark, at) => path + mark + (at === 0 ? client.query : sorted(client.query)))]
+          .slice(client.query === '' ? 0 : 1, client.query === '' ? 1 : 3)
+          .concat(client.query.includes('&') ? [`${path}?b=2&a=1`] : []);
+      case 'all headers':
+      case 'raw headers':
+        return [order.map((field) => headers[field] ?? null), order.map((field) => shown[field])];
+      default:
+        return both(
+          {
+            language: 'accept-language',
+            encoding: 'accept-encoding',
+            accept: 'accept',
+            variant: 'x-variant',
+            forwardedHost: 'x-forwarded-host',
+            cookie: 'cookie',
+            authorization: 'authorization',
+          }[read],
+        );
+    }
+  };
+}
+
+function sorted(query: string): string {
+  return query.split('&').sort().join('&');
+}
+
+const VERSIONINGS: Array<[Versioning, (app: INestApplication) => unknown]> = [
+  ['header', (app) => app.enableVersioning({ type: VersioningType.HEADER, header: 'x-version' })],
+  ['media type', (app) => app.enableVersioning({ type: VersioningType.MEDIA_TYPE, key: 'v=' })],
+  ['URI', (app) => app.enableVersioning({ type: VersioningType.URI })],
+];
+
+const RUNS = Number(process.env['TC_ISOLATION_RUNS'] ?? 1_670);
+
+describe.each<Platform>(['express', 'fastify'])('isolation on %s', (platform) => {
+  describe.each(VERSIONINGS)('with versions by %s', (versioning, enable) => {
+    let app: INestApplication;
+    beforeAll(async () => {
+      app = await serveIsolated(platform, enable);
+    });
+    afterAll(closeAll);
+
+    it(`serves nobody what was made for somebody else: ${RUNS} runs`, async () => {
+      await fc.assert(
+        fc.asyncProperty(scenario, (drawn) => new Play(app, versioning, drawn).play()),
+        { numRuns: RUNS },
+      );
+    }, 120_000);
+  });
+});
