@@ -226,7 +226,7 @@ export const POLICIES: Readonly<Record<string, ResponseCachePolicy>> = {
     key: [...everything, byTenant(tenantOf), byUser((view) => (view.user as { id: string } | undefined)?.id)],
   },
   principal: { ttl, principal: (view) => (view.user as { id: string } | undefined)?.id },
-  organisation: { ttl, cookies: ['theme'], key: [...everything, byTenant(({ user }) => user && 'org')] },
+  organisation: { ttl, cookies: ['theme'], key: [...everything, byTenant(({ user }) => (user ? 'org' : undefined))] },
   locale: { ttl, key: [...everything, byLocale(['en', 'de'])] },
   accept: { ttl, key: [...everything, byAccept(['application/json', 'text/html']), byHeaders('x-variant')] },
   vary: { ttl, vary: ['accept-language', 'x-variant'] },
