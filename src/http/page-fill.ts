@@ -13,7 +13,7 @@ import type { Exchange } from '../http-semantics/exchange.js';
 import { isOfTheRequest, storable, type Storable } from '../http-semantics/storable.js';
 import { usableUntil, type StoredResponse } from '../http-semantics/stored-response.js';
 import { mergeVary } from '../http-semantics/vary.js';
-import { NOT_SHARED, type Fork, type Held, type Page } from './page.js';
+import { ABANDONED, NOT_SHARED, type Fork, type Held, type Page } from './page.js';
 import { keyOfVariant, type Hit, type Place } from './page-lookup.js';
 import { isCaptured, type HeaderChanges, type HeaderFields, type Replacement } from './wire/index.js';
 import type { ResponseHead, TapDecision, TapOutcome } from './wire/index.js';
@@ -106,6 +106,7 @@ export class PageFill {
     const { stale } = this.order;
     if (this.merged && stale) return this.keepMerged(this.merged, stale.page);
     if (this.order.method === 'HEAD') return this.concludeHead(stale?.page);
+    if (!isCaptured(outcome) && outcome.hasClientLeft) return this.abandoned();
     if (!isCaptured(outcome) || outcome.addedLate.includes('set-cookie')) return this.notShared();
     // While its body was written more may have been read.
     this.judgeReads();
@@ -238,6 +239,11 @@ export class PageFill {
     await this.cache.set(place.primary, next, { ttl: '1d', tags });
     if (target !== key) this.run.storeUnder(target);
     return true;
+  }
+
+  private abandoned(): Held {
+    this.run.skip();
+    return ABANDONED;
   }
 
   private notShared(): Held {

@@ -97,6 +97,7 @@ class Tap implements ResponseTap {
   private replaceWith: ((outcome: TapOutcome) => Replacement) | undefined;
   private outcome: TapOutcome | undefined;
   private changed: HeaderChanges = {};
+  private isDestroyedHere = false;
   private late: readonly string[] = [];
   private readonly sources = new Set<Readable>();
   private readonly inner: Record<
@@ -141,6 +142,7 @@ class Tap implements ResponseTap {
       reason,
       ...(this.head && { status: this.head.status }),
       ...(error !== undefined && { error }),
+      ...(reason === 'aborted' && this.response.destroyed && !this.isDestroyedHere && { hasClientLeft: true }),
     };
     this.finish();
   }
@@ -210,6 +212,7 @@ class Tap implements ResponseTap {
 
   private onDestroy(error: unknown): unknown {
     if (!this.ended && !this.response.destroyed) {
+      this.isDestroyedHere = true;
       this.fail('aborted', error);
       if (this.state === 'swallowing') {
         this.ended = true;
