@@ -107,7 +107,7 @@ export class PageFill {
     if (this.merged && stale) return this.keepMerged(this.merged, stale.page);
     if (this.order.method === 'HEAD') return this.concludeHead(stale?.page);
     if (!isCaptured(outcome) && outcome.hasClientLeft) return this.abandoned();
-    if (!isCaptured(outcome) || outcome.addedLate.includes('set-cookie')) return this.notShared();
+    if (!isCaptured(outcome) || outcome.addedLate.some((name) => OF_ONE.has(name))) return this.notShared();
     // While its body was written more may have been read.
     this.judgeReads();
     if (this.refusal !== undefined) return this.notShared();
@@ -269,6 +269,9 @@ export class PageFill {
     return { 'cache-status': before + mine };
   }
 }
+
+/** What a session that is saved late adds: the response is for one client. */
+const OF_ONE = new Set(['set-cookie', 'cache-control', 'vary']);
 
 const OF_THE_PAGE = new Set([
   'content-type',

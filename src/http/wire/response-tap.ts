@@ -330,9 +330,14 @@ class Tap implements ResponseTap {
   }
 
   private isKnown(name: string, value: string | readonly string[]): boolean {
-    if (Object.hasOwn(this.changed, name)) return true;
-    const before = this.head!.headers[name];
-    // A second cookie is as late as a first one; other fields may be amended (Vary).
+    const committed = Object.hasOwn(this.changed, name);
+    const before = committed ? this.changed[name] : this.head!.headers[name];
+    // Who may be given the response is not to be amended unnoticed; compression adds the coding.
+    if (name === 'cache-control') return before !== undefined && sameValue(before, value);
+    if (name === 'vary')
+      return names(value).every((item) => item === 'accept-encoding' || names(before).includes(item));
+    if (committed) return true;
+    // A second cookie is as late as a first one; other fields may be amended.
     return before !== undefined && (name !== 'set-cookie' || sameValue(before, value));
   }
 
@@ -439,6 +444,15 @@ class Tap implements ResponseTap {
       throw error;
     }
   }
+}
+
+function names(field: string | readonly string[] | undefined): string[] {
+  return [field ?? []].flat().flatMap((line) =>
+    line
+      .toLowerCase()
+      .split(',')
+      .map((item) => item.trim()),
+  );
 }
 
 function endArguments(args: readonly unknown[]): [unknown, BufferEncoding | undefined, Callback | undefined] {
