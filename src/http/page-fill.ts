@@ -13,7 +13,7 @@ import type { Exchange } from '../http-semantics/exchange.js';
 import { isOfTheRequest, storable, type Storable } from '../http-semantics/storable.js';
 import { usableUntil, type StoredResponse } from '../http-semantics/stored-response.js';
 import { mergeVary } from '../http-semantics/vary.js';
-import { NOT_SHARED, type Fork, type Held, type Page } from './page.js';
+import { ABANDONED, NOT_SHARED, type Fork, type Held, type Page } from './page.js';
 import { keyOfVariant, type Hit, type Place } from './page-lookup.js';
 import { isCaptured, type HeaderChanges, type HeaderFields, type Replacement } from './wire/index.js';
 import type { ResponseHead, TapDecision, TapOutcome } from './wire/index.js';
@@ -106,7 +106,8 @@ export class PageFill {
     const { stale } = this.order;
     if (this.merged && stale) return this.keepMerged(this.merged, stale.page);
     if (this.order.method === 'HEAD') return this.concludeHead(stale?.page);
-    if (!isCaptured(outcome) || outcome.addedLate.includes('set-cookie')) return this.notShared();
+    if (!isCaptured(outcome) && outcome.hasClientLeft) return this.abandoned();
+    if (!isCaptured(outcome) || outcome.addedLate.some((name) => OF_ONE.has(name))) return this.notShared();
     // While its body was written more may have been read.
     this.judgeReads();
     if (this.refusal !== undefined) return this.notShared();
@@ -240,6 +241,11 @@ export class PageFill {
     return true;
   }
 
+  private abandoned(): Held {
+    this.run.skip();
+    return ABANDONED;
+  }
+
   private notShared(): Held {
     this.run.skip();
     return NOT_SHARED;
@@ -263,6 +269,9 @@ export class PageFill {
     return { 'cache-status': before + mine };
   }
 }
+
+/** What a session that is saved late adds: the response is for one client. */
+const OF_ONE = new Set(['set-cookie', 'cache-control', 'vary']);
 
 const OF_THE_PAGE = new Set([
   'content-type',

@@ -26,6 +26,12 @@ export interface NotShared {
   readonly kind: 'not-shared';
 }
 
-export type Held = Page | Fork | NotShared;
+/** There is no answer, since the client for whom it was made has left: somebody else has to make it. Never stored. */
+export interface Abandoned {
+  readonly kind: 'abandoned';
+}
+
+export type Held = Page | Fork | NotShared | Abandoned;
 
 export const NOT_SHARED: NotShared = { kind: 'not-shared' };
+export const ABANDONED: Abandoned = { kind: 'abandoned' };

@@ -1,4 +1,5 @@
-import { GatewayTimeoutException, type CallHandler, type ExecutionContext, type HttpServer } from '@nestjs/common';
+import { GatewayTimeoutException, Logger } from '@nestjs/common';
+import type { CallHandler, ExecutionContext, HttpServer } from '@nestjs/common';
 import { concatAll, from, mergeMap, of, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { CallOptions } from '../core/cache.options.js';
@@ -8,7 +9,7 @@ import { answer, type Answer } from '../http-semantics/answer.js';
 import { formatCacheStatus, type CacheStatus } from '../http-semantics/fields/cache-status.js';
 import { validators } from '../http-semantics/forwarded-fields.js';
 import { isShareable, judge, judgeMiss, type Judgement } from '../http-semantics/judge.js';
-import { NOT_SHARED, type Held, type Page } from './page.js';
+import { ABANDONED, NOT_SHARED, type Held, type Page } from './page.js';
 import { bodyOf, OriginError, PageFill, type FillOrder } from './page-fill.js';
 import { ReadyAnswers } from './ready-answers.js';
 import { PageLookup, type Hit, type Located, type Place } from './page-lookup.js';
@@ -25,6 +26,7 @@ import {
   tapResponse,
   watchHandler,
   type ResponseTap,
+  type TapOutcome,
 } from './wire/index.js';
 
 /** A vary that is learned while a request waits makes it look again; more often than this something is odd, and it goes on alone. */
@@ -73,6 +75,7 @@ export interface NearAnswer {
 export class ResponseCache {
   private readonly lookup: PageLookup;
   private ready: ReadyAnswers | undefined;
+  private readonly logger = new Logger('ResponseCache');
 
   constructor(
     private readonly cache: CacheService,
@@ -129,15 +132,20 @@ export class ResponseCache {
       // What is asked for is less than what could be stored; but the answer to a HEAD may confirm, or refute, what is.
       const isLess = request.method === 'GET' ? !hit && 'range' in request.place.headers : !(hit && request.confirms);
       if (isLess) return next.handle();
+      // Whoever waited and has left makes nothing any more: nobody would ask for it.
+      if (hasLeft(request)) return of(undefined);
       const because = fwdOf(located, judged);
       const turn = await this.elect(request, located, judged);
       if ('run' in turn) {
+        if (hasLeft(request)) return pass(turn);
         const isUsableOnError = judged?.isUsableOnError === true;
         return this.lead(request, next, turn, located, { isUsableOnError, because });
       }
       waited = true;
       const { held } = turn;
       if (held.kind === 'not-shared') break;
+      // Each of those who wait leaves, or makes it: this ends.
+      if (held.kind === 'abandoned') looks--;
       if (held.kind !== 'page' || !this.lookup.matches(held, request.place)) continue;
       // The stale page, held over, or the one that was made while this request waited.
       const isHeldOver = hit?.page.stored.receivedAt === held.stored.receivedAt;
@@ -189,9 +197,26 @@ export class ResponseCache {
     located: Located,
     purpose: Purpose,
   ): Observable<unknown> {
-    const { attempt, tapped, handled } = this.begin(request, next, turn.run, located, purpose);
-    tapped.finished.then((outcome) => attempt.fill.conclude(outcome)).then(turn.settle, turn.fail);
-    return handled;
+    try {
+      const { attempt, tapped, handled } = this.begin(request, next, turn.run, located, purpose);
+      tapped.finished.then((outcome) => this.concluded(attempt, turn.run, outcome)).then(turn.settle, turn.fail);
+      return handled;
+    } catch (error) {
+      turn.fail(error);
+      throw error;
+    }
+  }
+
+  /** What is wrong with a policy's function concerns neither the client, who has its answer, nor those who wait for it. */
+  private async concluded({ fill }: Attempt, run: LoadRun, outcome: TapOutcome): Promise<Held> {
+    try {
+      return await fill.conclude(outcome);
+    } catch (error) {
+      if (error instanceof OriginError) throw error;
+      this.logger.error(`a response could not be stored: ${(error as Error).message}`);
+      run.skip();
+      return NOT_SHARED;
+    }
   }
 
   /** One refresh for all who are sent the stale page, without a client: a fresh run through the whole application. */
@@ -203,7 +228,7 @@ export class ResponseCache {
       const run = context as LoadRun;
       const task = new DetachedFill(run, located, place.primary);
       const outcome = await dispatchDetached(this.adapter(), { request: detached, task, signal: run.signal });
-      if (task.attempt) return task.attempt.fill.conclude(outcome);
+      if (task.attempt) return this.concluded(task.attempt, run, outcome);
       run.skip();
       return NOT_SHARED;
     };
@@ -305,6 +330,17 @@ export class ResponseCache {
     const response = context.switchToHttp().getResponse<object>();
     this.adapter().setHeader(response, 'cache-status', formatCacheStatus({ cache: cacheName, ...status }));
   }
+}
+
+function hasLeft({ context }: PageRequest): boolean {
+  return rawResponseOf(context.switchToHttp().getResponse()).destroyed;
+}
+
+/** To the next one who waits. */
+function pass({ run, settle }: Lead): Observable<undefined> {
+  run.skip();
+  settle(ABANDONED);
+  return of(undefined);
 }
 
 function fwdOf({ fork, hit }: Located, judged: Judgement | undefined): NonNullable<CacheStatus['fwd']> {

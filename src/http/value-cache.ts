@@ -2,6 +2,7 @@ import type { CallHandler, HttpServer } from '@nestjs/common';
 import { lastValueFrom, type Observable, from } from 'rxjs';
 import type { LoadContext } from '../core/cache.options.js';
 import type { CacheService } from '../core/cache.service.js';
+import { jsonCodec } from '../core/codec/json.codec.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
 import { cachePolicy } from '../http-semantics/cache-policy.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
@@ -34,6 +35,12 @@ class FailureOfOne extends Error {
   }
 }
 
+/** One run of a handler: what its own caller gets, and what is made of it for others. */
+interface Run {
+  readonly returned: unknown;
+  readonly made: HeldValue;
+}
+
 /** Keeps the values that handlers return, before outer interceptors and the transport make something of them. */
 export class ValueCache {
   constructor(
@@ -53,10 +60,10 @@ export class ValueCache {
       this.restore(view, held.value);
       return held.value.value;
     }
-    let own: { readonly value: unknown } | undefined;
+    let own: Run | undefined;
     const load = async (context: LoadContext<HeldValue>): Promise<HeldValue> => {
-      const made = await this.run(view, policy, key, next);
-      own = made;
+      own = await this.run(view, policy, key, next);
+      const { made } = own;
       const { tags, shouldCache } = policy;
       const answer = { value: made.value as never, status: made.status ?? 200, headers: made.headers ?? {} };
       if (made.isNotShared || shouldCache?.(answer, view) === false) context.skip();
@@ -71,13 +78,13 @@ export class ValueCache {
       if (error.view === view) throw error.cause;
       return lastValueFrom(next.handle(), { defaultValue: undefined });
     }
-    if (own) return own.value;
+    if (own) return own.returned;
     if (held.isNotShared) return lastValueFrom(next.handle(), { defaultValue: undefined });
     if (view.kind === 'http') this.restore(view, held);
     return held.value;
   }
 
-  private async run(view: RequestView, policy: CompiledPolicy, key: PageKey, next: CallHandler): Promise<HeldValue> {
+  private async run(view: RequestView, policy: CompiledPolicy, key: PageKey, next: CallHandler): Promise<Run> {
     const recording = recordReads(view, policy, key, { hide: CONDITIONAL_HEADERS });
     const response = view.kind === 'http' ? view.context.switchToHttp().getResponse<object>() : undefined;
     const baseline = response && baselineOf(response);
@@ -87,22 +94,30 @@ export class ValueCache {
       const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
       return 'refuse' in judged || judged.vary.length > 0;
     };
+    let returned: unknown;
     let value: unknown;
     try {
-      value = await lastValueFrom(next.handle(), { defaultValue: undefined });
+      returned = await lastValueFrom(next.handle(), { defaultValue: undefined });
+      if (isStream(returned)) {
+        recording.stop();
+        return { returned, made: { value: null, isNotShared: true } };
+      }
+      refuseInstances(returned, policy.where);
+      // Getters and toJSON() may look at the request, too.
+      value = snapshotOf(returned);
     } catch (error) {
       const says = response && !isStorable(200, baselineOf(response), view, policy, key);
       throw isOfOne() || says ? new FailureOfOne(view, error) : error;
     }
-    const isNotShared = isOfOne() || isStream(value);
-    if (isNotShared) return { value, isNotShared };
-    refuseInstances(value, policy.where);
-    if (!response || !baseline) return { value };
+    const notShared: Run = { returned, made: { value, isNotShared: true } };
+    if (isOfOne()) return notShared;
+    if (!response || !baseline) return { returned, made: { value } };
     const all = baselineOf(response);
     const status = statusOf(response);
-    if (!isStorable(status, all, view, policy, key)) return { value, isNotShared: true };
+    if (!isStorable(status, all, view, policy, key)) return notShared;
     const headers = ownHeaders({ headers: all }, baseline);
-    return { value, ...(status !== statusBefore && { status }), ...(Object.keys(headers).length > 0 && { headers }) };
+    const differs = status !== statusBefore && { status };
+    return { returned, made: { value, ...differs, ...(Object.keys(headers).length > 0 && { headers }) } };
   }
 
   private options(view: RequestView, policy: CompiledPolicy, key: PageKey): object {
@@ -145,6 +160,11 @@ function isStorable(
   const now = Date.now();
   const made = storable({ request, response: { status, headers }, requestedAt: now, receivedAt: now }, rules);
   return made.isStorable && (made.stored.vary ?? []).every(([name]) => isCovered(`header:${name}`, key.covers));
+}
+
+function snapshotOf(value: unknown): unknown {
+  const { payload, side } = jsonCodec.encode(value);
+  return jsonCodec.decode(payload, side);
 }
 
 function lifetime(ms: number): number | 'forever' {

@@ -30,6 +30,8 @@ export interface Unusable {
   /** Status that was sent, as far as one was. */
   readonly status?: number;
   readonly error?: unknown;
+  /** Aborted, and not by the application: its client has left. */
+  readonly hasClientLeft?: true;
 }
 
 export type TapOutcome = Captured | Unusable;

@@ -97,6 +97,7 @@ class Tap implements ResponseTap {
   private replaceWith: ((outcome: TapOutcome) => Replacement) | undefined;
   private outcome: TapOutcome | undefined;
   private changed: HeaderChanges = {};
+  private isDestroyedHere = false;
   private late: readonly string[] = [];
   private readonly sources = new Set<Readable>();
   private readonly inner: Record<
@@ -141,6 +142,7 @@ class Tap implements ResponseTap {
       reason,
       ...(this.head && { status: this.head.status }),
       ...(error !== undefined && { error }),
+      ...(reason === 'aborted' && this.response.destroyed && !this.isDestroyedHere && { hasClientLeft: true }),
     };
     this.finish();
   }
@@ -210,6 +212,7 @@ class Tap implements ResponseTap {
 
   private onDestroy(error: unknown): unknown {
     if (!this.ended && !this.response.destroyed) {
+      this.isDestroyedHere = true;
       this.fail('aborted', error);
       if (this.state === 'swallowing') {
         this.ended = true;
@@ -327,9 +330,14 @@ class Tap implements ResponseTap {
   }
 
   private isKnown(name: string, value: string | readonly string[]): boolean {
-    if (Object.hasOwn(this.changed, name)) return true;
-    const before = this.head!.headers[name];
-    // A second cookie is as late as a first one; other fields may be amended (Vary).
+    const committed = Object.hasOwn(this.changed, name);
+    const before = committed ? this.changed[name] : this.head!.headers[name];
+    // Who may be given the response is not to be amended unnoticed; compression adds the coding.
+    if (name === 'cache-control') return before !== undefined && sameValue(before, value);
+    if (name === 'vary')
+      return names(value).every((item) => item === 'accept-encoding' || names(before).includes(item));
+    if (committed) return true;
+    // A second cookie is as late as a first one; other fields may be amended.
     return before !== undefined && (name !== 'set-cookie' || sameValue(before, value));
   }
 
@@ -436,6 +444,15 @@ class Tap implements ResponseTap {
       throw error;
     }
   }
+}
+
+function names(field: string | readonly string[] | undefined): string[] {
+  return [field ?? []].flat().flatMap((line) =>
+    line
+      .toLowerCase()
+      .split(',')
+      .map((item) => item.trim()),
+  );
 }
 
 function endArguments(args: readonly unknown[]): [unknown, BufferEncoding | undefined, Callback | undefined] {

@@ -513,7 +513,7 @@ describe.each(PLATFORMS)('what the tap captures on %s', (platform) => {
 
   it('an Observable that Nest tears down with the client is aborted', async () => {
     await disconnected('slow-observable');
-    expect(await wire.outcome).toEqual({ reason: 'aborted' });
+    expect(await wire.outcome).toEqual({ reason: 'aborted', hasClientLeft: true });
   });
 
   it('a stream that Nest does not send to a client that has left is aborted', async () => {
