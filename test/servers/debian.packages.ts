@@ -41,7 +41,7 @@ export function unpackPackages(log: string[], { name, take, proof, into }: Unpac
       mkdirSync(join(work, folder), { recursive: true });
     const own = ['-o', `Dir::State::Lists=${join(work, 'lists')}`, '-o', `Dir::Cache=${join(work, 'cache')}`];
     run(log, 'apt-get', [...own, 'update']);
-    const packages = [name, ...missing(log, own, name).filter((one) => take.test(one) || /^lib(?!c\d)/.test(one))];
+    const packages = [name, ...companions(log, own, name, take)];
     run(log, 'apt-get', [...own, 'download', ...packages], join(work, 'debs'));
     for (const file of readdirSync(join(work, 'debs'))) run(log, 'dpkg-deb', ['-x', join(work, 'debs', file), root]);
     if (!existsSync(join(root, proof))) return;
@@ -61,12 +61,11 @@ export function run(log: string[], command: string, args: readonly string[], cwd
   return undefined;
 }
 
-/** What the package depends on, and is not installed. */
-function missing(log: string[], own: readonly string[], name: string): string[] {
+function companions(log: string[], own: readonly string[], name: string, take: RegExp): string[] {
   const kinds = ['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances'].map((kind) => `--no-${kind}`);
   const depends = run(log, 'apt-cache', [...own, 'depends', '--recurse', ...kinds, name]) ?? '';
   const installed = run(log, 'dpkg-query', ['-W', '-f', '${db:Status-Abbrev}${Package}\n']) ?? '';
   const present = new Set([...installed.matchAll(/^ii +(\S+)$/gm)].map((match) => match[1]));
   const names = [...depends.matchAll(/^([a-z][\w.+-]+)$/gm)].map((match) => match[1] as string);
-  return [...new Set(names)].filter((one) => one !== name && !present.has(one));
+  return [...new Set(names)].filter((one) => take.test(one) || (/^lib(?!c\d)/.test(one) && !present.has(one)));
 }
