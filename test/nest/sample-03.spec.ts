@@ -142,14 +142,13 @@ describe('sample 03-redeem', () => {
 });
 
 it('a storm: 500 redeems on 4 processes that are stopped and killed as they hold the lock; nothing lost, doubled or overspent', async () => {
-  const { code, output, errors } = await run('storm.js', environment({ PROVIDER_MS: '5', SEED: '5' }));
+  const { code, output, errors } = await run('storm.js', environment({ PROVIDER_MS: '10', SEED: '5', TROUBLES: '10' }));
   expect(output, errors).toContain('"problems"');
   const report = JSON.parse(output) as Record<string, number> & { problems: string[] };
-  console.log(output);
   expect(report.problems).toEqual([]);
   expect(report).toMatchObject({ processes: 4, redeems: 500 });
   expect(report['granted']).toBeGreaterThan(300);
   expect(report['holdersStopped']).toBeGreaterThan(0);
   expect(report['holdersKilled']).toBeGreaterThan(0);
   expect(code).toBe(0);
-}, 180_000);
+}, 240_000);

@@ -35,7 +35,7 @@ export class Redemptions {
   async redeem(request: Redeem, idempotencyKey: string): Promise<Redeemed> {
     const replay = await this.replay(request, idempotencyKey);
     if (replay) return replay;
-    const options = { lease: '1s', wait: '5s' } as const;
+    const options = { lease: '2s', wait: '20s', maxQueue: 1000 } as const;
     return this.locks.run(['policy', request.policyId], options, (lease) =>
       this.redeemUnder(lease, request, idempotencyKey),
     );

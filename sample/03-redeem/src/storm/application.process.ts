@@ -21,7 +21,7 @@ export class ApplicationProcess {
 
   /** @throws Error if it ends before it listens */
   async start(): Promise<void> {
-    const env = { ...process.env, PORT: '0', HOST: '127.0.0.1', PROVIDER_MS: process.env['PROVIDER_MS'] || '5' };
+    const env = { ...process.env, PORT: '0', HOST: '127.0.0.1', PROVIDER_MS: process.env['PROVIDER_MS'] || '10' };
     const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     this.child = child;
     for await (const line of createInterface({ input: child.stdout })) {

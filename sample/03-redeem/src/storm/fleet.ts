@@ -14,7 +14,8 @@ export interface Troubles {
 /** Who has claimed the policy last, and with which fence. */
 export type WhoHolds = () => Promise<{ holder: number | null; fence: string }>;
 
-const BELOW_LEASE_MS = 300;
+const LEASE_MS = 2000;
+const BELOW_LEASE_MS = 500;
 
 /** The processes of the application, and what befalls them. */
 export class Fleet {
@@ -39,22 +40,17 @@ export class Fleet {
     return this.random.pick(this.processes.flatMap(({ url }) => url ?? []));
   }
 
-  /** Stops and kills, preferably who holds the lock, until the signal; then everybody is awake. */
-  async trouble(signal: AbortSignal): Promise<void> {
-    const recoveries: Array<Promise<void>> = [];
-    while (!signal.aborted) {
-      await sleep(this.random.between(100, 400));
-      const { holder, fence } = await this.whoHolds();
-      const awake = this.processes.filter((one) => one.url !== undefined && !this.stoppedOnes.has(one));
-      // One is left to serve.
-      if (signal.aborted || awake.length < 2) continue;
-      const victim = awake.find(({ pid }) => pid === holder) ?? this.random.pick(awake);
-      if (victim) recoveries.push(this.random.between(0, 3) < 1 ? this.kill(victim) : this.stop(victim));
-      await sleep(BELOW_LEASE_MS);
-      const hasHeld = victim !== undefined && (await this.whoHolds()).fence === fence;
-      if (hasHeld) this.troubles[this.stoppedOnes.has(victim) ? 'holdersStopped' : 'holdersKilled']++;
-    }
-    await Promise.all(recoveries);
+  /** Stops or kills one, preferably who holds the lock; resolves when it is back. One is always left to serve. */
+  async trouble(): Promise<void> {
+    const { holder, fence } = await this.whoHolds();
+    const awake = this.processes.filter((one) => one.url !== undefined && !this.stoppedOnes.has(one));
+    const victim = awake.find(({ pid }) => pid === holder) ?? this.random.pick(awake);
+    if (victim === undefined || awake.length < 2) return;
+    const isKill = this.random.between(0, 3) < 1;
+    const back = isKill ? this.kill(victim) : this.stop(victim);
+    await sleep(BELOW_LEASE_MS);
+    if ((await this.whoHolds()).fence === fence) this.troubles[isKill ? 'holdersKilled' : 'holdersStopped']++;
+    await back;
   }
 
   /** All finish what they are at. */
@@ -73,7 +69,7 @@ export class Fleet {
     this.troubles.stopped++;
     this.stoppedOnes.add(victim);
     victim.signal('SIGSTOP');
-    await sleep(this.random.between(BELOW_LEASE_MS + 100, 2500));
+    await sleep(this.random.between(BELOW_LEASE_MS + 100, 2 * LEASE_MS));
     victim.signal('SIGCONT');
     this.stoppedOnes.delete(victim);
   }

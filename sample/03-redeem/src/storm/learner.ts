@@ -38,7 +38,7 @@ export class Learner {
     for (;;) {
       const isGranted = await this.ask();
       if (isGranted !== undefined) return isGranted;
-      await sleep(this.random.between(50, 500));
+      await sleep(this.random.between(100, 1000));
     }
   }
 
@@ -51,7 +51,7 @@ export class Learner {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'idempotency-key': this.key },
         body: JSON.stringify({ learner: this.key.slice(0, 8), amount: this.amount }),
-        signal: AbortSignal.timeout(8000),
+        signal: AbortSignal.timeout(30_000),
       });
       const { code } = (await response.json()) as { code?: string };
       if (response.status === 201) return true;
