@@ -409,4 +409,3 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     });
   });
 });
-
