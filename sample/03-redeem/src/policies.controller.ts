@@ -11,6 +11,7 @@ import {
 } from '@nestjs/common';
 import { ParseIntPipe } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
+import { CacheLock, Lease } from 'nestjs-tiered-cache';
 import { Database } from './database.js';
 import { Redemptions, type Receipt } from './redemptions.service.js';
 
@@ -50,8 +51,11 @@ export class PoliciesController {
     return policy;
   }
 
+  // The number, not the text: '1' and '01' are one policy.
   @Post(':id/redeem')
+  @CacheLock({ key: ({ params }) => ['policy', Number(params['id'])], lease: '2s', wait: '20s', maxQueue: 1000 })
   async redeem(
+    @Lease() lease: Lease,
     @Param('id', ParseIntPipe) policyId: number,
     @Body() body: Fields,
     @Headers('idempotency-key') key: string | undefined,
@@ -61,7 +65,7 @@ export class PoliciesController {
     const learner = body?.['learner'];
     if (typeof learner !== 'string' || learner === '') throw new BadRequestException('learner must be a name');
     const request = { policyId, learner, amount: cents(body, 'amount') };
-    const { receipt, isReplay } = await this.redemptions.redeem(request, key);
+    const { receipt, isReplay } = await this.redemptions.redeem(lease, request, key);
     if (isReplay) response.setHeader('idempotent-replayed', 'true');
     return receipt;
   }

@@ -1,5 +1,5 @@
 import { Injectable, NotFoundException, UnprocessableEntityException } from '@nestjs/common';
-import { CacheLockService, type Lease } from 'nestjs-tiered-cache';
+import type { Lease } from 'nestjs-tiered-cache';
 import { fencedUpdate, type FenceSource } from 'nestjs-tiered-cache/fencing';
 import { Database } from './database.js';
 import { PaymentProvider } from './payment-provider.js';
@@ -26,22 +26,15 @@ const RECEIPT = 'id, policy_id AS "policyId", learner, amount';
 @Injectable()
 export class Redemptions {
   constructor(
-    private readonly locks: CacheLockService,
     private readonly database: Database,
     private readonly provider: PaymentProvider,
   ) {}
 
-  /** Takes `amount` from the policy's budget, once for each idempotency key, however often and from wherever it is asked to. */
-  async redeem(request: Redeem, idempotencyKey: string): Promise<Redeemed> {
-    const replay = await this.replay(request, idempotencyKey);
-    if (replay) return replay;
-    const options = { lease: '2s', wait: '20s', maxQueue: 1000 } as const;
-    return this.locks.run(['policy', request.policyId], options, (lease) =>
-      this.redeemUnder(lease, request, idempotencyKey),
-    );
-  }
-
-  private async redeemUnder(lease: Lease, request: Redeem, idempotencyKey: string): Promise<Redeemed> {
+  /**
+   * Takes `amount` from the policy's budget, once for each idempotency key, however often and from wherever it is asked to.
+   * @param lease of the policy
+   */
+  async redeem(lease: Lease, request: Redeem, idempotencyKey: string): Promise<Redeemed> {
     const { policyId, learner, amount } = request;
     const policy = { table: 'policy', where: { id: policyId } };
     // Claim, then read: from here on whoever held the lock before can write no more, so that what is read stays true.
