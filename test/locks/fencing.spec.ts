@@ -202,27 +202,67 @@ describe('what cannot be fenced', () => {
     expect((await account()).fence).toBe('0');
   });
 
-  it('an answer that tells nothing, which must not pass for a success', async () => {
-    const silent: SqlQuery = () => undefined;
-    expect(await failure(claimFence(silent, 1n, { resource: 'r' }))).toMatchObject({ code: 'invalid_query_result' });
+  // A number, for an INSERT, may be the id of another row; Prisma tells no count on MySQL.
+  it.each([undefined, null, 1, {}, 'INSERT 0 1', { changes: 1 }])(
+    'an answer that does not tell: %j',
+    async (answer) => {
+      const mute: SqlQuery = () => answer;
+      expect(await failure(claimFence(mute, 1n, { resource: 'r' }))).toMatchObject({ code: 'invalid_query_result' });
+      expect(await failure(claimFence(mute, 1n, { resource: 'r', dialect: 'mysql' }))).toMatchObject({
+        code: 'invalid_query_result',
+      });
+      const noCount = fencedUpdate(() => [], 1n, one, { dialect: 'mysql' });
+      expect(await failure(noCount)).toMatchObject({ code: 'invalid_query_result' });
+    },
+  );
+
+  it('on MySQL, whoever finds a later token in the table', async () => {
+    const statements: string[] = [];
+    const answers = [{ affectedRows: 1 }, [[{ token: '2' }], []]];
+    const mysql: SqlQuery = (text) => {
+      statements.push(text);
+      return answers[statements.length - 1];
+    };
+    expect(await failure(claimFence(mysql, 1n, { resource: 'r', dialect: 'mysql' }))).toBeInstanceOf(StaleLeaseError);
+    statements.length = 0;
+    await claimFence(mysql, 2n, { resource: 'r', dialect: 'mysql' });
+    expect(statements).toEqual([expect.stringContaining('ON DUPLICATE KEY'), expect.stringContaining('FOR UPDATE')]);
   });
 });
 
 describe('what libraries return', () => {
   const update = { table: 'account', where: { id: 1 } };
-  it.each<[string, unknown, unknown]>([
-    ['TypeORM on Postgres', [[{ updated: 1 }], 1], [[], 0]],
-    ['Prisma $queryRawUnsafe', [{ updated: 1 }], []],
-    ['Prisma $executeRawUnsafe', 1, 0],
-    ['mysql2 and Knex on MySQL', [{ affectedRows: 1 }, undefined], [{ affectedRows: 0 }, undefined]],
-    ['TypeORM on MySQL', { affectedRows: 1 }, { affectedRows: 0 }],
-    ['better-sqlite3 run()', { changes: 1, lastInsertRowid: 0 }, { changes: 0, lastInsertRowid: 0 }],
-  ])('%s', async (_, touched, none) => {
-    expect((await fencedUpdate(() => touched, 1n, update)).count).toBe(1);
-    expect((await fencedUpdate(() => none, 1n, update)).count).toBe(0);
+  it.each<[string, 'postgres' | 'mysql', { touched: unknown; none: unknown; noRow: unknown; row: unknown }]>([
+    [
+      'TypeORM on Postgres',
+      'postgres',
+      { touched: [[{ updated: 1 }], 1], none: [[], 0], noRow: [], row: [{ refused: 1 }] },
+    ],
+    ['Prisma', 'postgres', { touched: [{ updated: 1 }], none: [], noRow: [], row: [{ refused: 1 }] }],
+    [
+      'mysql2 and Knex on MySQL',
+      'mysql',
+      {
+        touched: [{ affectedRows: 1 }, undefined],
+        none: [{ affectedRows: 0 }, undefined],
+        noRow: [[], []],
+        row: [[{ refused: 1 }], []],
+      },
+    ],
+    [
+      'TypeORM on MySQL',
+      'mysql',
+      { touched: { affectedRows: 1 }, none: { affectedRows: 0 }, noRow: [], row: [{ refused: 1 }] },
+    ],
+  ])('%s', async (_, dialect, { touched, none, noRow, row }) => {
+    const send = (answers: unknown[]) => fencedUpdate(() => answers.shift(), 1n, update, { dialect });
+    expect((await send([touched])).count).toBe(1);
+    expect((await send([none, noRow])).count).toBe(0);
+    expect(await failure(send([none, row]))).toBeInstanceOf(StaleLeaseError);
+  });
+
+  it('does not take columns of a row for a count', async () => {
     const rows = [{ changes: 0, affectedRows: 0 }];
     expect(await fencedUpdate(() => rows, 1n, update)).toEqual({ rows, count: 1 });
-    const answers = [none, [{ refused: 1 }]];
-    expect(await failure(fencedUpdate(() => answers.shift(), 1n, update))).toBeInstanceOf(StaleLeaseError);
   });
 });

@@ -32,14 +32,15 @@ export interface ClaimOptions extends SqlOptions, FenceTableOptions {
 export async function claimFence(query: SqlQuery, lease: FenceSource, options: ClaimOptions = {}): Promise<void> {
   for (const { resource, token } of claimsOf(lease, options)) {
     const [claim, look] = claimStatements(resource, token, options);
-    const { count } = await askSql(query, claim.text, claim.values);
     if (look === undefined) {
-      if (count === 0) throw new StaleLeaseError(resource, token);
+      const { rows } = await askSql(query, claim, 'rows');
+      if (rows.length === 0) throw new StaleLeaseError(resource, token);
       continue;
     }
-    const { rows } = await askSql<{ token: bigint | number | string }>(query, look.text, look.values);
-    if (rows.length !== 1 || BigInt((rows[0] as { token: bigint }).token) > token)
-      throw new StaleLeaseError(resource, token);
+    await query(claim.text, claim.values);
+    const { rows } = await askSql<{ token: bigint | number | string }>(query, look, 'rows');
+    const [kept] = rows;
+    if (kept === undefined || BigInt(kept.token) > token) throw new StaleLeaseError(resource, token);
   }
 }
 

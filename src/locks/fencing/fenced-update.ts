@@ -48,8 +48,8 @@ export async function fencedUpdate<Row = Record<string, unknown>>(
   update: FencedUpdate,
   options: SqlOptions = {},
 ): Promise<SqlResult<Row>> {
-  const { text, values } = fencedUpdateStatement(lease, update, options);
-  const result = await askSql<Row>(query, text, values);
+  const wants = options.dialect === 'mysql' ? 'count' : 'either';
+  const result = await askSql<Row>(query, fencedUpdateStatement(lease, update, options), wants);
   if (result.count > 0) return result;
   const { table, column, where } = partsOf(update, options);
   // On MySQL a plain read would show the rows as they were when the transaction began.
@@ -58,7 +58,7 @@ export async function fencedUpdate<Row = Record<string, unknown>>(
     sql`SELECT 1 AS refused FROM ${table} WHERE ${where} AND ${column} > ${tokenOf(lease)}${lock}`,
     options,
   );
-  if ((await askSql(query, look.text, look.values)).count > 0) throw new StaleLeaseError(update.table, tokenOf(lease));
+  if ((await askSql(query, look, 'rows')).rows.length > 0) throw new StaleLeaseError(update.table, tokenOf(lease));
   return result;
 }
 
