@@ -28,6 +28,9 @@ import { ResponseCaches } from './http/response-caches.js';
 import { checkLocks, createLockEngine } from './lock-factory.js';
 import { CacheLockService } from './locks/cache-lock.service.js';
 import type { LockEngine } from './locks/lock-engine.js';
+import { checkLockRoutes } from './locks/nest/check-lock-routes.js';
+import { documentLockAnswers } from './locks/nest/document-lock-answers.js';
+import { LockCalls } from './locks/nest/lock-calls.js';
 import { NamespaceSettings } from './namespace-settings.js';
 import { forceMissWish, type ForceMissRequest } from './request-cache/force-miss.js';
 import { mountRequestContext } from './request-cache/mount-request-context.js';
@@ -104,6 +107,12 @@ const DRAIN_MS = 5000;
         new CacheLockService(engine, locks, context.runLocked),
     },
     {
+      provide: LockCalls,
+      inject: [CacheLockService, VALID_OPTIONS, { token: HttpAdapterHost, optional: true }],
+      useFactory: (service: CacheLockService, { locks }: TieredCacheOptions, host: HttpAdapterHost | undefined) =>
+        new LockCalls(service, host, locks?.mapException),
+    },
+    {
       provide: CacheService,
       inject: [TIERED_CACHE_ENGINE],
       useFactory: (engine: CacheEngine) => engine.namespace(DEFAULT_NAMESPACE),
@@ -160,6 +169,7 @@ const DRAIN_MS = 5000;
     NamespaceSettings,
     CacheService,
     CacheLockService,
+    LockCalls,
     getCacheToken(DEFAULT_NAMESPACE),
     RequestCacheService,
     CacheWarmer,
@@ -184,6 +194,8 @@ export class TieredCacheModule
     @Optional() @Inject(HttpAdapterHost) private readonly host?: HttpAdapterHost,
   ) {
     super();
+    // Documents are made before an application is initialised.
+    documentLockAnswers(this.discovery, this.scanner);
   }
 
   /**
@@ -213,14 +225,15 @@ export class TieredCacheModule
     mountRequestContext(this.context, this.host?.httpAdapter);
   }
 
-  /** Begins to connect; a store that is down does not stop the boot. A lock store that was asked for is checked. */
+  /** Begins to connect; a store that is down does not stop the boot. A lock store that was asked for, or that routes need, is checked. */
   async onModuleInit(): Promise<void> {
     this.settings.check();
     checkPageParameters(this.discovery, this.scanner, this.responses.policies);
     this.responses.prepare();
     this.openLane();
     this.engine.open();
-    if (this.options.locks) await checkLocks(this.locks);
+    const hasLockedRoutes = checkLockRoutes(this.discovery, this.scanner);
+    if (this.options.locks || hasLockedRoutes) await checkLocks(this.locks);
   }
 
   private openLane(): void {

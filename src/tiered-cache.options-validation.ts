@@ -104,6 +104,7 @@ const areOptions = fields({
     maxQueue: isCountOrNone,
     deadline: isDuration,
     acceptEviction: isBoolean,
+    mapException: isFunction,
   }),
   forceMiss: fields({ header: isName, query: isName, canForceMiss: isFunction }, ['canForceMiss']),
   // The policies are checked when they are compiled.

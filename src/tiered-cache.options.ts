@@ -2,6 +2,7 @@ import type { LoadOptions, NamespaceOptions } from './core/cache.options.js';
 import type { Duration, Lifetime } from './core/clock/duration.js';
 import type { LockStore } from './locks/contract/lock-store.js';
 import type { LockOptions } from './locks/lock.options.js';
+import type { MapLockException } from './locks/nest/lock-calls.js';
 import type { ForceMissOptions } from './request-cache/force-miss.js';
 import type { ResponseCacheOptions } from './http/policy/response-cache.policies.js';
 import type { CacheStore } from './stores/contract/cache-store.js';
@@ -85,6 +86,8 @@ export interface LocksOptions extends Pick<LockOptions, 'lease' | 'maxHold' | 'w
   deadline?: Duration;
   /** Takes a store that drops locks under memory pressure, too: for locks that save work and guard nothing. Default `false`. */
   acceptEviction?: boolean;
+  /** What is thrown where a lock of `@CacheLock()` is refused: another exception, or the one it is given. Its headers are set already. */
+  mapException?: MapLockException;
 }
 
 export interface MemoryOptions {

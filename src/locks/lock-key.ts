@@ -1,4 +1,4 @@
-import type { CacheKey } from '../core/cache.options.js';
+import type { CacheKey, KeyPart } from '../core/cache.options.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
 import { encodeKey } from '../core/keys/key-encoding.js';
 import { shorten } from '../core/keys/store-key.js';
@@ -8,7 +8,7 @@ export class KeySet {
   constructor(readonly keys: readonly CacheKey[]) {}
 }
 
-/** What is locked: one key (an array is one key of several parts), or several by {@link allOf}. */
+/** What is locked: one key (an array is one key of several parts; `42` and `'42'` are the same part), or several by {@link allOf}. */
 export type LockTarget = CacheKey | KeySet;
 
 /**
@@ -47,5 +47,10 @@ function encodeLockKey(key: CacheKey): string {
         );
     });
   }
-  return encodeKey(key);
+  return encodeKey(typeof key === 'string' || !Array.isArray(key) ? key : key.map(spelled));
+}
+
+/** `42` of a database and `'42'` of a URL are one record: for locks they are one part, unlike for cached values. */
+function spelled(part: KeyPart): KeyPart {
+  return typeof part === 'bigint' || (typeof part === 'number' && Number.isFinite(part)) ? String(part) : part;
 }

@@ -35,9 +35,10 @@ describe.each(stores)('CacheLockService on %s', (_name, processes) => {
     await until(() => one.inspect(['policy', 42]), 1000);
     const error = await failure(two.run(['policy', 42], () => expect.fail('two at a time')));
     expect(error).toBeInstanceOf(ResourceLockedError);
-    expect(error).toMatchObject({ code: 'resource_locked', keys: ['/policy/#42'], waiting: 0 });
+    expect(error).toMatchObject({ code: 'resource_locked', keys: ['/policy/42'], waiting: 0 });
     expect((error as ResourceLockedError).retryAfterMs).toBeGreaterThanOrEqual(1);
     expect(error.message).not.toContain('policy');
+    expect(await two.tryAcquire(['policy', '42'])).toBeUndefined();
     expect(await two.run(['policy', 43], () => 'another key')).toBe('another key');
     open();
     expect(await running).toBe(true);

@@ -69,7 +69,7 @@ describe('where locks are kept', () => {
     const [one, two] = await pair(options(server.url), options(server.url));
     await using held = await one.acquire(['policy', 1]);
     expect(await two.tryAcquire(['policy', 1])).toBeUndefined();
-    expect(await server.command('GET', `${prefix}:lk:{/policy/#1}`)).toBe(`${held.owner}|${held.fencingToken}`);
+    expect(await server.command('GET', `${prefix}:lk:{/policy/1}`)).toBe(`${held.owner}|${held.fencingToken}`);
   });
 
   it('opens no connection as long as nobody locks', async () => {

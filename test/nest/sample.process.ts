@@ -87,6 +87,11 @@ export class SampleProcess {
     return { ...answeredBy(response.status, response.headers), body };
   }
 
+  /** SIGSTOP or SIGCONT, as if the machine had held it up. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    this.child.kill(name);
+  }
+
   /** Sends a signal and resolves to the exit code, or the signal that ended it. */
   async stop(signal: NodeJS.Signals): Promise<number | string | null> {
     const { child } = this;

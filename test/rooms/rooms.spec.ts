@@ -59,12 +59,18 @@ describe('the rooms', () => {
     }
   });
 
-  it('locks know core and their contract, not the stores, not Nest', () => {
-    expect(
-      offenders('locks/', ({ to, isPackage }) =>
-        isPackage ? to.startsWith('node:') : to.startsWith('core/') || to.startsWith('locks/'),
-      ),
-    ).toEqual([]);
+  it('locks know core and their contract, not the stores, not Nest, nor their own face to Nest', () => {
+    const engine = offenders('locks/', ({ from, to, isPackage }) => {
+      if (from.startsWith('locks/nest/')) return true;
+      return isPackage ? to.startsWith('node:') : /^(?:core|locks)\/(?!nest\/)/.test(to);
+    });
+    expect(engine).toEqual([]);
+    const face = offenders('locks/nest/', ({ to, isPackage }) =>
+      isPackage
+        ? /^(?:node:|@nestjs\/(?:common|core)|rxjs|reflect-metadata)/.test(to)
+        : /^(?:core|locks|http\/wire|http\/policy|option-checks)/.test(to),
+    );
+    expect(face).toEqual([]);
   });
 
   it('folders are at most two deep', () => {

@@ -103,14 +103,16 @@ describe('clean-up after a crash', () => {
     }
     await writeFile(
       join(folder, 'crash.js'),
-      `import { RedisServer } from './redis.server.js';
+      `import { PostgresServer } from './postgres.server.js';
+       import { RedisServer } from './redis.server.js';
        import { forkWorker } from './worker.process.js';
        const redis = await RedisServer.start();
        const paused = await RedisServer.start();
+       const postgres = await PostgresServer.start();
        const worker = await forkWorker(process.argv[2]);
        await worker.kill('SIGSTOP');
        paused.pause();
-       process.send({ pids: [redis.pid, paused.pid, worker.pid], folders: [redis.directory, paused.directory] });`,
+       process.send({ pids: [redis.pid, paused.pid, postgres.pid, worker.pid], folders: [redis.directory, paused.directory, postgres.directory] });`,
     );
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -118,7 +120,7 @@ describe('clean-up after a crash', () => {
   async function crash(end: (child: ReturnType<typeof fork>) => void): Promise<void> {
     const child = fork(join(folder, 'crash.js'), [join(here, 'workers/echo.mjs')], { execArgv: [] });
     const [{ pids, folders }] = (await once(child, 'message')) as [{ pids: number[]; folders: string[] }];
-    expect(pids.map(isRunning)).toEqual([true, true, true]);
+    expect(pids.map(isRunning)).toEqual([true, true, true, true]);
     const exit = once(child, 'exit');
     end(child);
     await exit;

@@ -5,7 +5,7 @@ import { freePort } from './free.port.js';
 import { ProcessReaper } from './process.reaper.js';
 import { findRedisBinary } from './redis.binary.js';
 import { redisCommand } from './redis.command.js';
-import { RedisProcess } from './redis.process.js';
+import { ServerProcess } from './server.process.js';
 
 const READY = 'Ready to accept connections';
 const LISTENING = 'Server initialized';
@@ -29,7 +29,7 @@ export interface RedisServerOptions {
  * @example await using redis = await RedisServer.start({ args: ['--maxmemory', '2mb'] });
  */
 export class RedisServer {
-  #process: RedisProcess | undefined;
+  #process: ServerProcess | undefined;
   #stopped = false;
 
   private constructor(
@@ -139,7 +139,7 @@ export class RedisServer {
     ];
     if (binary.major >= 7) own.push('--enable-debug-command', 'local');
     if (password !== undefined) own.push('--requirepass', password);
-    this.#process = new RedisProcess(binary, [...own, ...args], this.directory);
+    this.#process = new ServerProcess(binary, [...own, ...args], this.directory);
     await this.#logged(waitReady ? READY : LISTENING);
   }
 

@@ -49,7 +49,7 @@ function whenClientLeft(tap: ResponseTap, graceMs: number): void {
 }
 
 /** What Nest reads from while it sends: StreamableFile, web Response, ReadableStream, async iterable. */
-function isStream(value: unknown): boolean {
+export function isStream(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const stream = value as { getStream?: unknown; getReader?: unknown; body?: { getReader?: unknown } | null };
   return (

@@ -35,8 +35,11 @@ export function ask(
 }
 
 /** A client that leaves when `leave` is called. */
-export function leaver(url: string): { leave(): void; readonly left: Promise<void> } {
-  const sent = request(url, { agent: false });
+export function leaver(
+  url: string,
+  options: { method?: string } = {},
+): { leave(): void; readonly left: Promise<void> } {
+  const sent = request(url, { agent: false, ...options });
   sent.on('error', () => undefined);
   sent.on('response', (response) => response.on('error', () => undefined).resume());
   sent.end();

@@ -1,12 +1,21 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { basename } from 'node:path';
 import { ProcessReaper } from './process.reaper.js';
-import type { RedisBinary } from './redis.binary.js';
 
 const LOG_BYTES = 65_536;
 
-/** One run of a redis-server: from its spawn to its end. Dies with this process at the latest. */
-export class RedisProcess {
+/** What to run, and as whom. */
+export interface ServerProgram {
+  path: string;
+  /** What it needs besides the usual environment. */
+  env: Record<string, string>;
+  /** For servers that refuse to run as root. */
+  user?: { uid: number; gid: number } | undefined;
+}
+
+/** One run of a server: from its spawn to its end. Dies with this process at the latest. */
+export class ServerProcess {
   /** Resolves when the process, and all that it wrote, has ended. */
   readonly exited: Promise<void>;
   readonly #child: ChildProcess;
@@ -14,11 +23,16 @@ export class RedisProcess {
   #running = true;
   #log = '';
 
-  constructor(binary: RedisBinary, args: readonly string[], directory: string) {
+  constructor(
+    private readonly program: ServerProgram,
+    args: readonly string[],
+    directory: string,
+  ) {
     // A group of its own: kill() then also reaches a BGSAVE child, and Ctrl-C in the terminal is left to the test runner.
-    const child = spawn(binary.path, args, {
+    const child = spawn(program.path, args, {
       cwd: directory,
-      env: { ...process.env, ...binary.env },
+      env: { ...process.env, ...program.env },
+      ...program.user,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -55,7 +69,7 @@ export class RedisProcess {
         clearTimeout(timer);
         this.#watchers.delete(look);
         if (problem === undefined) resolve();
-        else reject(new Error(`redis-server ${problem}:\n${this.#log.slice(-2000)}`));
+        else reject(new Error(`${basename(this.program.path)} ${problem}:\n${this.#log.slice(-2000)}`));
       };
       const look = () => {
         if (this.#log.includes(text)) settle();

@@ -1,0 +1,11 @@
+export { claimFence, claimStatements } from './claim-fence.js';
+export type { ClaimOptions } from './claim-fence.js';
+export { fencedUpdate, fencedUpdateStatement } from './fenced-update.js';
+export type { FencedUpdate } from './fenced-update.js';
+export { fenceColumn, fenceTable } from './fence-tables.js';
+export type { FenceTableOptions } from './fence-tables.js';
+export type { FenceSource } from './fence-source.js';
+export type { SqlQuery, SqlResult } from './sql-result.js';
+export { sql } from './sql-statement.js';
+export type { SqlDialect, SqlFragment, SqlOptions, SqlStatement } from './sql-statement.js';
+export { StaleLeaseError } from './stale-lease.error.js';

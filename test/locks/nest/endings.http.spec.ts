@@ -1,0 +1,411 @@
+import 'reflect-metadata';
+import type { ServerResponse } from 'node:http';
+import {
+  Controller,
+  NotFoundException,
+  Param,
+  ParseIntPipe,
+  Post,
+  Query,
+  RequestTimeoutException,
+  Res,
+  Sse,
+  StreamableFile,
+  UseGuards,
+  UseInterceptors,
+  type CanActivate,
+} from '@nestjs/common';
+import { Readable } from 'node:stream';
+import { concatMap, from, mergeMap, Observable, race, retry, tap, throwError } from 'rxjs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { CacheLock, CacheLockService, TieredCacheModule, type LockKeyContext } from '../../../src/index.js';
+import { until } from '../../faults/subject.js';
+import { ask, leaver } from '../../http/wire/wire.client.js';
+import { closeAll, serve, type Platform } from '../../nest/boot.js';
+import { around, newStage, stageOf, ToldLocks, WatchClose } from './stage.js';
+
+afterEach(closeAll);
+
+const key = ({ params }: LockKeyContext): string[] => ['policy', params['id'] as string];
+
+const Deny: CanActivate = { canActivate: () => false };
+const ThrowBefore = around(async (stage) => {
+  await stage.at('answer');
+  return throwError(() => new NotFoundException('outside'));
+});
+const Commit = around((stage, next) =>
+  next.handle().pipe(
+    concatMap(async (value) => {
+      stage.note('committing');
+      await stage.at('commit');
+      stage.note('committed');
+      return value as unknown;
+    }),
+  ),
+);
+const Timeout = around((stage, next) =>
+  race(next.handle(), from(stage.at('timeout')).pipe(mergeMap(() => throwError(() => new RequestTimeoutException())))),
+);
+const Delay = around(async (stage, next) => {
+  stage.note('delayed');
+  await stage.at('go on');
+  return next.handle().pipe(tap({ error: () => stage.note('refused') }));
+});
+const Retry = around((_stage, next) => next.handle().pipe(retry(1)));
+
+/** Works until the test lets it. */
+async function work(id: string): Promise<string> {
+  const stage = stageOf(id);
+  stage.note('started');
+  await stage.at('work');
+  stage.note('worked');
+  return 'done';
+}
+
+@UseGuards(WatchClose)
+@Controller(':id')
+class Endings {
+  @CacheLock({ key })
+  @Post('ok')
+  ok(@Param('id') id: string): Promise<string> {
+    return work(id);
+  }
+
+  @CacheLock({ key })
+  @Post('reject')
+  async reject(@Param('id') id: string): Promise<never> {
+    await work(id);
+    throw new NotFoundException('no such policy');
+  }
+
+  @Post('throw')
+  @CacheLock({ key })
+  throws(@Param('id') id: string): never {
+    stageOf(id).note('started');
+    throw new TypeError('a mistake');
+  }
+
+  @CacheLock({ key })
+  @Post('pipe')
+  pipe(@Query('n', ParseIntPipe) n: number): number {
+    return n;
+  }
+
+  @UseGuards(Deny)
+  @CacheLock({ key })
+  @Post('denied')
+  denied(): void {}
+
+  @CacheLock({ key })
+  @UseInterceptors(ThrowBefore)
+  @Post('outside')
+  outside(): void {}
+
+  @CacheLock({ key })
+  @UseInterceptors(Timeout)
+  @Post('timeout')
+  timeout(@Param('id') id: string): Promise<string> {
+    return work(id);
+  }
+
+  @CacheLock({ key })
+  @UseInterceptors(Commit)
+  @Post('commit')
+  commit(@Param('id') id: string): Promise<string> {
+    return work(id);
+  }
+
+  @CacheLock({ key })
+  @Post('later')
+  later(@Param('id') id: string, @Res() response: ServerResponse & { raw?: ServerResponse }): void {
+    void work(id).then(() => (response.raw ?? response).end('later'));
+  }
+
+  @CacheLock({ key })
+  @UseInterceptors(Delay)
+  @Post('delay')
+  delay(@Param('id') id: string): Promise<string> {
+    return work(id);
+  }
+
+  @CacheLock({ key })
+  @Post('observable')
+  observable(@Param('id') id: string): Observable<string> {
+    return new Observable((subscriber) => {
+      void work(id).then((value) => {
+        subscriber.next(value);
+        subscriber.complete();
+      });
+      return () => stageOf(id).note('unsubscribed');
+    });
+  }
+
+  @CacheLock({ key, onCancel: 'teardown' })
+  @Post('teardown')
+  teardown(@Param('id') id: string): Observable<string> {
+    return this.observable(id);
+  }
+
+  @CacheLock({ key })
+  @Sse('sse')
+  sse(@Param('id') id: string): Observable<{ data: string }> {
+    return new Observable((subscriber) => {
+      stageOf(id).note('started');
+      subscriber.next({ data: 'first' });
+      return () => stageOf(id).note('unsubscribed');
+    });
+  }
+
+  @CacheLock({ key })
+  @Post('stream')
+  stream(@Param('id') id: string): StreamableFile {
+    const stage = stageOf(id);
+    const body = new Readable({ read: () => undefined });
+    body.push('beginning');
+    void stage.at('work').then(() => body.push(null));
+    body.once('close', () => stage.note('stream closed'));
+    stage.note('started');
+    return new StreamableFile(body);
+  }
+
+  @CacheLock({ key })
+  @UseInterceptors(Retry)
+  @Post('retry')
+  async retried(@Param('id') id: string): Promise<string> {
+    const stage = stageOf(id);
+    if (stage.log.includes('started')) return work(id);
+    stage.note('started');
+    throw new Error('the first time');
+  }
+}
+
+describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked request on %s', (platform) => {
+  async function app() {
+    const store = new ToldLocks();
+    const { app, url } = await serve(platform, {
+      imports: [TieredCacheModule.forRoot({ locks: { store } })],
+      controllers: [Endings],
+    });
+    const locks = app.get(CacheLockService);
+    const stage = newStage();
+    return {
+      stage,
+      send: (route: string) => ask(`${url}/${stage.id}/${route}`, { method: 'POST' }),
+      come: (route: string, method = 'POST') => leaver(`${url}/${stage.id}/${route}`, { method }),
+      /** Nobody else gets in: #1. */
+      async closedToOthers(): Promise<void> {
+        const { status, headers, body } = await ask(`${url}/${stage.id}/ok`, { method: 'POST' });
+        expect(status).toBe(429);
+        expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(1);
+        expect(JSON.parse(String(body))).toMatchObject({ statusCode: 429, code: 'resource_locked' });
+      },
+      /** The lock is free, was given up once, and after what the log says. */
+      async freeAfter(...log: string[]): Promise<void> {
+        await stage.seen('released');
+        expect(await locks.inspect(['policy', stage.id])).toBeUndefined();
+        // The refused requests of others close, too; the last event is not theirs.
+        expect(stage.log.filter((event) => event !== 'closed')).toEqual([...log, 'released']);
+        expect(locks.stats().held).toBe(0);
+      },
+    };
+  }
+
+  /** Whatever would release too early has had its chance. */
+  const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 60));
+
+  it('ok', async () => {
+    const { stage, send, closedToOthers, freeAfter } = await app();
+    const answer = send('ok');
+    await stage.seen('started');
+    await closedToOthers();
+    stage.open('work');
+    expect(await answer).toMatchObject({ status: 201, body: Buffer.from('done') });
+    await freeAfter('started', 'worked');
+  });
+
+  it('the handler rejects: its status stands', async () => {
+    const { stage, send, closedToOthers, freeAfter } = await app();
+    const answer = send('reject');
+    await stage.seen('started');
+    await closedToOthers();
+    stage.open('work');
+    const { status, body } = await answer;
+    expect([status, String(body)]).toEqual([404, expect.stringContaining('no such policy')]);
+    await freeAfter('started', 'worked');
+  });
+
+  it('the handler throws', async () => {
+    const { send, freeAfter } = await app();
+    expect((await send('throw')).status).toBe(500);
+    await freeAfter('started');
+  });
+
+  it('a pipe throws', async () => {
+    const { send, freeAfter } = await app();
+    expect((await send('pipe?n=x')).status).toBe(400);
+    await freeAfter();
+  });
+
+  it('a later guard denies', async () => {
+    const { send, freeAfter } = await app();
+    expect((await send('denied')).status).toBe(403);
+    await freeAfter();
+  });
+
+  it('an interceptor outside throws', async () => {
+    const { stage, send, closedToOthers, freeAfter } = await app();
+    const answer = send('outside');
+    await until(async () => (await send('ok').then((other) => other.status)) === 429, 2000);
+    await closedToOthers();
+    stage.open('answer');
+    expect((await answer).status).toBe(404);
+    await freeAfter();
+  });
+
+  it('an interceptor outside answers by a timeout; the handler runs on', async () => {
+    const { stage, send, closedToOthers, freeAfter } = await app();
+    const answer = send('timeout');
+    await stage.seen('started');
+    stage.open('timeout');
+    expect((await answer).status).toBe(408);
+    await settle();
+    await closedToOthers();
+    stage.open('work');
+    await freeAfter('started', 'worked');
+  });
+
+  it('a transaction outside commits after the handler', async () => {
+    const { stage, send, closedToOthers, freeAfter } = await app();
+    const answer = send('commit');
+    stage.open('work');
+    await stage.seen('committing');
+    await settle();
+    await closedToOthers();
+    stage.open('commit');
+    expect((await answer).status).toBe(201);
+    await freeAfter('started', 'worked', 'committing', 'committed');
+  });
+
+  it('@Res() answers later', async () => {
+    const { stage, send, closedToOthers, freeAfter } = await app();
+    const answer = send('later');
+    await stage.seen('started');
+    await settle();
+    await closedToOthers();
+    stage.open('work');
+    expect(String((await answer).body)).toBe('later');
+    await freeAfter('started', 'worked');
+  });
+
+  it('the client leaves; the promise runs on', async () => {
+    const { stage, come, closedToOthers, freeAfter } = await app();
+    const client = come('ok');
+    await stage.seen('started');
+    client.leave();
+    await stage.seen('closed');
+    await settle();
+    await closedToOthers();
+    stage.open('work');
+    await freeAfter('started', 'worked');
+  });
+
+  it('the client leaves before a transaction outside commits', async () => {
+    const { stage, come, closedToOthers, freeAfter } = await app();
+    const client = come('commit');
+    await stage.seen('started');
+    client.leave();
+    await stage.seen('closed');
+    stage.open('work');
+    await stage.seen('committing');
+    await settle();
+    await closedToOthers();
+    stage.open('commit');
+    await freeAfter('started', 'worked', 'committing', 'committed');
+  });
+
+  it('the client leaves while an interceptor outside delays the handler, which never runs', async () => {
+    const { stage, come, freeAfter } = await app();
+    const client = come('delay');
+    await stage.seen('delayed');
+    client.leave();
+    await stage.seen('closed');
+    await freeAfter('delayed');
+    stage.open('go on');
+    await stage.seen('refused');
+    expect(stage.log).not.toContain('started');
+  });
+
+  it('the client leaves; an Observable is drained under the lock', async () => {
+    const { stage, come, closedToOthers, freeAfter } = await app();
+    const client = come('observable');
+    await stage.seen('started');
+    client.leave();
+    await stage.seen('closed');
+    await settle();
+    await closedToOthers();
+    stage.open('work');
+    await freeAfter('started', 'worked', 'unsubscribed');
+  });
+
+  it('the client of an event stream leaves', async () => {
+    const { stage, come, closedToOthers, freeAfter } = await app();
+    const client = come('sse', 'GET');
+    await stage.seen('started');
+    await settle();
+    await closedToOthers();
+    client.leave();
+    await freeAfter('started', 'unsubscribed');
+  });
+
+  describe('and besides', () => {
+    it("the client leaves; an Observable of onCancel: 'teardown' is unsubscribed from", async () => {
+      const { stage, come, freeAfter } = await app();
+      const client = come('teardown');
+      await stage.seen('started');
+      client.leave();
+      await freeAfter('started', 'unsubscribed');
+    });
+
+    it('a stream is sent under the lock', async () => {
+      const { stage, send, closedToOthers, freeAfter } = await app();
+      const answer = send('stream');
+      await stage.seen('started');
+      await settle();
+      await closedToOthers();
+      stage.open('work');
+      expect(String((await answer).body)).toBe('beginning');
+      await freeAfter('started', 'stream closed');
+    });
+
+    it('the client leaves half-way through a stream', async () => {
+      const { stage, come, freeAfter } = await app();
+      const client = come('stream');
+      await stage.seen('started');
+      await settle();
+      client.leave();
+      await stage.seen('released');
+      expect(stage.log).toContain('stream closed');
+      await freeAfter(...stage.log.filter((event) => event !== 'closed' && event !== 'released'));
+    });
+
+    it('the client of @Res() leaves, and nobody will answer', async () => {
+      const { stage, come, freeAfter } = await app();
+      const client = come('later');
+      await stage.seen('started');
+      client.leave();
+      await stage.seen('closed');
+      stage.open('work');
+      await freeAfter('started', 'worked');
+    });
+
+    it('an interceptor outside tries again, under the same lock', async () => {
+      const { stage, send, closedToOthers, freeAfter } = await app();
+      const answer = send('retry');
+      await until(async () => stage.log.length === 2, 2000);
+      await closedToOthers();
+      stage.open('work');
+      expect((await answer).status).toBe(201);
+      await freeAfter('started', 'started', 'worked');
+    });
+  });
+});

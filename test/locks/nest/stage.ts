@@ -1,0 +1,92 @@
+import type { ServerResponse } from 'node:http';
+import {
+  Injectable,
+  type CallHandler,
+  type CanActivate,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
+import type { Observable } from 'rxjs';
+import { MemoryLockStore } from '../../../src/index.js';
+import { until } from '../../faults/subject.js';
+import { gate } from '../subject.js';
+
+type Gate = ReturnType<typeof gate<void>>;
+
+/** What one request of a test does, and what has happened, in order. */
+export class Stage {
+  readonly log: string[] = [];
+  private readonly gates = new Map<string, Gate>();
+
+  constructor(readonly id: string) {}
+
+  note(event: string): void {
+    this.log.push(event);
+  }
+
+  /** Waits at a gate of this name until the test opens it. */
+  at(name: string): Promise<void> {
+    return this.gate(name).opened;
+  }
+
+  open(name: string): void {
+    this.gate(name).open();
+  }
+
+  seen(event: string): Promise<unknown> {
+    return until(async () => this.log.includes(event), 3000);
+  }
+
+  private gate(name: string): Gate {
+    let found = this.gates.get(name);
+    if (!found) this.gates.set(name, (found = gate()));
+    return found;
+  }
+}
+
+const stages = new Map<string, Stage>();
+let made = 0;
+
+export function newStage(): Stage {
+  const stage = new Stage(`s${++made}`);
+  stages.set(stage.id, stage);
+  return stage;
+}
+
+export function stageOf(id: string): Stage {
+  const stage = stages.get(id);
+  if (!stage) throw new Error('no such stage');
+  return stage;
+}
+
+/** Locks of `['policy', id]` that tell the stage when they are given up. */
+export class ToldLocks extends MemoryLockStore {
+  override async release(key: string, owner: string): ReturnType<MemoryLockStore['release']> {
+    const outcome = await super.release(key, owner);
+    const id = /policy\/(\w+)/.exec(key)?.[1];
+    if (id && outcome === 'released') stages.get(id)?.note('released');
+    return outcome;
+  }
+}
+
+export function stageOfRequest(context: ExecutionContext): Stage {
+  return stageOf(context.switchToHttp().getRequest<{ params: { id: string } }>().params.id);
+}
+
+/** Before all others: tells the stage that the connection is gone. */
+@Injectable()
+export class WatchClose implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const response = context.switchToHttp().getResponse<ServerResponse & { raw?: ServerResponse }>();
+    const stage = stageOfRequest(context);
+    (response.raw ?? response).once('close', () => stage.note('closed'));
+    return true;
+  }
+}
+
+/** An interceptor made of a function. */
+export function around(
+  run: (stage: Stage, next: CallHandler) => Observable<unknown> | Promise<Observable<unknown>>,
+): NestInterceptor {
+  return { intercept: (context, next) => run(stageOfRequest(context), next) };
+}
