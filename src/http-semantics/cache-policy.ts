@@ -40,14 +40,17 @@ export interface CachePolicyOptions {
   readonly codings?: readonly string[];
   /** The longest lifetime promised downstream. Default all of what is left. */
   readonly promiseAtMost?: number;
+  /** The Cache-Control sent downstream: this value, or with `false` the response's own. Default what is kept, and no more. */
+  readonly downstream?: false | string;
 }
 
 /** Every default filled in; made once per route or upstream, never per request. */
 export type CachePolicy = Readonly<
-  Required<Omit<CachePolicyOptions, 'negative' | 'codings' | 'promiseAtMost'>> & {
+  Required<Omit<CachePolicyOptions, 'negative' | 'codings' | 'promiseAtMost' | 'downstream'>> & {
     readonly negative: { readonly freshFor: number; readonly statuses: readonly number[] } | undefined;
     readonly codings: readonly string[] | undefined;
     readonly promiseAtMost: number | undefined;
+    readonly downstream: false | string | undefined;
   }
 >;
 
@@ -84,5 +87,6 @@ export function cachePolicy(options: CachePolicyOptions): CachePolicy {
     varyMatch: options.varyMatch ?? (isRfc ? 'semantic' : 'exact'),
     codings: options.codings,
     promiseAtMost: options.promiseAtMost,
+    downstream: options.downstream,
   };
 }

@@ -8,7 +8,8 @@ import { ageAt, remainingAt, type Promised, type StoredResponse } from './stored
  * left. Anything else speaks for itself, never longer than the origin or the policy allows, and `private` for a principal.
  */
 export function promiseOf(headers: Fields, directives: Directives, policy: CachePolicy): Promised {
-  if (policy.mode === 'rfc' && policy.view === 'shared')
+  if (typeof policy.downstream === 'string') return { verbatim: policy.downstream };
+  if (policy.downstream === false || (policy.mode === 'rfc' && policy.view === 'shared'))
     return { verbatim: fieldText(headers, 'cache-control') ?? null };
   const isPrivate = policy.view === 'private';
   const cap = smallest(milliseconds(directives.maxAge), policy.promiseAtMost);

@@ -142,6 +142,7 @@ function toSemantics(policy: CompiledPolicy, view: RequestView): CachePolicy {
   const between = hardMs - freshFor;
   const negativeTtl = read(policy.negativeTtl);
   const statuses = read(policy.status);
+  const downstream = read(policy.downstream);
   return cachePolicy({
     mode: policy.mode,
     view: policy.isPrincipal ? 'private' : 'shared',
@@ -153,7 +154,7 @@ function toSemantics(policy: CompiledPolicy, view: RequestView): CachePolicy {
     ...(negativeTtl !== undefined && { negative: { freshFor: negativeTtl } }),
     ...(statuses !== undefined && { statuses }),
     ...(read(policy.public) === true && { authorization: 'ignore' as const }),
-    ...(read(policy.downstream) === false && { promiseAtMost: 0 }),
+    ...(downstream !== 'auto' && downstream !== undefined && { downstream }),
   });
 }
 
