@@ -29,6 +29,6 @@ export { evaluatePreconditions, notModified, type Precondition, type Validated }
 export { range, type RangeOutcome } from './range.js';
 export { canonicalQuery, primaryKey, type KeyParts, type QueryRules } from './request-key.js';
 export { select } from './select.js';
-export { storable, type Refusal, type Storable } from './storable.js';
+export { isOfTheRequest, storable, type Refusal, type Storable } from './storable.js';
 export { ageAt, markStale, remainingAt, usableUntil, type StoredResponse } from './stored-response.js';
 export { mergeVary, variantKey, varyNames, varySelection, type VarySelection } from './vary.js';

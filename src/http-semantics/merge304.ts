@@ -4,13 +4,11 @@ import { hopByHop } from './fields/hop-by-hop.js';
 import { formatHttpDate, parseHttpDate } from './fields/http-date.js';
 import type { CachePolicy } from './cache-policy.js';
 import type { Exchange } from './exchange.js';
-import { storable, type Refusal } from './storable.js';
+import { isOfTheRequest, storable, type Refusal } from './storable.js';
 import { markStale, type StoredResponse } from './stored-response.js';
 
 /** Fields of the stored body, not of the answer that confirmed it (RFC 9111 3.2). */
 const OF_THE_BODY = new Set(['content-length', 'content-encoding', 'content-type', 'content-range']);
-/** Refusals for what the request is, not for what the origin says. */
-const BY_THE_REQUEST: ReadonlySet<Refusal> = new Set<Refusal>(['authorization', 'request-no-store']);
 const NEVER_MERGED = new Set(['set-cookie', 'set-cookie2', 'age']);
 
 /**
@@ -81,5 +79,5 @@ function freshened(stored: StoredResponse, headers: Fields, exchange: Exchange, 
   const { request, requestedAt, receivedAt } = exchange;
   const made = storable({ request, response, requestedAt, receivedAt }, policy);
   if (made.isStorable) return { headers: made.headers, stored: made.stored, isWithdrawn: false };
-  return { headers: merged, reason: made.reason, isWithdrawn: !BY_THE_REQUEST.has(made.reason) };
+  return { headers: merged, reason: made.reason, isWithdrawn: !isOfTheRequest(made.reason) };
 }

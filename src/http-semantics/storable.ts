@@ -34,6 +34,11 @@ export type Refusal =
   | 'too-large'
   | 'not-fresh';
 
+/** Whether a refusal is about what the request is, not about what the origin says: what is stored already stays true. */
+export function isOfTheRequest(reason: Refusal): boolean {
+  return reason === 'authorization' || reason === 'request-no-store';
+}
+
 /** What to store: `stored` in the envelope, `headers` beside the body. */
 export type Storable =
   | { readonly isStorable: true; readonly stored: StoredResponse; readonly headers: Fields }

@@ -8,9 +8,9 @@ import { makeEntityTag } from '../http-semantics/fields/entity-tag.js';
 import { hasField, type Fields } from '../http-semantics/fields/fields.js';
 import { formatHttpDate } from '../http-semantics/fields/http-date.js';
 import { isOriginError } from '../http-semantics/judge.js';
-import { merge304, type Merged } from '../http-semantics/merge304.js';
+import { merge304, mergeHead, type HeadEffect, type Merged } from '../http-semantics/merge304.js';
 import type { Exchange } from '../http-semantics/exchange.js';
-import { storable, type Storable } from '../http-semantics/storable.js';
+import { isOfTheRequest, storable, type Storable } from '../http-semantics/storable.js';
 import { usableUntil, type StoredResponse } from '../http-semantics/stored-response.js';
 import { mergeVary } from '../http-semantics/vary.js';
 import { NOT_SHARED, type Fork, type Held, type Page } from './page.js';
@@ -61,12 +61,20 @@ export class PageFill {
   private failure: OriginError | undefined;
   private vary: readonly string[] | undefined;
   private refusal: string | undefined;
+  private headEffect: HeadEffect | undefined;
 
   constructor(
     private readonly order: FillOrder,
     private readonly run: LoadRun,
     private readonly cache: CacheService,
   ) {}
+
+  /** Whether the handler says "not modified" of something that is not stored here: it has to be asked without conditions (RFC 9111 4.3.4). */
+  isOfAnother(head: ResponseHead): boolean {
+    const { stale, isConditional, place } = this.order;
+    if (!stale || !isConditional || head.status !== 304) return false;
+    return merge304(stale.page.stored, stale.page.headers, this.exchange(head), place.semantics) === undefined;
+  }
 
   /** When status and fields are known and nothing has been sent: for the tap of the response. */
   decide(head: ResponseHead, body: Buffer | undefined): TapDecision {
@@ -83,8 +91,12 @@ export class PageFill {
         replaceWith: () => this.replay(stale.page, stale.now, { fwd: 'stale', fwdStatus: head.status }),
       };
     }
+    if (this.order.method === 'HEAD') {
+      this.headEffect = stale && this.compared(stale.page, head);
+      return { action: 'pass', capture: false, headers: this.passedStatus(head) };
+    }
     const made = this.refusal === undefined ? this.make(head, body) : undefined;
-    if (!made) return { action: 'pass', capture: false, headers: this.passedStatus(head) };
+    if (!made?.isStorable) return { action: 'pass', capture: false, headers: this.passedStatus(head) };
     return this.sent(made, head, body);
   }
 
@@ -93,14 +105,15 @@ export class PageFill {
     if (this.failure) throw this.failure;
     const { stale } = this.order;
     if (this.merged && stale) return this.keepMerged(this.merged, stale.page);
+    if (this.order.method === 'HEAD') return this.concludeHead(stale?.page);
     if (!isCaptured(outcome) || outcome.addedLate.includes('set-cookie')) return this.notShared();
     // While its body was written more may have been read.
     this.judgeReads();
     if (this.refusal !== undefined) return this.notShared();
     const made = this.make(outcome, outcome.body);
-    if (!made) {
+    if (!made.isStorable) {
       // What was stored before is not true any more, whether or not this may be stored.
-      if (stale && outcome.status < 500) await this.cache.delete(this.order.key).catch(() => undefined);
+      if (stale && outcome.status < 500 && !isOfTheRequest(made.reason)) await this.remove();
       return this.notShared();
     }
     const page = { stored: made.stored, headers: this.ownFields(made.headers), body: outcome.body };
@@ -113,7 +126,7 @@ export class PageFill {
     else this.vary = reads.vary;
   }
 
-  private make(head: ResponseHead, body: Buffer | undefined): Made | undefined {
+  private make(head: ResponseHead, body: Buffer | undefined): Storable {
     const { place } = this.order;
     const headers: Record<string, string | readonly string[]> = { ...head.headers };
     const vary = mergeVary(headers['vary'], this.vary ?? []);
@@ -122,8 +135,7 @@ export class PageFill {
     headers['date'] ??= formatHttpDate(Date.now());
     const exchange = this.exchange({ status: head.status, headers });
     const size = body && { bytes: body.length, isComplete: true };
-    const made = storable(size ? { ...exchange, body: size } : exchange, place.semantics);
-    return made.isStorable ? made : undefined;
+    return storable(size ? { ...exchange, body: size } : exchange, place.semantics);
   }
 
   private exchange(response: ResponseHead): Exchange {
@@ -175,8 +187,27 @@ export class PageFill {
 
   private async keepMerged(merged: Merged, page: Page): Promise<Held> {
     if (merged.stored) return this.keep({ stored: merged.stored, headers: merged.headers, body: page.body });
-    await this.cache.delete(this.order.key).catch(() => undefined);
+    if (merged.isWithdrawn) await this.remove();
     return this.notShared();
+  }
+
+  private compared({ stored, headers, body }: Page, head: ResponseHead): HeadEffect | undefined {
+    // A body that came in chunks has a length by now.
+    const known = { ...headers, 'content-length': String(body.length) };
+    return mergeHead(stored, known, this.exchange(head), this.order.place.semantics);
+  }
+
+  /** What the answer to a HEAD says about the page, which it cannot replace (RFC 9111 4.3.5). */
+  private async concludeHead(page: Page | undefined): Promise<Held> {
+    const effect = this.headEffect;
+    if (!page || !effect) return this.notShared();
+    if (effect.isConfirmed) return this.keepMerged(effect, page);
+    await this.remove();
+    return this.notShared();
+  }
+
+  private remove(): Promise<unknown> {
+    return this.cache.delete(this.order.key).catch(() => undefined);
   }
 
   /** Gives the page its lives, its labels, and, if it varies, its own place behind a fork. */

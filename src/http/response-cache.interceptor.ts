@@ -11,7 +11,7 @@ import { claimCall } from './policy/response-cache.metadata.js';
 import { writesResponse } from './policy/writes-response.js';
 import { DetachedFill } from './response-cache.js';
 import { ResponseCaches } from './response-caches.js';
-import { baselineOf, detachedTaskOf, rawResponseOf } from './wire/index.js';
+import { baselineOf, detachedTaskOf, statusOf } from './wire/index.js';
 
 /** Answers from the response cache, and fills it; once for a call, however often it is registered. Runs after guards, always. */
 @Injectable()
@@ -70,8 +70,4 @@ export class ResponseCacheInterceptor implements NestInterceptor {
       this.logger.warn(`stored responses could not be invalidated: ${(error as Error).message}`);
     }
   }
-}
-
-function statusOf(response: object): number {
-  return (response as { statusCode?: number }).statusCode ?? rawResponseOf(response).statusCode;
 }

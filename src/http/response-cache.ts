@@ -1,5 +1,5 @@
 import { GatewayTimeoutException, type CallHandler, type ExecutionContext, type HttpServer } from '@nestjs/common';
-import { concatAll, from, of, type Observable } from 'rxjs';
+import { concatAll, from, mergeMap, of, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { CallOptions } from '../core/cache.options.js';
 import { LoadTimeoutError } from '../core/errors/cache.error.js';
@@ -7,12 +7,12 @@ import type { LoadRun } from '../core/flights/load-run.js';
 import { answer, type Answer } from '../http-semantics/answer.js';
 import { formatCacheStatus, type CacheStatus } from '../http-semantics/fields/cache-status.js';
 import { validators } from '../http-semantics/forwarded-fields.js';
-import { judge, judgeMiss, type Judgement } from '../http-semantics/judge.js';
+import { isShareable, judge, judgeMiss, type Judgement } from '../http-semantics/judge.js';
 import { NOT_SHARED, type Held, type Page } from './page.js';
 import { bodyOf, OriginError, PageFill, type FillOrder } from './page-fill.js';
 import { ReadyAnswers } from './ready-answers.js';
 import { PageLookup, type Hit, type Located, type Place } from './page-lookup.js';
-import type { PageRequest } from './page-request.js';
+import type { InputGuard, PageRequest } from './page-request.js';
 import {
   answer as replay,
   baselineOf,
@@ -20,6 +20,8 @@ import {
   dispatchDetached,
   patchAdapter,
   rawResponseOf,
+  restoreHead,
+  statusOf,
   tapResponse,
   watchHandler,
   type ResponseTap,
@@ -30,12 +32,11 @@ const MAX_LOOKS = 4;
 
 /** What a refresh without a client carries through the application to its own interceptor. */
 export class DetachedFill {
-  fill: PageFill | undefined;
+  attempt: Attempt | undefined;
 
   constructor(
     readonly run: LoadRun,
     readonly located: Located,
-    readonly hit: Hit,
     readonly primary: string,
   ) {}
 }
@@ -47,6 +48,12 @@ interface Lead {
   readonly run: LoadRun;
   readonly settle: (held: Held) => void;
   readonly fail: (error: unknown) => void;
+}
+
+/** A run of the handler; replaced by another one, if it confirmed something that is not stored here. */
+interface Attempt {
+  fill: PageFill;
+  inputs: InputGuard;
 }
 
 /** What is to become of what the handler answers. */
@@ -99,10 +106,10 @@ export class ResponseCache {
   handleDetached(request: PageRequest, task: DetachedFill, next: CallHandler): Observable<unknown> {
     // Another user, another tenant: whatever is answered now has nothing to do with the page that is to be refreshed.
     if (request.place.primary !== task.primary) return next.handle();
-    const { run, located, hit } = task;
-    const { fill, watch } = this.begin(request, run, located, hit, { isUsableOnError: true, because: 'stale' });
-    task.fill = fill;
-    return watch(next.handle());
+    const { run, located } = task;
+    const { attempt, handled } = this.begin(request, next, run, located, { isUsableOnError: true, because: 'stale' });
+    task.attempt = attempt;
+    return handled;
   }
 
   private async look(request: PageRequest, next: CallHandler): Promise<Observable<unknown>> {
@@ -116,11 +123,12 @@ export class ResponseCache {
         : judgeMiss(request.place.headers, request.place.semantics) === 'gateway-timeout';
       if (isForbidden) throw new GatewayTimeoutException('not in the cache, and the request is only-if-cached');
       if (hit && judged && (judged.verdict === 'fresh' || judged.verdict === 'stale')) {
-        if (judged.isRefreshDue) this.refresh(request, located, hit);
+        if (judged.isRefreshDue) this.refresh(request, located);
         return of(this.send(request, hit, { hit: true, ...(hit.tier && { detail: hit.tier }) }));
       }
-      // What is asked for is less than what could be stored.
-      if (request.method !== 'GET' || (!hit && 'range' in request.place.headers)) return next.handle();
+      // What is asked for is less than what could be stored; but the answer to a HEAD may confirm, or refute, what is.
+      const isLess = request.method === 'GET' ? !hit && 'range' in request.place.headers : !(hit && request.confirms);
+      if (isLess) return next.handle();
       const because = fwdOf(located, judged);
       const turn = await this.elect(request, located, judged);
       if ('run' in turn) {
@@ -130,10 +138,13 @@ export class ResponseCache {
       waited = true;
       const { held } = turn;
       if (held.kind === 'not-shared') break;
-      if (held.kind === 'page' && this.lookup.matches(held, request.place)) {
-        const now = hit?.page === held ? hit.now : held.stored.receivedAt;
-        return of(this.send(request, { page: held, tier: 'loader', now }, { fwd: because, collapsed: true }));
-      }
+      if (held.kind !== 'page' || !this.lookup.matches(held, request.place)) continue;
+      // The stale page, held over, or the one that was made while this request waited.
+      const isHeldOver = hit?.page.stored.receivedAt === held.stored.receivedAt;
+      const now = isHeldOver ? hit.now : held.stored.receivedAt;
+      const isAllowed = isHeldOver ? judged?.isUsableOnError : this.isShareable(request, held);
+      if (!isAllowed) break;
+      return of(this.send(request, { page: held, tier: 'loader', now }, { fwd: because, collapsed: true }));
     }
     if (waited) this.setStatus(request, { fwd: 'miss', collapsed: false });
     return next.handle();
@@ -141,6 +152,10 @@ export class ResponseCache {
 
   private judged({ place }: PageRequest, { page, now }: Hit): Judgement {
     return judge(page.stored, place.headers, now, place.semantics);
+  }
+
+  private isShareable({ place }: PageRequest, { stored }: Page): boolean {
+    return isShareable(stored, place.headers, stored.receivedAt, place.semantics);
   }
 
   /** The right, and duty, to run the handler for all who wait for it here and in other processes; or what came of somebody else's run. */
@@ -174,21 +189,21 @@ export class ResponseCache {
     located: Located,
     purpose: Purpose,
   ): Observable<unknown> {
-    const { fill, tapped, watch } = this.begin(request, turn.run, located, located.hit, purpose);
-    tapped.finished.then((outcome) => fill.conclude(outcome)).then(turn.settle, turn.fail);
-    return watch(next.handle());
+    const { attempt, tapped, handled } = this.begin(request, next, turn.run, located, purpose);
+    tapped.finished.then((outcome) => attempt.fill.conclude(outcome)).then(turn.settle, turn.fail);
+    return handled;
   }
 
   /** One refresh for all who are sent the stale page, without a client: a fresh run through the whole application. */
-  private refresh(request: PageRequest, located: Located, hit: Hit): void {
+  private refresh(request: PageRequest, located: Located): void {
     const { tags, backOff, hardTimeout, place } = request;
     // A page is made of what GET answers, whoever finds that it is stale.
     const detached = { ...detachedRequestOf(request.context.switchToHttp().getRequest()), method: 'GET' };
     const load = async (context: unknown): Promise<Held> => {
       const run = context as LoadRun;
-      const task = new DetachedFill(run, located, hit, place.primary);
+      const task = new DetachedFill(run, located, place.primary);
       const outcome = await dispatchDetached(this.adapter(), { request: detached, task, signal: run.signal });
-      if (task.fill) return task.fill.conclude(outcome);
+      if (task.attempt) return task.attempt.fill.conclude(outcome);
       run.skip();
       return NOT_SHARED;
     };
@@ -199,49 +214,66 @@ export class ResponseCache {
   /** From now on the handler sees what it may see, and what it writes is looked at before it is sent. */
   private begin(
     request: PageRequest,
+    next: CallHandler,
     run: LoadRun,
     located: Located,
-    hit: Hit | undefined,
     purpose: Purpose,
-  ): { fill: PageFill; tapped: ResponseTap; watch: (handled: Observable<unknown>) => Observable<unknown> } {
+  ): { attempt: Attempt; tapped: ResponseTap; handled: Observable<unknown> } {
     // Also where nothing is replayed: it is there that a response cut off by an exception filter is noticed.
     patchAdapter(this.adapter());
     const response = request.context.switchToHttp().getResponse<object>();
     const baseline = baselineOf(response);
-    const confirm = hit && request.confirms ? (validators(hit.page.stored) as Record<string, string>) : {};
+    const before = statusOf(response);
+    const { hit } = located;
     // Before the inputs are guarded: functions of the policy may look at what the handler may not see.
     const { place, method, tags, maxBytes, maxVariants, keepToConfirmMs, cacheName } = request;
-    const inputs = request.guardInputs(confirm);
-    const order: FillOrder = {
-      place,
-      method,
-      tags,
-      maxVariants,
-      keepToConfirmMs,
-      cacheName,
-      tagsOf: (page) => request.tagsOf(page),
-      shouldCache: (page) => request.shouldCache(page),
-      ...purpose,
-      key: located.key,
-      fork: located.fork,
-      stale: hit,
-      isConditional: Object.keys(confirm).length > 0,
-      baseline: request.keepsAllFields ? {} : baseline,
-      reads: inputs.reads,
+    const start = (confirm: Record<string, string>): Attempt => {
+      const inputs = request.guardInputs(confirm);
+      const order: FillOrder = {
+        ...purpose,
+        place,
+        method,
+        tags,
+        maxVariants,
+        keepToConfirmMs,
+        cacheName,
+        tagsOf: (page) => request.tagsOf(page),
+        shouldCache: (page) => request.shouldCache(page),
+        key: located.key,
+        fork: located.fork,
+        stale: hit,
+        isConditional: Object.keys(confirm).length > 0,
+        baseline: request.keepsAllFields ? {} : baseline,
+        reads: inputs.reads,
+      };
+      return { fill: new PageFill(order, run, this.cache), inputs };
     };
-    const fill = new PageFill(order, run, this.cache);
+    const attempt = start(hit && request.confirms ? (validators(hit.page.stored) as Record<string, string>) : {});
     const tapped = tapResponse(rawResponseOf(response), {
       maxBytes,
       baseline,
       decide: (head, body) => {
-        const decision = fill.decide(head, body);
+        const decision = attempt.fill.decide(head, body);
         // A stream goes on reading; so may interceptors further out and exception filters up to here.
-        if (body !== undefined) inputs.done();
+        if (body !== undefined) attempt.inputs.done();
         return decision;
       },
     });
-    void tapped.finished.then(inputs.done);
-    return { fill, tapped, watch: (handled) => handled.pipe(watchHandler(tapped)) };
+    void tapped.finished.then(() => attempt.inputs.done());
+    const handled = next.handle().pipe(
+      mergeMap((value) => {
+        const status = statusOf(response);
+        if (status !== 304 || tapped.begun) return of(value);
+        if (!attempt.fill.isOfAnother({ status, headers: baselineOf(response) })) return of(value);
+        attempt.inputs.done();
+        restoreHead(response, before, baseline);
+        attempt.inputs.done();
+        Object.assign(attempt, start({}));
+        return next.handle();
+      }),
+      watchHandler(tapped),
+    );
+    return { attempt, tapped, handled };
   }
 
   private send(request: PageRequest, { page, now }: Hit, status: Omit<CacheStatus, 'cache'>): unknown {

@@ -13,7 +13,7 @@ import { judgeReads } from './policy/judge-reads.js';
 import { recordReads } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
 import type { PageKey } from './keys/page-key.js';
-import { baselineOf, headerFields, ownHeaders, rawResponseOf, type HeaderFields } from './wire/index.js';
+import { baselineOf, headerFields, ownHeaders, statusOf, type HeaderFields } from './wire/index.js';
 
 /** What a handler returned, and what it did to its response. */
 interface HeldValue {
@@ -81,7 +81,7 @@ export class ValueCache {
     const recording = recordReads(view, policy, key, { hide: CONDITIONAL_HEADERS });
     const response = view.kind === 'http' ? view.context.switchToHttp().getResponse<object>() : undefined;
     const baseline = response && baselineOf(response);
-    const statusBefore = response && rawStatus(response);
+    const statusBefore = response && statusOf(response);
     // Values have no variants: what is read must be part of the key.
     const isOfOne = (): boolean => {
       const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
@@ -99,7 +99,7 @@ export class ValueCache {
     refuseInstances(value, policy.where);
     if (!response || !baseline) return { value };
     const all = baselineOf(response);
-    const status = rawStatus(response);
+    const status = statusOf(response);
     if (!isStorable(status, all, view, policy, key)) return { value, isNotShared: true };
     const headers = ownHeaders({ headers: all }, baseline);
     return { value, ...(status !== statusBefore && { status }), ...(Object.keys(headers).length > 0 && { headers }) };
@@ -145,10 +145,6 @@ function isStorable(
   const now = Date.now();
   const made = storable({ request, response: { status, headers }, requestedAt: now, receivedAt: now }, rules);
   return made.isStorable && (made.stored.vary ?? []).every(([name]) => isCovered(`header:${name}`, key.covers));
-}
-
-function rawStatus(response: object): number {
-  return (response as { statusCode?: number }).statusCode ?? rawResponseOf(response).statusCode;
 }
 
 function lifetime(ms: number): number | 'forever' {

@@ -226,6 +226,7 @@ export const POLICIES: Readonly<Record<string, ResponseCachePolicy>> = {
     key: [...everything, byTenant(tenantOf), byUser((view) => (view.user as { id: string } | undefined)?.id)],
   },
   principal: { ttl, principal: (view) => (view.user as { id: string } | undefined)?.id },
+  organisation: { ttl, cookies: ['theme'], key: [...everything, byTenant(({ user }) => user && 'org')] },
   locale: { ttl, key: [...everything, byLocale(['en', 'de'])] },
   accept: { ttl, key: [...everything, byAccept(['application/json', 'text/html']), byHeaders('x-variant')] },
   vary: { ttl, vary: ['accept-language', 'x-variant'] },
@@ -252,7 +253,19 @@ export const POLICIES: Readonly<Record<string, ResponseCachePolicy>> = {
   rfc: { mode: 'rfc', ttl },
   rfcUser: { mode: 'rfc', ttl, key: [...everything, byUser()] },
 };
-export const VALUES = ['plain', 'user', 'tenant', 'vary', 'listed', 'cookies', 'public', 'stale', 'few', 'accept'];
+export const VALUES = [
+  'plain',
+  'user',
+  'tenant',
+  'organisation',
+  'vary',
+  'listed',
+  'cookies',
+  'public',
+  'stale',
+  'few',
+  'accept',
+];
 
 /** One class for each version: handlers of the same names, under the same paths. */
 function controllerOf(version: '1' | '2'): Type {

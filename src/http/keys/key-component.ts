@@ -28,8 +28,8 @@ export interface KeyComponent {
   readonly covers: readonly InputName[];
   /** Besides `covers`, what `read` looks at is covered. */
   readonly isLearned?: boolean;
-  /** Says who asks: the entry belongs to the principal partition. */
-  readonly principal?: boolean;
+  /** Says who asks: the entry belongs to the principal partition. Only a user stands for the credentials by which it was recognised. */
+  readonly principal?: 'user' | 'tenant';
   readonly query?: QueryAllowance;
   /** The handler sees these cookies and no others while an entry is filled. */
   readonly cookies?: readonly string[];

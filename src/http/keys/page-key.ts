@@ -1,5 +1,5 @@
 import type { CacheKey, KeyPart } from '../../core/cache.options.js';
-import { settingFor, varyOf, type CompiledPolicy } from '../policy/compiled.policy.js';
+import { credentials, settingFor, varyOf, type CompiledPolicy } from '../policy/compiled.policy.js';
 import type { Covers } from '../policy/input-name.js';
 import type { RequestView } from '../policy/request-view.js';
 import { TrackingView } from '../policy/tracking.view.js';
@@ -26,7 +26,7 @@ export interface BypassedPage {
 
 /**
  * The key of a call under a policy, or why it has none. HEAD has the key of GET. Two calls that differ in anything the policy covers, in
- * scheme, host, handler (unless its key leaves it out), principal or kind never have one key.
+ * scheme, host, API version, handler (unless its key leaves it out), principal or kind never have one key.
  * @throws CacheUsageError if a function of the policy answers nonsense
  */
 export function pageKeyOf(view: RequestView, policy: CompiledPolicy): PageKey | BypassedPage {
@@ -38,7 +38,9 @@ export function pageKeyOf(view: RequestView, policy: CompiledPolicy): PageKey | 
 export function keyUnder(view: RequestView, policy: CompiledPolicy): PageKey | BypassedPage {
   const tracking = policy.isLearned ? new TrackingView(view) : undefined;
   const method = view.kind === 'http' ? 'GET' : view.method;
-  const parts: KeyPart[] = [policy.kind, view.kind, method, view.protocol, shortText(view.host)];
+  // Handlers may share entries, API versions never do.
+  const origin = [view.protocol, shortText(view.host), view.identity.versions];
+  const parts: KeyPart[] = [policy.kind, view.kind, method, ...origin];
   if (policy.keyFunction !== undefined) {
     const part = ofFunction(policy.keyFunction, tracking as TrackingView);
     if (part instanceof Bypass) return { bypass: part.reason };
@@ -49,7 +51,7 @@ export function keyUnder(view: RequestView, policy: CompiledPolicy): PageKey | B
     if (part instanceof Bypass) return { bypass: part.reason };
     parts.push(part);
   }
-  const covers = tracking === undefined ? policy.covers : learned(policy.covers, tracking);
+  const covers = tracking === undefined ? policy.covers : learned(policy, tracking);
   return {
     key: parts,
     partition: policy.isPrincipal ? 'principal' : 'public',
@@ -94,6 +96,8 @@ function ofFunction(key: NonNullable<CompiledPolicy['keyFunction']>, view: Track
   return part === undefined || part === '' ? new Bypass('key') : partOf(part);
 }
 
-function learned(covers: Covers, { seen }: TrackingView): Covers {
-  return { ...covers, names: new Set([...covers.names, ...seen]) };
+/** A function may look at a part of who asks only, at the tenant of a user: what says the rest is not covered by that. */
+function learned({ covers, sessionCookies }: CompiledPolicy, { seen }: TrackingView): Covers {
+  const personal = credentials(sessionCookies);
+  return { ...covers, names: new Set([...covers.names, ...[...seen].filter((name) => !personal.has(name))]) };
 }

@@ -18,7 +18,8 @@ export function byUser(select?: (view: RequestView) => PrincipalId): KeyComponen
 }
 
 /**
- * The tenant: for responses that all users of a tenant share. A request without one goes past the cache.
+ * The tenant: for responses that all users of a tenant share. A request without one goes past the cache; the response of a handler that
+ * looks at the user, or at credentials, is not stored.
  * @example byTenant((view) => view.request.tenantId)
  */
 export function byTenant(select: (view: RequestView) => PrincipalId): KeyComponent {
@@ -32,12 +33,16 @@ export function principalPart(id: unknown): KeyPart | Bypass {
   return new Bypass('principal');
 }
 
-function principal(name: string, select: (view: RequestView) => PrincipalId, isLearned: boolean): KeyComponent {
+function principal(
+  name: 'user' | 'tenant',
+  select: (view: RequestView) => PrincipalId,
+  isLearned: boolean,
+): KeyComponent {
   return {
     name,
     covers: [],
     isLearned,
-    principal: true,
+    principal: name,
     read: (view) => principalPart(select(view)),
   };
 }

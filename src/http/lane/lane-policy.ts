@@ -16,7 +16,9 @@ export function checkLanePolicy(policy: CompiledPolicy): void {
       `${where}.key is a function, which nobody can ask before guards; list components, or leave beforeGuards out`,
     );
   const unknown = components.find(({ covers, isLearned, principal }) => {
-    return isLearned === true || principal === true || covers.some((name) => !/^(?:header:|query:|param:)/.test(name));
+    return (
+      isLearned === true || principal !== undefined || covers.some((name) => !/^(?:header:|query:|param:)/.test(name))
+    );
   });
   if (unknown !== undefined || cookies !== undefined)
     throw wrong(

@@ -79,7 +79,8 @@ export function compilePolicy(policy: ResponseCachePolicy, kind: CacheKind, wher
   const sessionCookies = policy.sessionCookies ?? (mode === 'rfc' ? [] : SESSION_COOKIES);
   const components = componentsOf(policy, where);
   const names = namesCovered(components);
-  const isPrincipal = components.some((component) => component.principal);
+  const isPrincipal = components.some((component) => component.principal !== undefined);
+  const isUser = components.some((component) => component.principal === 'user');
   const kept = [...new Set(components.flatMap((component) => component.cookies ?? []))];
   const narrowsCookies = cookies !== undefined || components.some((component) => component.cookies);
   return {
@@ -95,12 +96,12 @@ export function compilePolicy(policy: ResponseCachePolicy, kind: CacheKind, wher
     components,
     keyFunction: typeof policy.key === 'function' ? policy.key : undefined,
     isPrincipal,
-    covers: { names, isPrincipal, standsFor: isPrincipal ? credentials(sessionCookies) : NOTHING },
+    covers: { names, isPrincipal, standsFor: isUser ? credentials(sessionCookies) : NOTHING },
     isLearned: typeof policy.key === 'function' || components.some((component) => component.isLearned),
     vary: varyOf(names),
     query: allowanceOf(components),
-    // A principal stands for its session's cookie, which its handler may need.
-    cookies: narrowsCookies ? [...kept, ...(isPrincipal ? sessionCookies : [])] : undefined,
+    // A user stands for its session's cookie, which its handler may need.
+    cookies: narrowsCookies ? [...kept, ...(isUser ? sessionCookies : [])] : undefined,
     sessionCookies,
     autoVary: autoVary !== false,
     ignoredReads: new Set(typeof autoVary === 'object' ? autoVary.ignore : []),
@@ -150,13 +151,14 @@ function componentsOf(policy: ResponseCachePolicy, where: string): KeyComponent[
       name: 'principal',
       covers: ['request:user'],
       isLearned: true,
-      principal: true,
+      principal: 'user',
       read: (view) => principalPart(principal(view)),
     });
   return components;
 }
 
-function credentials(sessionCookies: readonly string[]): Set<InputName> {
+/** What tells who asks. */
+export function credentials(sessionCookies: readonly string[]): Set<InputName> {
   return new Set<InputName>([
     ...[...CREDENTIAL_HEADERS].map((name) => `header:${name}` as const),
     ...sessionCookies.map((name) => `cookie:${name}` as const),

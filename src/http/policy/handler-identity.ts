@@ -10,6 +10,8 @@ export interface HandlerIdentity {
   readonly name: string;
   /** The paths that its decorators declare, the controller's first. Undefined where there are no routes. */
   readonly route: string | undefined;
+  /** The API versions that its decorators declare; empty where none are. */
+  readonly versions: string;
   /** Its name, and a hash of name, route and declared API versions, which tells apart also two handlers of one name. */
   readonly key: string;
 }
@@ -31,11 +33,11 @@ export function handlerIdentity(controller: Type, handler: Handler): HandlerIden
 function describe(controller: Type, handler: Handler): HandlerIdentity {
   const name = `${controller.name}.${propertyOf(controller, handler) ?? handler.name}`;
   const paths = [meta(PATH_METADATA, controller), meta(PATH_METADATA, handler)];
-  const versions = [meta(VERSION_METADATA, controller), meta(VERSION_METADATA, handler)];
+  const versions = [meta(VERSION_METADATA, controller), meta(VERSION_METADATA, handler)].map(spelled);
   const route = paths[1] === undefined ? undefined : paths.map(spelled).join('/').replaceAll(/\/+/g, '/');
-  const declared = JSON.stringify([name, paths.map(spelled), versions.map(spelled)]);
+  const declared = JSON.stringify([name, paths.map(spelled), versions]);
   const hash = createHash('sha256').update(declared).digest('base64url').slice(0, HASH_LENGTH);
-  return { name, route, key: `${name}:${hash}` };
+  return { name, route, versions: versions.some(Boolean) ? versions.join('/') : '', key: `${name}:${hash}` };
 }
 
 /** Decorators that wrap a method may leave it without its name. */

@@ -111,4 +111,13 @@ export const FRAMEWORK_PROPERTIES: ReadonlySet<string> = new Set([
   'upgrade',
   'url',
   'validationError',
+  'closed',
+  'destroyed',
+  'errored',
+  'readable',
+  'readableEnded',
+  'readableFlowing',
+  'writable',
+  'writableEnded',
+  'writableFinished',
 ]);

@@ -152,7 +152,7 @@ function isForeign(name: string): boolean {
 
 /** Requests with a user go past a public cache, so those that get there have none; unless it is for everybody. */
 function isAbsentByKey(name: string, policy: CompiledPolicy): boolean {
-  return name === 'user' && policy.public === false;
+  return name === 'user' && !policy.isPrincipal && policy.public === false;
 }
 
 function getterOf(target: object, name: string): (() => unknown) | undefined {

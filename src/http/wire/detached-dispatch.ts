@@ -74,6 +74,8 @@ function detachedResponse(request: IncomingMessage): ServerResponse {
   const response = new ServerResponse(request);
   const { socket } = request;
   response.assignSocket(socket);
+  // Nest, Fastify and three watched streams have eleven of their own, as on any other response that is not of Node's server.
+  response.setMaxListeners(30);
   response.on('error', () => undefined);
   request.on('error', () => undefined);
   response.once('finish', () => {

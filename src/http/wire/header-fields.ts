@@ -62,6 +62,7 @@ export function sameValue(left: string | readonly string[], right: string | read
   return left.length === right.length && left.every((line, index) => line === right[index]);
 }
 
+/** A list of one line is that line: Fastify takes a listed Content-Type for none, and comparing and copying it costs more. */
 function fieldValue(value: number | string | readonly string[]): string | readonly string[] {
-  return Array.isArray(value) ? value.map(String) : String(value as number | string);
+  return Array.isArray(value) && value.length !== 1 ? value.map(String) : String(value as number | string);
 }

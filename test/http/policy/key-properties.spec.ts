@@ -196,7 +196,7 @@ describe('an allowed query', () => {
       const page = pageKeyOf(view, policy);
       return { key: 'bypass' in page ? page.bypass : encodeKey(page.key), query: pickQuery(query, allow, { b: '1' }) };
     };
-    const plain = { kind: 'http', method: 'GET', protocol: 'http', host: '', headers: {}, user: undefined };
+    const plain = { kind: 'http', method: 'GET', protocol: 'http', host: '', identity: { versions: '' }, headers: {} };
     const pairs = fc.array(pair, { maxLength: 4 });
     fc.assert(
       fc.property(pairs, pairs, (one, two) => {
