@@ -69,10 +69,15 @@ export class HttpLockedCall extends LockedCall {
   }
 
   private stop(): void {
+    void this.abandon();
+  }
+
+  /** Gives it up at once. Never rejects. */
+  async abandon(): Promise<void> {
     clearInterval(this.looking);
     this.response.off('finish', this.onFinish);
     this.response.off('close', this.onClose);
-    void this.giveUp();
+    await this.giveUp();
   }
 }
 
