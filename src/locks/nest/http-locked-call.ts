@@ -28,6 +28,8 @@ export class HttpLockedCall extends LockedCall {
     private readonly isAnsweredByHandler: boolean,
   ) {
     super(lease, mode);
+    // Nest, the adapter and the request scope listen as well: with two locks it looks like a leak to Node.
+    response.setMaxListeners(response.getMaxListeners() + 1);
     response.once('finish', this.onFinish);
     response.once('close', this.onClose);
   }

@@ -63,6 +63,15 @@ class Redeem {
     return { run, id };
   }
 
+  @Idempotent({ wait: '10s' })
+  @UseGuards(Recognise)
+  @Post('patient')
+  async patient(): Promise<string> {
+    const run = ++runs;
+    await during();
+    return `run ${run}`;
+  }
+
   @Idempotent({ required: false })
   @UseGuards(Recognise)
   @Post('optional')
@@ -181,6 +190,23 @@ describe.each<Platform>(['express', 'fastify'])('@Idempotent on %s', (platform) 
     expect(Number(second.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
     open();
     expect((await first).status).toBe(202);
+    expect(runs).toBe(1);
+  });
+
+  it('or waits for the first, and is given its answer', async () => {
+    await listen(platform);
+    const { opened, open } = gate();
+    const begun = gate();
+    during = () => (begun.open(), opened);
+    const first = post('1/patient');
+    await begun.opened;
+    const second = post('1/patient');
+    await until(async () => app.get(CacheLockService).stats().waiting === 1, 2000);
+    open();
+    expect((await first).text).toBe('run 1');
+    expect((await second).text).toBe('run 1');
+    expect((await second).headers.get('idempotent-replayed')).toBe('true');
+    await settled();
     expect(runs).toBe(1);
   });
 
