@@ -27,7 +27,9 @@ import { ResponseCachePolicies } from './http/policy/response-cache.policies.js'
 import { ResponseCaches } from './http/response-caches.js';
 import { checkLocks, createLockEngine } from './lock-factory.js';
 import { CacheLockService } from './locks/cache-lock.service.js';
+import { IdempotencyRecords } from './locks/idempotency-records.js';
 import type { LockEngine } from './locks/lock-engine.js';
+import { checkIdempotentRoutes } from './locks/nest/check-idempotent-routes.js';
 import { checkLockRoutes } from './locks/nest/check-lock-routes.js';
 import { documentLockAnswers } from './locks/nest/document-lock-answers.js';
 import { LockCalls } from './locks/nest/lock-calls.js';
@@ -113,6 +115,11 @@ const DRAIN_MS = 5000;
         new LockCalls(service, host, locks?.mapException),
     },
     {
+      provide: IdempotencyRecords,
+      inject: [TIERED_CACHE_LOCKS],
+      useFactory: (engine: LockEngine) => new IdempotencyRecords(engine),
+    },
+    {
       provide: CacheService,
       inject: [TIERED_CACHE_ENGINE],
       useFactory: (engine: CacheEngine) => engine.namespace(DEFAULT_NAMESPACE),
@@ -170,6 +177,7 @@ const DRAIN_MS = 5000;
     CacheService,
     CacheLockService,
     LockCalls,
+    IdempotencyRecords,
     getCacheToken(DEFAULT_NAMESPACE),
     RequestCacheService,
     CacheWarmer,
@@ -185,6 +193,7 @@ export class TieredCacheModule
     @Inject(VALID_OPTIONS) private readonly options: TieredCacheOptions,
     @Inject(TIERED_CACHE_ENGINE) private readonly engine: CacheEngine,
     @Inject(TIERED_CACHE_LOCKS) private readonly locks: LockEngine,
+    @Inject(IdempotencyRecords) private readonly records: IdempotencyRecords,
     @Inject(NamespaceSettings) private readonly settings: NamespaceSettings,
     @Inject(RequestContext) private readonly context: RequestContext,
     @Inject(ResponseCaches) private readonly responses: ResponseCaches,
@@ -232,8 +241,9 @@ export class TieredCacheModule
     this.responses.prepare();
     this.openLane();
     this.engine.open();
-    const hasLockedRoutes = checkLockRoutes(this.discovery, this.scanner);
-    if (this.options.locks || hasLockedRoutes) await checkLocks(this.locks);
+    const isLocking = checkLockRoutes(this.discovery, this.scanner);
+    const isIdempotent = checkIdempotentRoutes(this.records, this.discovery, this.scanner);
+    if (this.options.locks || isLocking || isIdempotent) await checkLocks(this.locks);
   }
 
   private openLane(): void {

@@ -19,7 +19,7 @@ export interface LockConformanceOptions extends Pick<ConformanceOptions, 'descri
   /** Called once per test. */
   create(): LockConformanceSubject | Promise<LockConformanceSubject>;
   /** What the store declares it cannot do; those promises are then not tested. Checked against its capabilities. */
-  lacks?: ReadonlyArray<'fencing' | 'queue'>;
+  lacks?: ReadonlyArray<'fencing' | 'queue' | 'records'>;
 }
 
 /** Records which owners were handed a lock. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { promiseFences } from './lock-conformance.fences.js';
 import { promiseOwners } from './lock-conformance.owners.js';
 import { promiseQueue } from './lock-conformance.queue.js';
+import { promiseRecords } from './lock-conformance.records.js';
 import { LockWorld, type LockConformanceOptions, type LockPromised } from './lock-conformance.subject.js';
 
 /**
@@ -35,5 +36,6 @@ export function lockStoreConformance(options: LockConformanceOptions): void {
     options.describe('owners', () => promiseOwners(it));
     if (!lacks.has('fencing')) options.describe('fences', () => promiseFences(it));
     if (!lacks.has('queue')) options.describe('queue', () => promiseQueue(it));
+    if (!lacks.has('records')) options.describe('records', () => promiseRecords(it));
   });
 }

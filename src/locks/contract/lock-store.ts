@@ -58,11 +58,26 @@ export interface LockStore {
   /** As a release by whoever holds it, for operators. `false` if nobody did. */
   forceRelease(key: string): Promise<boolean>;
 
+  /** Keeps what was answered to idempotent requests, if this store can. */
+  readonly records?: LockRecords;
+
   /** What the server says of how it keeps data; asked at boot. Rejects if it cannot be reached. */
   role(): Promise<LockStoreRole>;
 
   /** Closes what this store opened itself; idempotent. Operations after it reject. */
   close(): Promise<void>;
+}
+
+/**
+ * Records beside the locks: kept where nothing is evicted, outside every invalidation of the cache, and written by the holder of a lock only. So
+ * "running" is the lock itself, which a crash frees, and "done" is a record that nobody writes who was overtaken.
+ */
+export interface LockRecords {
+  /** Writes the record of `key` if `owner` holds its lock, in one step. `false`: it does not hold it any more, and nothing was written. */
+  keep(key: string, owner: string, record: string, ttlMs: number): Promise<boolean>;
+
+  /** `undefined`: there is none, or its time is over. */
+  read(key: string): Promise<string | undefined>;
 }
 
 /** How long a lock handed over waits for its new owner to confirm, in milliseconds. */

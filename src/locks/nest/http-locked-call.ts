@@ -28,6 +28,8 @@ export class HttpLockedCall extends LockedCall {
     private readonly isAnsweredByHandler: boolean,
   ) {
     super(lease, mode);
+    // Nest, the adapter and the request scope listen as well: with two locks it looks like a leak to Node.
+    response.setMaxListeners(response.getMaxListeners() + 1);
     response.once('finish', this.onFinish);
     response.once('close', this.onClose);
   }
@@ -69,10 +71,15 @@ export class HttpLockedCall extends LockedCall {
   }
 
   private stop(): void {
+    void this.abandon();
+  }
+
+  /** Gives it up at once. Never rejects. */
+  async abandon(): Promise<void> {
     clearInterval(this.looking);
     this.response.off('finish', this.onFinish);
     this.response.off('close', this.onClose);
-    void this.giveUp();
+    await this.giveUp();
   }
 }
 

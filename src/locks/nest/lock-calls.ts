@@ -5,6 +5,7 @@ import type { CacheLockService } from '../cache-lock.service.js';
 import type { Lease } from '../lease.js';
 import { type LockLostError, LockStoreUnavailableError, ResourceLockedError } from '../lock.errors.js';
 import type { CacheLockPlan } from './cache-lock.options.js';
+import { IdempotencyException } from './idempotency.exception.js';
 import { LockRefusedMessage } from './lock-message.filter.js';
 import { LockRefusedException } from './lock-refused.exception.js';
 import { lockTargetOf } from './lock-route-key.js';
@@ -24,14 +25,20 @@ export class LockCalls {
   ) {}
 
   /** @throws what {@link refuse} makes of the error */
-  async take(context: ExecutionContext, plan: CacheLockPlan, signal?: AbortSignal): Promise<Lease> {
+  async take(
+    context: ExecutionContext,
+    plan: CacheLockPlan,
+    signal?: AbortSignal,
+    map: (refusal: LockRefusedException) => unknown = (refusal) => refusal,
+  ): Promise<Lease> {
     const { key, status, lease, maxHold, wait, maxQueue, mode } = plan;
     try {
       const target = lockTargetOf(key, context);
       return await this.locks.acquire(target, known({ lease, maxHold, wait, maxQueue, mode, signal }));
     } catch (error) {
       if (signal?.aborted) throw this.refuse(context, new LockRefusedException('client_closed', 503, undefined, error));
-      throw this.refuse(context, refusalOf(error, status));
+      const refusal = refusalOf(error, status);
+      throw this.refuse(context, refusal instanceof LockRefusedException ? map(refusal) : refusal);
     }
   }
 
@@ -41,15 +48,19 @@ export class LockCalls {
   }
 
   refuse(context: ExecutionContext, refusal: unknown): unknown {
-    if (!(refusal instanceof LockRefusedException)) return refusal;
     const kind = context.getType<string>();
+    if (kind === 'http' && refusal instanceof IdempotencyException) this.setHeaders(context, refusal);
+    if (!(refusal instanceof LockRefusedException)) return refusal;
     if (kind === 'http') this.setHeaders(context, refusal);
     const mapped = this.mapException(refusal, context);
     return mapped === refusal && (kind === 'rpc' || kind === 'ws') ? new LockRefusedMessage(refusal) : mapped;
   }
 
   /** Here, since an HttpException has no headers, and whatever filter answers leaves them. */
-  private setHeaders(context: ExecutionContext, { retryAfterSeconds }: LockRefusedException): void {
+  private setHeaders(
+    context: ExecutionContext,
+    { retryAfterSeconds }: { retryAfterSeconds: number | undefined },
+  ): void {
     const response: unknown = context.switchToHttp().getResponse();
     const adapter = this.host?.httpAdapter;
     if (!adapter || adapter.isHeadersSent(response)) return;

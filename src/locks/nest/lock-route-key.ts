@@ -46,7 +46,7 @@ export function lockTargetOf(key: LockRouteKey, context: ExecutionContext): Lock
   return target as LockTarget;
 }
 
-function keyContextOf(context: ExecutionContext): LockKeyContext {
+export function keyContextOf(context: ExecutionContext): LockKeyContext {
   const view = requestViewOf(context);
   const request = view?.request ?? NOTHING;
   const body = view?.kind === 'http' ? request['body'] : view?.kind === 'graphql' ? undefined : view?.payload;

@@ -11,6 +11,8 @@ export class LockedCall {
   protected running = 0;
   protected lastEnd: RunEnd | undefined;
   protected isOver = false;
+  /** What is to be done with the lock in hand when all is over. Must not reject. */
+  conclude: ((lastEnd: RunEnd | undefined) => Promise<void>) | undefined;
 
   constructor(
     readonly lease: Lease,
@@ -36,17 +38,24 @@ export class LockedCall {
   protected async giveUp(): Promise<void> {
     if (this.isOver) return;
     this.isOver = true;
+    await this.conclude?.(this.lastEnd);
     await (this.mode === 'once' && this.lastEnd === 'done' ? this.lease.keep() : this.lease.release());
   }
 }
 
+interface Around {
+  readonly call: LockedCall;
+  readonly context: ExecutionContext;
+  readonly outer: Around | undefined;
+}
+
 /** Of a process, but never shared: what is in it belongs to one call. Made at the first use. */
-let carrier: AsyncLocalStorage<{ readonly call: LockedCall; readonly context: ExecutionContext }> | undefined;
+let carrier: AsyncLocalStorage<Around> | undefined;
 
 /** Runs what belongs to a call: its pipes, its handler, and what these begin. */
 export function runAs<T>(call: LockedCall, context: ExecutionContext, fn: () => T): T {
   carrier ??= new AsyncLocalStorage();
-  return carrier.run({ call, context }, fn);
+  return carrier.run({ call, context, outer: carrier.getStore() }, fn);
 }
 
 /** The call around the running code, if it is of this handler. */
@@ -58,6 +67,7 @@ export function callAround(context: ExecutionContext): LockedCall | undefined {
 
 /** Whether the running code is what `call` or, where that is not known yet, an interceptor with this very context has begun. */
 export function isWithin(call: LockedCall | undefined, context: ExecutionContext): boolean {
-  const around = carrier?.getStore();
-  return around !== undefined && (call ? around.call === call : around.context === context);
+  for (let around = carrier?.getStore(); around; around = around.outer)
+    if (call ? around.call === call : around.context === context) return true;
+  return false;
 }

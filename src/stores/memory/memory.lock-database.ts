@@ -30,6 +30,7 @@ export class MemoryLockDatabase {
   /** Listeners of the open sessions; a waiter whose session has closed is dead. */
   readonly sessions = new Set<LockStoreListener>();
   readonly #locks = new Map<string, Lock>();
+  readonly #records = new Map<string, { readonly record: string; readonly until: number }>();
   #lastFence = 0n;
   #grantsUntilSweep = SWEEP_EVERY;
 
@@ -59,6 +60,17 @@ export class MemoryLockDatabase {
     return fence;
   }
 
+  keepRecord(key: string, record: string, ttlMs: number): void {
+    this.#records.set(key, { record, until: this.clock.now() + ttlMs });
+  }
+
+  readRecord(key: string): string | undefined {
+    const found = this.#records.get(key);
+    if (found === undefined || found.until > this.clock.now()) return found?.record;
+    this.#records.delete(key);
+    return undefined;
+  }
+
   /** The first waiter that lives; dead ones are dropped on the way. */
   head(lock: Lock): Waiter | undefined {
     const { queue } = lock;
@@ -86,6 +98,7 @@ export class MemoryLockDatabase {
 
   /** Loses everything, as FLUSHALL or an empty replica does. */
   flush(): void {
+    this.#records.clear();
     this.#locks.clear();
   }
 
@@ -106,6 +119,7 @@ export class MemoryLockDatabase {
       const lock = this.look(key) as Lock;
       if (this.head(lock) === undefined) this.tidy(key, lock);
     }
-    this.#grantsUntilSweep = Math.max(SWEEP_EVERY, this.#locks.size);
+    for (const key of this.#records.keys()) this.readRecord(key);
+    this.#grantsUntilSweep = Math.max(SWEEP_EVERY, this.#locks.size + this.#records.size);
   }
 }

@@ -1,6 +1,7 @@
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
 import type {
   LockAnswer,
+  LockRecords,
   LockRequest,
   LockState,
   LockStore,
@@ -102,6 +103,16 @@ export class MemoryLockStore implements LockStore {
     database.free(key, lock);
     return true;
   }
+
+  readonly records: LockRecords = {
+    keep: async (key, owner, record, ttlMs) => {
+      const database = this.#use('keep');
+      if (database.look(key)?.owner !== owner) return false;
+      database.keepRecord(key, record, ttlMs);
+      return true;
+    },
+    read: async (key) => this.#use('read').readRecord(key),
+  };
 
   async role(): Promise<LockStoreRole> {
     this.#use('role');

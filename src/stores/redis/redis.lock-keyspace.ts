@@ -20,6 +20,10 @@ export class RedisLockKeyspace {
     return `${this.prefix}:lk:${key}`;
   }
 
+  record(key: string): string {
+    return `${this.prefix}:lr:${key}`;
+  }
+
   all(key: string): string[] {
     return [this.lock(key), ...['lf', 'lq', 'lw'].map((kind) => `${this.prefix}:${kind}:${key}`)];
   }

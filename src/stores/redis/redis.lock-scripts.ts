@@ -104,6 +104,15 @@ export const RENEW_LOCK = script(`${LOCK}
 if holder() ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 
+/** KEYS lock, record. ARGV owner, record, its ms. */
+export const KEEP_RECORD = script(`${LOCK}
+if holder() ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+return 1`);
+
+/** KEYS record. */
+export const READ_RECORD = script(`return redis.call('GET', KEYS[1])`);
+
 /** ARGV owner ('' for whoever holds it), counts. 1 released, 0 gone, -1 somebody else's. Out of memory refuses no DEL. */
 export const RELEASE_LOCK = script(`${LOCK}
 local owner = holder()

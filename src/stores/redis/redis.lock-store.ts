@@ -3,6 +3,7 @@ import { StoreUnavailableError } from '../../core/errors/cache.error.js';
 import {
   RequestNotSentError,
   type LockAnswer,
+  type LockRecords,
   type LockRequest,
   type LockState,
   type LockStore,
@@ -99,6 +100,17 @@ export class RedisLockStore implements LockStore {
   async forceRelease(key: string): Promise<boolean> {
     return (await this.#free('forceRelease', key, '')) === 1;
   }
+
+  readonly records: LockRecords = {
+    keep: async (key, owner, record, ttlMs) => {
+      const keys = [this.#keyspace.lock(key), this.#keyspace.record(key)];
+      return (await this.#run('keep', scripts.KEEP_RECORD, keys, [owner, record, ms(ttlMs)])) === 1;
+    },
+    read: async (key) => {
+      const reply = await this.#run('read', scripts.READ_RECORD, [this.#keyspace.record(key)], []);
+      return reply === null ? undefined : String(reply as Buffer);
+    },
+  };
 
   /** As that of a RedisStore. */
   get place(): RedisPlace | undefined {

@@ -371,11 +371,15 @@ describe('classes', () => {
         const fastify = app as NestFastifyApplication;
         const inner =
           lease.keys[0] === '/policy/1' ? await fastify.inject({ method: 'POST', url: '/nested/2' }) : undefined;
-        return { keys: lease.keys, inner: inner?.json<object>() };
+        return { keys: lease.keys, current: locks.current()?.keys, inner: inner?.json<object>() };
       }
     }
     await listen('fastify', Nested);
-    expect((await post('/nested/1')).body).toEqual({ keys: ['/policy/1'], inner: { keys: ['/policy/2'] } });
+    expect((await post('/nested/1')).body).toEqual({
+      keys: ['/policy/1'],
+      current: ['/policy/1'],
+      inner: { keys: ['/policy/2'], current: ['/policy/2'] },
+    });
   });
 });
 

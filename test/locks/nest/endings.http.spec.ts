@@ -22,9 +22,12 @@ import { CacheLock, CacheLockService, TieredCacheModule, type LockKeyContext } f
 import { until } from '../../faults/subject.js';
 import { ask, leaver } from '../../http/wire/wire.client.js';
 import { closeAll, serve, type Platform } from '../../nest/boot.js';
-import { around, newStage, stageOf, ToldLocks, WatchClose } from './stage.js';
+import { around, endStages, newStage, stageOf, ToldLocks, WatchClose } from './stage.js';
 
-afterEach(closeAll);
+afterEach(() => {
+  endStages();
+  return closeAll();
+});
 
 const key = ({ params }: LockKeyContext): string[] => ['policy', params['id'] as string];
 

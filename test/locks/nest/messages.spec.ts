@@ -12,9 +12,12 @@ import {
   type LockKeyContext,
 } from '../../../src/index.js';
 import { boot, closeAll } from '../../nest/boot.js';
-import { newStage, stageOf, ToldLocks } from './stage.js';
+import { endStages, newStage, stageOf, ToldLocks } from './stage.js';
 
-afterEach(closeAll);
+afterEach(() => {
+  endStages();
+  return closeAll();
+});
 
 const key = ({ body }: LockKeyContext): readonly (string | undefined)[] => ['policy', body['id'] as string];
 

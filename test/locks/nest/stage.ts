@@ -16,6 +16,7 @@ type Gate = ReturnType<typeof gate<void>>;
 /** What one request of a test does, and what has happened, in order. */
 export class Stage {
   readonly log: string[] = [];
+  private isEnded = false;
   private readonly gates = new Map<string, Gate>();
 
   constructor(readonly id: string) {}
@@ -37,9 +38,16 @@ export class Stage {
     return until(async () => this.log.includes(event), 3000);
   }
 
+  /** Nobody waits any more, nor will. */
+  end(): void {
+    this.isEnded = true;
+    for (const { open } of this.gates.values()) open();
+  }
+
   private gate(name: string): Gate {
     let found = this.gates.get(name);
     if (!found) this.gates.set(name, (found = gate()));
+    if (this.isEnded) found.open();
     return found;
   }
 }
@@ -51,6 +59,12 @@ export function newStage(): Stage {
   const stage = new Stage(`s${++made}`);
   stages.set(stage.id, stage);
   return stage;
+}
+
+/** To be called after each test, so that one that fails leaves nobody waiting. */
+export function endStages(): void {
+  for (const stage of stages.values()) stage.end();
+  stages.clear();
 }
 
 export function stageOf(id: string): Stage {
