@@ -28,6 +28,9 @@ import { MISS } from './tiers/memory.tier.js';
 import type { RequestScope } from './tiers/request.scope.js';
 import { recall, remember } from './tiers/request.tier.js';
 
+/** A plain key of up to so many characters stands for itself in memory; a longer one may be kept under a digest. */
+const SURELY_SHORT = 16;
+
 /**
  * One named cache over three tiers: this request, this process, everyone. Inject it, or another namespace with `@InjectCache(name)`.
  *
@@ -60,8 +63,11 @@ export class CacheService {
   peek<T = unknown>(key: CacheKey): T | undefined {
     const { memory } = this.engine;
     if (memory === undefined) return undefined;
-    const local = typeof key === 'string' && isPlain(key) ? key : addressOf(this.space, key).local;
-    const value = memory.fresh(this.space.index, local);
+    if (typeof key === 'string' && isPlain(key)) {
+      const value = memory.fresh(this.space.index, key);
+      if (value !== MISS || key.length <= SURELY_SHORT) return value === MISS ? undefined : (value as T);
+    }
+    const value = memory.fresh(this.space.index, addressOf(this.space, key).local);
     return value === MISS ? undefined : (value as T);
   }
 
@@ -69,7 +75,11 @@ export class CacheService {
   peekEntry<T = unknown>(key: string): CachedResponse<T> | undefined {
     const { memory, clock } = this.engine;
     if (memory === undefined || this.engine.requestScope?.()?.forced) return undefined;
-    const found = memory.find(this.space.index, isPlain(key) ? key : addressOf(this.space, key).local);
+    const found =
+      (isPlain(key) ? memory.find(this.space.index, key) : undefined) ??
+      (isPlain(key) && key.length <= SURELY_SHORT
+        ? undefined
+        : memory.find(this.space.index, addressOf(this.space, key).local));
     return found && CachedResponse.found<T>(key, found, clock.now());
   }
 

@@ -28,7 +28,8 @@ export function dateOf(headers: Fields, timing: Timing): number {
 
 /** The age on arrival, in ms: what `Date` and `Age` tell, the older of both (RFC 9111 4.2.3). */
 export function initialAge(headers: Fields, timing: Timing): number {
-  const apparent = Math.max(0, timing.receivedAt - dateOf(headers, timing));
+  // In whole seconds, as dates are: what was made just now is not nearly a second old.
+  const apparent = Math.max(0, Math.floor((timing.receivedAt - dateOf(headers, timing)) / 1000) * 1000);
   const delay = Math.max(0, timing.receivedAt - timing.requestedAt);
   const first = fieldLines(headers, 'age')[0]?.split(',', 1)[0]?.trim();
   const stated = first !== undefined && /^\d+$/.test(first) ? (deltaSeconds(first) as number) : 0;

@@ -127,6 +127,15 @@ describe('CacheService', () => {
     expect((await cache.get('k')).isStale).toBe(false);
   });
 
+  it('peeks at keys so long that they are kept under a digest', async () => {
+    const cache = cacheOn();
+    for (const key of ['k'.repeat(300), 'é'.repeat(20), ['k'.repeat(300)]]) {
+      await cache.set(key, 'there');
+      expect(cache.peek(key)).toBe('there');
+      if (typeof key === 'string') expect(cache.peekEntry(key)?.value).toBe('there');
+    }
+  });
+
   it('expire is felt at once, however long the turn of the event loop', async () => {
     const cache = cacheOn();
     await cache.set('k', 'old');
