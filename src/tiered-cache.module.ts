@@ -6,7 +6,14 @@ import type {
   OnApplicationShutdown,
   OnModuleInit,
 } from '@nestjs/common';
-import { APP_FILTER, DiscoveryModule, DiscoveryService, HttpAdapterHost, MetadataScanner } from '@nestjs/core';
+import {
+  APP_FILTER,
+  DiscoveryModule,
+  DiscoveryService,
+  HttpAdapterHost,
+  MetadataScanner,
+  ModulesContainer,
+} from '@nestjs/core';
 import type { NamespaceOptions } from './core/cache.options.js';
 import type { CacheEngine } from './core/cache-engine.js';
 import { CacheService } from './core/cache.service.js';
@@ -14,6 +21,7 @@ import { createEngine, createRemoteStore } from './engine-factory.js';
 import { CacheWarmer } from './functions/cache-warmer.js';
 import { ColdCacheFilter } from './functions/cold-cache.filter.js';
 import { FunctionRegistry } from './functions/function-registry.js';
+import { versioningOf } from './http/lane/lane-policy.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
@@ -21,6 +29,7 @@ import { checkLocks, createLockEngine } from './lock-factory.js';
 import { CacheLockService } from './locks/cache-lock.service.js';
 import type { LockEngine } from './locks/lock-engine.js';
 import { NamespaceSettings } from './namespace-settings.js';
+import { forceMissWish, type ForceMissRequest } from './request-cache/force-miss.js';
 import { mountRequestContext } from './request-cache/mount-request-context.js';
 import { RequestCacheService } from './request-cache/request-cache.service.js';
 import { RequestContext } from './request-cache/request-context.js';
@@ -170,6 +179,7 @@ export class TieredCacheModule
     @Inject(RequestContext) private readonly context: RequestContext,
     @Inject(ResponseCaches) private readonly responses: ResponseCaches,
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
     @Optional() @Inject(HttpAdapterHost) private readonly host?: HttpAdapterHost,
   ) {
@@ -208,8 +218,19 @@ export class TieredCacheModule
     this.settings.check();
     checkPageParameters(this.discovery, this.scanner, this.responses.policies);
     this.responses.prepare();
+    this.openLane();
     this.engine.open();
     if (this.options.locks) await checkLocks(this.locks);
+  }
+
+  private openLane(): void {
+    const { forceMiss } = this.options;
+    const wishes = forceMiss && forceMissWish(forceMiss);
+    this.responses.openLane({
+      versioning: () => versioningOf(this.modules.values()),
+      // Only behind guards is it known who may.
+      leavesAlone: (request) => wishes?.(request as unknown as ForceMissRequest) === true,
+    });
   }
 
   /** Requests under way shall end: who waits for a lock is refused. */

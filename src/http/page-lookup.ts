@@ -4,6 +4,8 @@ import type { Tier } from '../core/tiers/found.js';
 import type { CachePolicy } from '../http-semantics/cache-policy.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import { selects, variantKey } from '../http-semantics/vary.js';
+import { digestOf } from './keys/primary-keys.js';
+import { RecentTexts } from './keys/recent-texts.js';
 import type { Fork, Held, Page } from './page.js';
 
 /** A request's place among the stored pages. */
@@ -67,5 +69,12 @@ export class PageLookup {
 }
 
 export function keyOfVariant({ primary, headers, semantics }: Place, names: readonly string[]): string {
-  return `${primary}\n${variantKey(names, headers, semantics)}`;
+  const variant = variantKey(names, headers, semantics);
+  const known = variants.get(variant);
+  const digest = known ?? digestOf(variant);
+  if (known === undefined) variants.set(variant, digest);
+  return `${primary}:${digest}`;
 }
+
+/** Few, and asked for again and again: the languages, types and codings that clients accept. */
+const variants = new RecentTexts<string>();

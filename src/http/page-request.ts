@@ -14,14 +14,16 @@ export interface PageRequest {
   readonly maxVariants: number;
   readonly keepToConfirmMs: number;
   readonly cacheName: string;
+  /** Whether a page is sent without middleware, so that it has to keep the fields that middleware sets. */
+  readonly keepsAllFields: boolean;
   /** Whether handlers are asked with the validators of what is stored. */
   readonly confirms: boolean;
   readonly backOff: Duration;
   readonly hardTimeout: Duration | 'forever';
-  readonly tagsOf: FillOrder['tagsOf'];
-  readonly shouldCache: FillOrder['shouldCache'];
+  tagsOf(...made: Parameters<FillOrder['tagsOf']>): readonly string[];
+  shouldCache(...made: Parameters<FillOrder['shouldCache']>): boolean;
   /** Shows the handler what it may see while it fills an entry, and keeps an eye on what it reads. */
-  readonly guardInputs: (confirm: Readonly<Record<string, string>>) => InputGuard;
+  guardInputs(confirm: Readonly<Record<string, string>>): InputGuard;
 }
 
 export interface InputGuard {

@@ -1,9 +1,12 @@
+import type { ExecutionContext } from '@nestjs/common';
+import type { Duration } from '../core/clock/duration.js';
 import { durationMs } from '../core/clock/duration.js';
 import { cachePolicy, type CachePolicy } from '../http-semantics/cache-policy.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
-import { encodeKey } from '../core/keys/key-encoding.js';
-import { pageKeyOf, type PageKey } from './keys/page-key.js';
-import type { BypassReason } from './keys/bypass.js';
+import type { BypassedPage, PageKey } from './keys/page-key.js';
+import { PrimaryKeys } from './keys/primary-keys.js';
+import type { Place } from './page-lookup.js';
+import type { Page } from './page.js';
 import type { InputGuard, PageRequest } from './page-request.js';
 import { settingFor, type CompiledPolicy } from './policy/compiled.policy.js';
 import { CONDITIONAL_HEADERS } from './policy/input-lists.js';
@@ -16,39 +19,24 @@ const LONGEST_MS = 10 * 365 * 86_400_000;
 const DEFAULT_TTL_MS = 30 * 60_000;
 /** A page with a validator is confirmed more cheaply than made again. */
 const KEEP_TO_CONFIRM_MS = 86_400_000;
+const BACK_OFF_MS = 5000;
 
 /** Puts together what the policies of a handler say about one request. */
 export class PageRequests {
+  private readonly keys = new PrimaryKeys();
   private readonly constants = new WeakMap<CompiledPolicy, CachePolicy>();
 
   constructor(private readonly cacheName: string) {}
 
-  of(view: RequestView, policy: CompiledPolicy): PageRequest | { readonly bypass: BypassReason } {
-    const key = pageKeyOf(view, policy);
-    if ('bypass' in key) return key;
-    const semantics = this.semanticsOf(view, policy);
-    let tags: readonly string[] | undefined;
-    return {
-      context: view.context,
-      // A string that is looked up in memory as it is.
-      place: { primary: `p${encodeKey(key.key)}`, headers: view.headers as Fields, semantics },
-      method: view.method,
-      get tags() {
-        return (tags ??= [uriTag(view), ...key.tags, ...(typeof policy.tags === 'function' ? [] : policy.tags)]);
-      },
-      maxBytes: settingFor(policy.maxBytes, view),
-      maxVariants: settingFor(policy.maxVariants, view),
-      keepToConfirmMs: policy.mode === 'rfc' ? KEEP_TO_CONFIRM_MS : 0,
-      confirms: policy.mode === 'rfc',
-      cacheName: this.cacheName,
-      backOff: 5000,
-      hardTimeout: durationOf(settingFor(policy.hardTimeout, view)),
-      tagsOf: tagsOf(view, policy),
-      shouldCache: (page) =>
-        policy.shouldCache?.({ value: undefined as never, status: page.stored.status, headers: page.headers }, view) ??
-        true,
-      guardInputs: (confirm) => guardInputs(view, policy, key, confirm),
+  of(view: RequestView, policy: CompiledPolicy): PageRequest | BypassedPage {
+    const keyed = this.keys.of(view, policy);
+    if ('bypass' in keyed) return keyed;
+    const place = {
+      primary: keyed.primary,
+      headers: view.headers as Fields,
+      semantics: this.semanticsOf(view, policy),
     };
+    return new PolicedRequest(view, policy, place, this.cacheName, keyed.key);
   }
 
   private semanticsOf(view: RequestView, policy: CompiledPolicy): CachePolicy {
@@ -57,6 +45,66 @@ export class PageRequests {
     const made = toSemantics(policy, view);
     if (isConstant(policy)) this.constants.set(policy, made);
     return made;
+  }
+}
+
+type PageParts = Pick<Page, 'stored' | 'headers' | 'body'>;
+
+/** What a hit does not need is worked out when it is asked for. */
+class PolicedRequest implements PageRequest {
+  private labels: readonly string[] | undefined;
+
+  constructor(
+    private readonly view: RequestView,
+    private readonly policy: CompiledPolicy,
+    readonly place: Place,
+    readonly cacheName: string,
+    private readonly key: () => PageKey,
+  ) {}
+
+  get context(): ExecutionContext {
+    return this.view.context;
+  }
+  get method(): string {
+    return this.view.method;
+  }
+  get tags(): readonly string[] {
+    const { tags } = this.policy;
+    return (this.labels ??= [uriTag(this.view), ...this.key().tags, ...(typeof tags === 'function' ? [] : tags)]);
+  }
+  get maxBytes(): number {
+    return settingFor(this.policy.maxBytes, this.view);
+  }
+  get maxVariants(): number {
+    return settingFor(this.policy.maxVariants, this.view);
+  }
+  get keepToConfirmMs(): number {
+    return this.confirms ? KEEP_TO_CONFIRM_MS : 0;
+  }
+  get confirms(): boolean {
+    return this.policy.mode === 'rfc';
+  }
+  get keepsAllFields(): boolean {
+    return this.policy.beforeGuards;
+  }
+  get backOff(): number {
+    return BACK_OFF_MS;
+  }
+  get hardTimeout(): Duration | 'forever' {
+    return durationOf(settingFor(this.policy.hardTimeout, this.view));
+  }
+
+  tagsOf(page: PageParts): readonly string[] {
+    return lateTags(page, this.policy, this.view);
+  }
+
+  shouldCache({ stored, headers }: PageParts): boolean {
+    const { shouldCache } = this.policy;
+    return shouldCache?.({ value: undefined as never, status: stored.status, headers }, this.view) ?? true;
+  }
+
+  guardInputs(confirm: Readonly<Record<string, string>>): InputGuard {
+    return guardInputs(this.view, this.policy, this.key(), confirm);
   }
 }
 
@@ -110,10 +158,8 @@ function toSemantics(policy: CompiledPolicy, view: RequestView): CachePolicy {
   });
 }
 
-function tagsOf(view: RequestView, policy: CompiledPolicy): PageRequest['tagsOf'] {
-  const { tags } = policy;
-  if (typeof tags !== 'function') return () => [];
-  return (page) => tags({ value: undefined, status: page.stored.status, headers: page.headers } as never, view);
+function lateTags({ stored, headers }: PageParts, { tags }: CompiledPolicy, view: RequestView): readonly string[] {
+  return typeof tags === 'function' ? tags({ value: undefined, status: stored.status, headers } as never, view) : [];
 }
 
 function guardInputs(

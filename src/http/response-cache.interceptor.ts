@@ -1,6 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { SSE_METADATA } from '@nestjs/common/constants.js';
 import { mergeMap, type Observable } from 'rxjs';
 import { invalidates, isUnsafe } from '../http-semantics/invalidates.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
@@ -24,7 +23,7 @@ export class ResponseCacheInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     if (!claimCall(context) || this.caches.isOff) return next.handle();
     const policy = this.policyOf(context);
-    if (policy === undefined || Reflect.hasMetadata(SSE_METADATA, context.getHandler())) return next.handle();
+    if (policy === undefined) return next.handle();
     const view = requestViewOf(context);
     if (view === undefined) return next.handle();
     if (view.kind === 'http' && isUnsafe(view.method)) return this.invalidating(view, next);
@@ -38,6 +37,7 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     const request = this.caches.requests.of(view, policy);
     if ('bypass' in request) return next.handle();
     const pages = this.caches.pagesOf(policy.namespace);
+    if (policy.beforeGuards) this.caches.lane?.learn(view, policy, request.place, pages);
     const task = detachedTaskOf(view.request);
     return task instanceof DetachedFill ? pages.handleDetached(request, task, next) : pages.handle(request, next);
   }

@@ -1,16 +1,23 @@
-import { GatewayTimeoutException, Logger, type CallHandler, type HttpServer } from '@nestjs/common';
+import {
+  GatewayTimeoutException,
+  Logger,
+  type CallHandler,
+  type ExecutionContext,
+  type HttpServer,
+} from '@nestjs/common';
 import { concatAll, from, mergeMap, of, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { CallOptions } from '../core/cache.options.js';
 import { LoadTimeoutError } from '../core/errors/cache.error.js';
 import type { LoadRun } from '../core/flights/load-run.js';
-import { answer } from '../http-semantics/answer.js';
+import { answer, type Answer } from '../http-semantics/answer.js';
 import { formatCacheStatus, type CacheStatus } from '../http-semantics/fields/cache-status.js';
 import { validators } from '../http-semantics/forwarded-fields.js';
 import { isShareable, judge, judgeMiss, type Judgement } from '../http-semantics/judge.js';
 import { ABANDONED, NOT_SHARED, type Held, type Page } from './page.js';
-import { bodyOf, OriginError, PageFill } from './page-fill.js';
-import { PageLookup, type Hit, type Located } from './page-lookup.js';
+import { bodyOf, OriginError, PageFill, type FillOrder } from './page-fill.js';
+import { ReadyAnswers } from './ready-answers.js';
+import { PageLookup, type Hit, type Located, type Place } from './page-lookup.js';
 import type { InputGuard, PageRequest } from './page-request.js';
 import {
   answer as replay,
@@ -63,10 +70,17 @@ interface Purpose {
   readonly because: CacheStatus['fwd'];
 }
 
+/** A stored page, and the response made of it. */
+export interface NearAnswer {
+  readonly page: Page;
+  readonly made: Answer;
+}
+
 /** Answers requests with stored pages, and stores the pages that handlers make. */
 export class ResponseCache {
   private readonly lookup: PageLookup;
   private readonly logger = new Logger('ResponseCache');
+  private ready: ReadyAnswers | undefined;
 
   constructor(
     private readonly cache: CacheService,
@@ -76,10 +90,24 @@ export class ResponseCache {
   }
 
   handle(request: PageRequest, next: CallHandler): Observable<unknown> {
-    const near = this.lookup.near(request.place)?.hit;
-    if (near && this.judged(request, near).verdict === 'fresh')
-      return of(this.send(request, near, { hit: true, detail: 'memory' }));
+    const { context, method, place, cacheName } = request;
+    const near = this.near(place, method, cacheName);
+    if (near) return of(this.replay(context, method, near.page, near.made));
     return from(this.look(request, next)).pipe(concatAll());
+  }
+
+  /** What there is to be sent at once: the page is in the memory tier, and fresh. */
+  near(place: Place, method: string, cacheName: string): NearAnswer | undefined {
+    const hit = this.lookup.near(place)?.hit;
+    if (hit === undefined || judge(hit.page.stored, place.headers, hit.now, place.semantics).verdict !== 'fresh')
+      return undefined;
+    const { page, now } = hit;
+    const status: CacheStatus = { cache: cacheName, hit: true, detail: 'memory' };
+    this.ready ??= new ReadyAnswers(status);
+    const ready = this.ready.of(page, now, method, place.headers);
+    if (ready) return { page, made: ready };
+    const options = { now, length: page.body.length, status };
+    return { page, made: answer(page.stored, page.headers, { method, headers: place.headers }, options) };
   }
 
   /** A request that was sent by {@link refresh}: it only fills. */
@@ -227,16 +255,32 @@ export class ResponseCache {
     const baseline = baselineOf(response);
     const before = statusOf(response);
     const { hit } = located;
+    // Before the inputs are guarded: functions of the policy may look at what the handler may not see.
+    const { place, method, tags, maxBytes, maxVariants, keepToConfirmMs, cacheName } = request;
     const start = (confirm: Record<string, string>): Attempt => {
       const inputs = request.guardInputs(confirm);
-      const isConditional = Object.keys(confirm).length > 0;
-      const { key, fork } = located;
-      const order = { ...request, ...purpose, key, fork, stale: hit, isConditional, baseline, reads: inputs.reads };
+      const order: FillOrder = {
+        place,
+        method,
+        tags,
+        maxVariants,
+        keepToConfirmMs,
+        cacheName,
+        tagsOf: (page) => request.tagsOf(page),
+        shouldCache: (page) => request.shouldCache(page),
+        ...purpose,
+        key: located.key,
+        fork: located.fork,
+        stale: hit,
+        isConditional: Object.keys(confirm).length > 0,
+        baseline: request.keepsAllFields ? {} : baseline,
+        reads: inputs.reads,
+      };
       return { fill: new PageFill(order, run, this.cache), inputs };
     };
     const attempt = start(hit && request.confirms ? (validators(hit.page.stored) as Record<string, string>) : {});
     const tapped = tapResponse(rawResponseOf(response), {
-      maxBytes: request.maxBytes,
+      maxBytes,
       baseline,
       decide: (head, body) => {
         const decision = attempt.fill.decide(head, body);
@@ -274,9 +318,17 @@ export class ResponseCache {
         status: { cache: cacheName, ...status },
       },
     );
-    const isHead = method === 'HEAD' && made.status === page.stored.status;
-    const body = isHead ? { body: page.body } : bodyOf(page, made.body);
-    return replay(this.adapter(), context, { status: made.status, headers: made.headers, ...body });
+    return this.replay(context, method, page, made);
+  }
+
+  private replay(context: ExecutionContext, method: string, page: Page, { status, headers, body }: Answer): unknown {
+    const isHead = method === 'HEAD' && status === page.stored.status;
+    const bytes = isHead || body === 'full' ? page.body : bodyOf(page, body).body;
+    return replay(
+      this.adapter(),
+      context,
+      bytes === undefined ? { status, headers } : { status, headers, body: bytes },
+    );
   }
 
   private setStatus({ context, cacheName }: PageRequest, status: Omit<CacheStatus, 'cache'>): void {

@@ -1,8 +1,10 @@
+import type { Server } from 'node:http';
 import type { HttpServer } from '@nestjs/common';
 import type { HttpAdapterHost } from '@nestjs/core';
 import type { CacheEngine } from '../core/cache-engine.js';
 import type { CacheService } from '../core/cache.service.js';
 import type { NamespaceOptions } from '../core/cache.options.js';
+import { FastLane, type FastLaneOptions } from './lane/fast-lane.js';
 import { pageCodec } from './page.codec.js';
 import { PageRequests } from './page-requests.js';
 import type { ResponseCachePolicies } from './policy/response-cache.policies.js';
@@ -12,6 +14,8 @@ import { ValueCache } from './value-cache.js';
 /** The response caches of an application: one for each namespace that its policies name. */
 export class ResponseCaches {
   readonly requests: PageRequests;
+  /** In front of the application, if a policy has it there. */
+  lane: FastLane | undefined;
   private readonly pages = new Map<string, ResponseCache>();
   private readonly values = new Map<string, ValueCache>();
 
@@ -20,7 +24,7 @@ export class ResponseCaches {
     private readonly engine: CacheEngine,
     private readonly host: HttpAdapterHost | undefined,
     private readonly complete: (namespace: NamespaceOptions) => NamespaceOptions,
-    cacheName: string,
+    private readonly cacheName: string,
   ) {
     this.requests = new PageRequests(cacheName);
   }
@@ -30,6 +34,15 @@ export class ResponseCaches {
     for (const { kind, namespace } of this.policies.known)
       if (kind === 'page') this.pagesOf(namespace);
       else this.valuesOf(namespace);
+  }
+
+  /** Hits of policies with `beforeGuards` are answered in front of everything that listens for requests by now. */
+  openLane(options: Omit<FastLaneOptions, 'cacheName'>): void {
+    const server = this.host?.httpAdapter?.getHttpServer() as Server | undefined;
+    const isWanted = [...this.policies.known].some(({ beforeGuards }) => beforeGuards);
+    if (!isWanted || this.isOff || typeof server?.removeAllListeners !== 'function') return;
+    this.lane = new FastLane({ ...options, cacheName: this.cacheName });
+    this.lane.mount(server);
   }
 
   /** Of whole responses. */

@@ -29,10 +29,9 @@ export interface ForceMissOptions {
 
 /** The question a request scope asks at its first read. */
 export function forceMissCheck(options: ForceMissOptions): (request: ForceMissRequest) => boolean {
-  const header = (options.header ?? 'x-force-cache-miss') || undefined;
-  const query = (options.query ?? 'force_cache_miss') || undefined;
+  const wishes = forceMissWish(options);
   return (request) => {
-    if (!wishes(request, header?.toLowerCase(), query)) return false;
+    if (!wishes(request)) return false;
     try {
       return options.canForceMiss({ request }) === true;
     } catch {
@@ -41,7 +40,14 @@ export function forceMissCheck(options: ForceMissOptions): (request: ForceMissRe
   };
 }
 
-function wishes(request: ForceMissRequest, header: string | undefined, query: string | undefined): boolean {
+/** Whether a request says that it wants to skip tiers; not whether it may. */
+export function forceMissWish(options: ForceMissOptions): (request: ForceMissRequest) => boolean {
+  const header = (options.header ?? 'x-force-cache-miss') || undefined;
+  const query = (options.query ?? 'force_cache_miss') || undefined;
+  return (request) => says(request, header?.toLowerCase(), query);
+}
+
+function says(request: ForceMissRequest, header: string | undefined, query: string | undefined): boolean {
   if (header !== undefined && isTrue(request.headers?.[header])) return true;
   if (query === undefined) return false;
   const url = typeof request.originalUrl === 'string' ? request.originalUrl : (request.url ?? '');

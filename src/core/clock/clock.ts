@@ -2,7 +2,7 @@
 export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. */
   now(): number;
-  /** As {@link now}, but cheap: up to one turn of the event loop behind. */
+  /** As {@link now}, but cheap: up to one turn of the event loop behind, and never behind the last {@link now}. */
   roughly?(): number;
   /** Calls `run` once after `ms`; the returned function cancels it. Never keeps the process alive. */
   after(ms: number, run: () => void): () => void;
@@ -16,7 +16,8 @@ let renewal: NodeJS.Timeout | undefined;
 
 /** `performance.now()` and unreferenced timers. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  // Also for who asks roughly: what was just judged stale must not be fresh to the next, in however long a turn.
+  now: () => (reading = performance.now()),
   roughly() {
     if (usesLeft-- > 0) return reading;
     usesLeft = USES;

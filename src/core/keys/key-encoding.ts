@@ -2,6 +2,9 @@ import type { CacheKey, KeyPart } from '../cache.options.js';
 import { CacheUsageError } from '../errors/cache.error.js';
 
 const BARE = /^[A-Za-z0-9_.:-]+$/;
+/** By UTF-16 unit, so that lone surrogates have a spelling of their own. */
+const ESCAPED = /[^A-Za-z0-9_.:-]/g;
+const ESCAPES = Array.from({ length: 0x100 }, (_, code) => '%' + code.toString(16).padStart(2, '0'));
 const MAX_DEPTH = 8;
 /** Longer keys are a mistake (a whole document passed as a key), not something to hash silently. In characters of the encoded key. */
 const MAX_LENGTH = 16_384;
@@ -61,16 +64,12 @@ function encodeObject(part: object, at: string, depth: number): string {
 }
 
 function escapeText(text: string): string {
-  if (BARE.test(text)) return text;
-  let escaped = '';
-  for (let i = 0; i < text.length; i++) {
-    const char = text[i] as string;
-    const code = text.charCodeAt(i);
-    // By UTF-16 unit, so that lone surrogates have a spelling of their own.
-    if (BARE.test(char)) escaped += char;
-    else escaped += code < 0x100 ? '%' + code.toString(16).padStart(2, '0') : '%u' + code.toString(16).padStart(4, '0');
-  }
-  return escaped;
+  return BARE.test(text) ? text : text.replace(ESCAPED, escapeUnit);
+}
+
+function escapeUnit(char: string): string {
+  const code = char.charCodeAt(0);
+  return code < 0x100 ? (ESCAPES[code] as string) : '%u' + code.toString(16).padStart(4, '0');
 }
 
 function limited(encoded: string): string {

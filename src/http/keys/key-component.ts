@@ -19,6 +19,11 @@ export interface QueryAllowance {
 export interface KeyComponent {
   readonly name: string;
   read(view: RequestView): KeyPart | Bypass;
+  /**
+   * A text that differs wherever the part differs, and is made more cheaply: the key made for it before is used again. `undefined`: there is
+   * none for this call.
+   */
+  raw?(view: RequestView): string | undefined;
   /** Inputs of which two values never share an entry. */
   readonly covers: readonly InputName[];
   /** Besides `covers`, what `read` looks at is covered. */

@@ -31,8 +31,11 @@ export interface BypassedPage {
  */
 export function pageKeyOf(view: RequestView, policy: CompiledPolicy): PageKey | BypassedPage {
   const refused = refusalOf(view, policy);
-  if (refused !== undefined) return { bypass: refused };
+  return refused === undefined ? keyUnder(view, policy) : { bypass: refused };
+}
 
+/** As {@link pageKeyOf}, of a call that is not refused. */
+export function keyUnder(view: RequestView, policy: CompiledPolicy): PageKey | BypassedPage {
   const tracking = policy.isLearned ? new TrackingView(view) : undefined;
   const method = view.kind === 'http' ? 'GET' : view.method;
   // Handlers may share entries, API versions never do.
@@ -59,7 +62,8 @@ export function pageKeyOf(view: RequestView, policy: CompiledPolicy): PageKey | 
   };
 }
 
-function refusalOf(view: RequestView, policy: CompiledPolicy): BypassReason | undefined {
+/** Why a call is not looked up at all, whatever its key. */
+export function refusalOf(view: RequestView, policy: CompiledPolicy): BypassReason | undefined {
   if (!isSafe(view)) return 'method';
   if (view.kind === 'http' && hasBody(view)) return 'body';
   if (settingFor(policy.bypass, view)) return 'policy';

@@ -16,6 +16,7 @@ const WHOLE_QUERY: KeyComponent = {
   name: 'query',
   covers: ['query:*'],
   read: (view) => shortText(sortedQuery(view.search)),
+  raw: (view) => view.search,
 };
 
 /**

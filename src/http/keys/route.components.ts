@@ -4,7 +4,7 @@ import { Bypass } from './bypass.js';
 import type { KeyComponent } from './key-component.js';
 import { partOf, shortText } from './key-text.js';
 
-const ROUTE: KeyComponent = { name: 'route', covers: [], read: (view) => view.identity.key };
+const ROUTE: KeyComponent = { name: 'route', covers: [], read: (view) => view.identity.key, raw: () => '' };
 
 const ALL_PARAMS: KeyComponent = {
   name: 'params',
@@ -16,6 +16,18 @@ const ALL_PARAMS: KeyComponent = {
     const { path, url, routedUrl } = view;
     // Middleware may have rewritten the path that was routed; a handler can read both.
     return url === routedUrl ? [shortText(path), params] : [shortText(path), params, shortText(url)];
+  },
+  raw(view) {
+    if (view.kind !== 'http') return undefined;
+    const { params, path, url, routedUrl } = view;
+    let text = `${path.length}:${path}`;
+    if (url !== routedUrl) text += `>${url.length}:${url}`;
+    for (const name of Object.keys(params)) {
+      const value = params[name];
+      if (typeof value !== 'string') return undefined;
+      text += `${name.length}:${name}${value.length}:${value}`;
+    }
+    return text;
   },
 };
 

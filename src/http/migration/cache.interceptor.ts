@@ -1,3 +1,4 @@
+import { SSE_METADATA } from '@nestjs/common/constants.js';
 import { Injectable, type ExecutionContext } from '@nestjs/common';
 import type { KeyPart } from '../../core/cache.options.js';
 import { compilePolicy, type CompiledPolicy } from '../policy/compiled.policy.js';
@@ -34,6 +35,8 @@ export class CacheInterceptor extends ResponseCacheInterceptor {
   protected override policyOf(context: ExecutionContext): CompiledPolicy | undefined {
     if (context.getType<string>() !== 'http') return undefined;
     const handler = context.getHandler() as Handler;
+    // A stream of events has no end.
+    if (Reflect.hasMetadata(SSE_METADATA, handler)) return undefined;
     let policy = this.compiled.get(handler);
     if (policy === undefined) this.compiled.set(handler, (policy = this.compile(context, handler)));
     return policy;

@@ -29,14 +29,15 @@ export function cacheMarks(
   };
 }
 
-const claimed = new WeakSet<ExecutionContext>();
+const CLAIMED = Symbol('nestjs-tiered-cache:claimed');
 
 /**
  * `true` for the first interceptor of a call that asks: the one registered outermost. A global, a controller's and a handler's registration
  * of the same interceptor are one.
  */
 export function claimCall(context: ExecutionContext): boolean {
-  if (claimed.has(context)) return false;
-  claimed.add(context);
+  const call = context as ExecutionContext & { [CLAIMED]?: true };
+  if (call[CLAIMED] === true) return false;
+  call[CLAIMED] = true;
   return true;
 }

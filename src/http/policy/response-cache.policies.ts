@@ -1,8 +1,10 @@
 import type { ExecutionContext, Type } from '@nestjs/common';
+import { SSE_METADATA } from '@nestjs/common/constants.js';
 import { closestName } from '../../closest-name.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { fail } from '../../option-checks.js';
 import { compilePolicy, type CompiledPolicy } from './compiled.policy.js';
+import { checkLanePolicy } from '../lane/lane-policy.js';
 import { handlerIdentity } from './handler-identity.js';
 import { validatePolicy } from './policy.validation.js';
 import { cacheMarks } from './response-cache.metadata.js';
@@ -58,6 +60,8 @@ export class ResponseCachePolicies {
     const { ofClass, ofHandler } = cacheMarks(controller, handler);
     const nearest = ofHandler ?? ofClass;
     if (nearest === false || (nearest === undefined && this.options.cacheAll !== true)) return undefined;
+    // A stream of events has no end.
+    if (Reflect.hasMetadata(SSE_METADATA, handler)) return undefined;
     const where = handlerIdentity(controller, handler).name;
     const layers: ResponseCachePolicy[] = [this.options.base ?? {}];
     for (const mark of [ofClass, ofHandler]) {
@@ -65,7 +69,9 @@ export class ResponseCachePolicies {
       if (mark.policy.extends !== undefined) layers.push(this.namedPolicy(mark.policy.extends, where));
       layers.push(mark.policy);
     }
-    return compilePolicy(merged(layers), nearest?.kind ?? 'page', where);
+    const policy = compilePolicy(merged(layers), nearest?.kind ?? 'page', where);
+    if (policy.beforeGuards) checkLanePolicy(policy);
+    return policy;
   }
 
   private namedPolicy(name: string, where: string): ResponseCachePolicy {

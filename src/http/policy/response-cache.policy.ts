@@ -91,6 +91,11 @@ export interface ResponseCachePolicy {
   downstream?: OfContext<'auto' | false | (string & {})>;
   /** The response is for everybody, also for those who say who they are. Default `false`. */
   public?: OfContext<boolean>;
-  /** Hits are answered before guards run; for public routes only. Default `false`. */
+  /**
+   * Hits in the memory tier are answered in front of the application, as by a cache before it: no middleware, no guard, no interceptor, no
+   * filter and no request log sees them. What middleware adds (CORS, security headers) is stored with the page, except cookies. Needs
+   * `public: true` and a key of path, query and headers; the route must be chosen by method, host, path and Nest's versioning alone (with
+   * versions of type `CUSTOM` nothing is answered there). Default `false`.
+   */
   beforeGuards?: boolean;
 }

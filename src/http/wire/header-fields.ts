@@ -31,6 +31,19 @@ export function baselineOf(response: unknown): HeaderFields {
   return headerFields(carrier.getHeaders?.() ?? rawResponseOf(response).getHeaders());
 }
 
+const NONE: HeaderFields = Object.freeze({});
+
+/** Of the fields named, those that a response has so far. */
+export function fieldsSet(response: unknown, named: HeaderFields): HeaderFields {
+  const carrier = response as { getHeader(name: string): number | string | readonly string[] | undefined };
+  let fields: Record<string, string | readonly string[]> | undefined;
+  for (const name of Object.keys(named)) {
+    const value = carrier.getHeader(name);
+    if (value !== undefined) (fields ??= {})[name] = fieldValue(value);
+  }
+  return fields ?? NONE;
+}
+
 /** The captured fields without those that the baseline has with the same value. */
 export function ownHeaders(
   captured: { readonly headers: HeaderFields },

@@ -20,15 +20,19 @@ export interface PendingAnswer {
   readonly exit: Exit;
   /** URL or template of the route, when it exits by redirect or render. */
   readonly target: unknown;
-  /** Fields when the answer was found: what differs later was set by outer interceptors. */
+  /** Of the stored fields, those that were set when the answer was found: what differs later was set by outer interceptors. */
   readonly before: HeaderFields;
+  /** The response's status then. */
+  readonly statusBefore: number;
 }
 
-const pending = new WeakMap<ServerResponse, PendingAnswer & { readonly status: number }>();
+const PENDING = Symbol('nestjs-tiered-cache:pending-answer');
+
+/** On the response itself: a WeakMap of short-lived objects costs the garbage collector more than a hit has. */
+type Awaiting = ServerResponse & { [PENDING]?: PendingAnswer | undefined };
 
 export function expectAnswer(response: unknown, answer: PendingAnswer): void {
-  const raw = rawResponseOf(response);
-  pending.set(raw, { ...answer, status: raw.statusCode });
+  (rawResponseOf(response) as Awaiting)[PENDING] = answer;
 }
 
 /**
@@ -41,13 +45,13 @@ export function takeAnswer(
   body: unknown,
   status: number | null | undefined,
 ): PendingAnswer | undefined {
-  const raw = rawResponseOf(response);
-  const found = pending.get(raw);
+  const raw = rawResponseOf(response) as Awaiting;
+  const found = raw[PENDING];
   if (!found) return undefined;
-  pending.delete(raw);
+  raw[PENDING] = undefined;
   if (found.exit !== exit) return undefined;
   if (exit !== 'reply') return found.target === body ? found : undefined;
   if (body === found.marker) return found;
-  const asError = raw.statusCode >= 400 && raw.statusCode !== found.status;
+  const asError = raw.statusCode >= 400 && raw.statusCode !== found.statusBefore;
   return asError || (status !== undefined && status !== null) ? undefined : found;
 }

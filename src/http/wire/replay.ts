@@ -2,8 +2,9 @@ import { REDIRECT_METADATA, RENDER_METADATA, SSE_METADATA } from '@nestjs/common
 import { StreamableFile, type ExecutionContext, type HttpServer } from '@nestjs/common';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { patchAdapter } from './adapter.patch.js';
-import { baselineOf } from './header-fields.js';
+import { fieldsSet } from './header-fields.js';
 import { expectAnswer, type Answer, type PendingAnswer } from './pending-answer.js';
+import { rawResponseOf } from './raw-exchange.js';
 
 /**
  * What the interceptor emits in place of the handler's value. A StreamableFile, because that is what outer interceptors leave alone
@@ -32,7 +33,10 @@ const MARKER: StreamableFile = new AnswerMarker();
 export function answer(adapter: HttpServer, context: ExecutionContext, stored: Answer): unknown {
   patchAdapter(adapter);
   const response = context.switchToHttp().getResponse<object>();
-  expectAnswer(response, { stored, marker: MARKER, before: baselineOf(response), ...exitOf(context.getHandler()) });
+  const { exit, target } = exitOf(context.getHandler());
+  const before = fieldsSet(response, stored.headers);
+  const statusBefore = rawResponseOf(response).statusCode;
+  expectAnswer(response, { stored, marker: MARKER, exit, target, before, statusBefore });
   return MARKER;
 }
 

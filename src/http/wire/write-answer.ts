@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { baselineOf, sameValue, type HeaderFields } from './header-fields.js';
+import { fieldsSet, sameValue, type HeaderFields } from './header-fields.js';
 import type { PendingAnswer } from './pending-answer.js';
 import { rawResponseOf, statusWithoutContent } from './raw-exchange.js';
 
@@ -19,7 +19,7 @@ const CONTENT_FIELDS = ['content-type', 'content-length', 'transfer-encoding'];
 
 /** Writes a stored response: nothing is serialised and no validator is made; hooks and middleware between here and the wire still run. */
 export function writeAnswer(response: unknown, { stored, before }: PendingAnswer): unknown {
-  const now = baselineOf(response);
+  const now = fieldsSet(response, stored.headers);
   const headers: Record<string, string | readonly string[]> = {};
   for (const name of Object.keys(stored.headers)) {
     if (!NOT_REPLAYED.has(name) && !setSince(name, before, now)) headers[name] = stored.headers[name]!;
