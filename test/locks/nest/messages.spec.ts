@@ -171,24 +171,24 @@ describe('4.14 #2 and #1 by messages', () => {
   });
 });
 
+let left: Subscription | undefined;
+
+@Injectable()
+class Leaving {
+  @CacheLock({ key })
+  @UseInterceptors({
+    intercept: (_context, next) =>
+      new Observable((subscriber) => {
+        left = next.handle().subscribe(subscriber);
+      }),
+  })
+  promise(message: { id: string }): Promise<string> {
+    return new Messages().promise(message);
+  }
+}
+
 /** Nest unsubscribes when a socket closes; the interceptor's Observable is in hand here, as it is in Nest's. */
 describe('4.14 #2: who listened is gone', () => {
-  let left: Subscription | undefined;
-
-  @Injectable()
-  class Leaving {
-    @CacheLock({ key })
-    @UseInterceptors({
-      intercept: (_context, next) =>
-        new Observable((subscriber) => {
-          left = next.handle().subscribe(subscriber);
-        }),
-    })
-    promise(message: { id: string }): Promise<string> {
-      return new Messages().promise(message);
-    }
-  }
-
   it('the socket dies; the promise runs on under the lock', async () => {
     const { stage, call, locks } = await process({}, Leaving);
     void call('rpc', 'promise').catch(() => undefined);
@@ -212,6 +212,26 @@ describe('4.14 #2: who listened is gone', () => {
     await held.release();
     expect(await locks.inspect(['policy', stage.id])).toBeUndefined();
     expect(stage.log).toEqual(['released']);
+  });
+});
+
+describe('4.14 #2: who listened is gone before the store has answered', () => {
+  it('the lock is given back, and the handler never runs', async () => {
+    const { stage, store, call, locks } = await process({}, Leaving);
+    const acquire = store.acquire.bind(store);
+    store.acquire = async (...args) => {
+      const answer = await acquire(...args);
+      stage.note('granted');
+      await stage.at('answer');
+      return answer;
+    };
+    void call('rpc', 'promise').catch(() => undefined);
+    await stage.seen('granted');
+    left?.unsubscribe();
+    stage.open('answer');
+    await stage.seen('released');
+    expect(stage.log).toEqual(['granted', 'released']);
+    expect(await locks.inspect(['policy', stage.id])).toBeUndefined();
   });
 });
 
