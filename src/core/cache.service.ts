@@ -16,6 +16,7 @@ import type { CacheExplanation } from './cache-explanation.js';
 import { explain } from './cache-explanation.js';
 import { EntryWriter } from './entry-writer.js';
 import { CacheUsageError } from './errors/cache.error.js';
+import type { FlightRequest } from './flights/single-flight.js';
 import { LoadRun } from './flights/load-run.js';
 import { isDue } from './freshness/due.js';
 import { makePlan, planOf, type LoadPlan } from './freshness/load-plan.js';
@@ -168,7 +169,8 @@ export class CacheService {
     const failure = forced ? undefined : space.failures.find(address.local);
     if (failure) throw failure.error;
     const load = (run: LoadRun): unknown => loader(run as LoadContext<T>);
-    const request = {
+    const request: FlightRequest = {
+      flight: undefined,
       namespace: space,
       key,
       address,

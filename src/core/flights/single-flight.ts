@@ -6,6 +6,8 @@ import type { FlightTask, ReadThrough } from './read-through.js';
 
 /** What one caller asks for. */
 export interface FlightRequest extends Omit<FlightTask, 'flight'> {
+  /** Set when it has a flight of its own: a copy of all this would cost more than the rest of taking off. */
+  flight: Flight | undefined;
   readonly signal: AbortSignal | undefined;
   /** Does not join a flight that took off before this moment: it may have read what is old by now. */
   readonly notBefore?: number | undefined;
@@ -105,7 +107,8 @@ export class SingleFlight {
     if (before) before.detached = true;
     flights.set(address.local, flight);
     this.underway.add(flight);
-    flight.promise = this.readThrough.run({ ...request, flight });
+    request.flight = flight;
+    flight.promise = this.readThrough.run(request as FlightTask);
     if (near && !request.forced && this.isHeard()) flight.offer(near);
     const land = (): void => {
       if (flights.get(address.local) === flight) flights.delete(address.local);
