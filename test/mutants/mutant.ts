@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compiledEntry } from '../servers/compiled.entry.js';
 import { ProcessReaper } from '../servers/process.reaper.js';
+import { runVitest, type Verdict } from '../servers/vitest.process.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 // What is broken may hang; the end of a test that failed may hang as well.
@@ -18,12 +18,6 @@ export interface Mutation {
   /** Occurs once, and is written alike by the compiler. */
   readonly find: string;
   readonly replace: string;
-}
-
-/** What a spec said of a {@link Mutant}, by title. */
-export interface Verdict {
-  readonly passed: readonly string[];
-  readonly failed: readonly string[];
 }
 
 /** A copy of this project in which something is broken, to see that the tests tell. */
@@ -44,49 +38,15 @@ export class Mutant {
 
   /** Runs the tests of a spec whose titles contain `name`. @throws Error with the output if none of them ran */
   async test(spec: string, name: string): Promise<Verdict> {
-    const report = join(this.directory, 'report.json');
     const pattern = name.replace(/[^\w ]/g, '\\$&') + '\\b';
-    const args = ['run', spec, '-t', pattern, '--reporter=json', `--outputFile=${report}`, ...IMPATIENT];
-    const output = await this.run([join(ROOT, 'node_modules/vitest/vitest.mjs'), ...args]);
-    const text = await readFile(report, 'utf8').catch(() => '{}');
-    const { testResults = [] } = JSON.parse(text) as { testResults?: Array<{ assertionResults: Assertion[] }> };
-    const told = testResults.flatMap(({ assertionResults }) => assertionResults);
-    const verdict = { passed: titled(told, 'passed'), failed: titled(told, 'failed') };
-    if (verdict.passed.length + verdict.failed.length === 0) throw new Error(`no test ran:\n${output}\n${text}`);
-    return verdict;
+    // dist is what was copied.
+    const env = { TC_DIST_BUILD: 'ok' };
+    return runVitest([spec, '-t', pattern, ...IMPATIENT], { cwd: this.directory, env });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return rm(this.directory, { recursive: true, force: true });
   }
-
-  private async run(args: string[]): Promise<string> {
-    // Not as a worker of the run that it is started by; dist is what was copied.
-    const own = Object.entries(process.env).filter(([name]) => !/^(VITEST|TC_TEST_REPORT|NODE_OPTIONS)/.test(name));
-    const env = { ...Object.fromEntries(own), TC_DIST_BUILD: 'ok' };
-    const child = spawn(process.execPath, args, {
-      cwd: this.directory,
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
-    ProcessReaper.get().hold(child.pid as number);
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (text: string) => (output += text));
-    await new Promise((resolve, reject) => child.once('close', resolve).once('error', reject));
-    ProcessReaper.get().release(child.pid as number);
-    return output;
-  }
-}
-
-interface Assertion {
-  readonly status: string;
-  readonly fullName: string;
-}
-
-function titled(told: readonly Assertion[], wanted: string): string[] {
-  return told.filter(({ status }) => status === wanted).map(({ fullName }) => fullName);
 }
 
 async function mutate(file: string, { find, replace }: Mutation): Promise<void> {
