@@ -85,6 +85,11 @@ export { byTenant, byUser } from './http/keys/principal.components.js';
 export { ColdCacheFilter } from './functions/cold-cache.filter.js';
 export type { ColdCacheMessage } from './functions/cold-cache.filter.js';
 
+export { defineEntity, EntityDefinition, type EntityRule, type ListContents } from './invalidation/define-entity.js';
+export type { EntityChange, EntityId, EntityRow } from './invalidation/entity-change.js';
+export { EntityInvalidationService } from './invalidation/entity-invalidation.service.js';
+export { entityTags } from './invalidation/entity-tags.js';
+
 export { CacheLockService } from './locks/cache-lock.service.js';
 export type { LockInspection } from './locks/cache-lock.service.js';
 export type { LeaseReleaseOutcome } from './locks/lease.js';

@@ -25,6 +25,8 @@ import { versioningOf } from './http/lane/lane-policy.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
+import { EntityInvalidationService } from './invalidation/entity-invalidation.service.js';
+import { EntityRules } from './invalidation/entity-rules.js';
 import { checkLocks, createLockEngine } from './lock-factory.js';
 import { CacheLockService } from './locks/cache-lock.service.js';
 import { IdempotencyRecords } from './locks/idempotency-records.js';
@@ -127,6 +129,12 @@ const DRAIN_MS = 5000;
     { provide: getCacheToken(DEFAULT_NAMESPACE), useExisting: CacheService },
     { provide: APP_FILTER, useClass: ColdCacheFilter },
     {
+      provide: EntityInvalidationService,
+      inject: [CacheService, VALID_OPTIONS],
+      useFactory: (cache: CacheService, { entities }: TieredCacheOptions) =>
+        new EntityInvalidationService(cache, new EntityRules(entities)),
+    },
+    {
       provide: RequestCacheService,
       inject: [RequestContext],
       useFactory: (context: RequestContext) => new RequestCacheService(context),
@@ -179,6 +187,7 @@ const DRAIN_MS = 5000;
     LockCalls,
     IdempotencyRecords,
     getCacheToken(DEFAULT_NAMESPACE),
+    EntityInvalidationService,
     RequestCacheService,
     CacheWarmer,
     ResponseCaches,

@@ -18,6 +18,7 @@ import {
   resolvable,
   type Check,
 } from './option-checks.js';
+import { EntityDefinition } from './invalidation/define-entity.js';
 import type { TieredCacheOptions } from './tiered-cache.options.js';
 
 /** A lifetime in which Infinity, too, means for ever. */
@@ -85,6 +86,10 @@ const isPrefix = matches(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits or 
 
 const isName = orFalse(matches(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'a name, or false'));
 
+const isEntity: Check = (value, field) => {
+  if (!(value instanceof EntityDefinition)) fail(field, "an entity made by defineEntity('Name', ...)", value);
+};
+
 const areOptions = fields({
   prefix: isPrefix,
   version: fields({ app: resolvable(isText), build: resolvable(isText), stamp: resolvable(isText) }),
@@ -114,6 +119,7 @@ const areOptions = fields({
     policies: isAnything,
     cacheAll: isBoolean,
   }),
+  entities: listOf(isEntity),
   enabled: resolvable(isBoolean),
 });
 

@@ -1,5 +1,6 @@
 import type { LoadOptions, NamespaceOptions } from './core/cache.options.js';
 import type { Duration, Lifetime } from './core/clock/duration.js';
+import type { EntityDefinition } from './invalidation/define-entity.js';
 import type { LockStore } from './locks/contract/lock-store.js';
 import type { LockOptions } from './locks/lock.options.js';
 import type { MapLockException } from './locks/nest/lock-calls.js';
@@ -53,6 +54,9 @@ export interface TieredCacheOptions {
 
   /** What holds for all cached responses (`@CachePage()`, `@CacheResponse()`). */
   responses?: ResponsesOptions;
+
+  /** By what lists of entities are filtered and sorted (`defineEntity()`), so that a change takes no more of them than it must. */
+  entities?: readonly EntityDefinition[];
 
   /** `false`: every call goes through to its loader, nothing is read or stored. Default `true`. */
   enabled?: Resolvable<boolean>;

@@ -73,6 +73,13 @@ describe('the rooms', () => {
     expect(face).toEqual([]);
   });
 
+  it('invalidation knows core and Nest, not the stores, not how responses and functions are cached', () => {
+    const allowed = offenders('invalidation/', ({ to, isPackage }) =>
+      isPackage ? /^@nestjs\/common$|^rxjs$/.test(to) : /^(?:core|invalidation|option-checks)/.test(to),
+    );
+    expect(allowed).toEqual([]);
+  });
+
   it('folders are at most two deep', () => {
     expect(files.filter((file) => file.split('/').length > 3)).toEqual([]);
   });

@@ -1,0 +1,32 @@
+import type { CacheService } from '../core/cache.service.js';
+import type { EntityChange, EntityId } from './entity-change.js';
+import type { EntityRules } from './entity-rules.js';
+import { anyRow, lists, row, table } from './entity-tags.js';
+
+/**
+ * Makes entries that show saved or deleted entities misses, in all namespaces and all processes. Inject it where no adapter of an ORM
+ * sees the change: after a bulk import, a webhook, a stored procedure.
+ */
+export class EntityInvalidationService {
+  constructor(
+    private readonly cache: CacheService,
+    private readonly rules: EntityRules,
+  ) {}
+
+  /**
+   * One row has changed, been added or removed: its entries and every list of the entity go. Without an id: everything of the entity.
+   * Call it after the change is committed.
+   * @throws CacheUsageError `invalid_entity` @throws StoreUnavailableError
+   * @example await this.entities.invalidateEntity('Course', 42)
+   */
+  async invalidateEntity(entity: string, id?: EntityId): Promise<void> {
+    const tags = id === undefined ? [table(entity)] : [row(entity, id), lists(entity)];
+    await this.cache.invalidateTags([anyRow(entity), ...tags]);
+  }
+
+  /** What adapters call after the outermost commit. No more entries go than the rules of the entities say. @throws StoreUnavailableError */
+  async apply(changes: Iterable<EntityChange>): Promise<void> {
+    const tags = this.rules.tagsOf(changes);
+    if (tags.length > 0) await this.cache.invalidateTags(tags);
+  }
+}
