@@ -79,11 +79,13 @@ export class LeaseKeeper {
     this.setAlarm();
   }
 
-  /** Takes charge of a lock that was handed over at `since` or later, and confirms it. */
+  /** Takes charge of a lock that was handed over at `since` or later, and confirms it, unless it is given up in this very turn. */
   addHanded(address: LockAddress, fence: bigint, since: number): void {
     const ms = Math.min(CLAIM_MS, this.leaseMs);
     this.holds.push({ address, fence, deadline: since + ms - marginOf(ms) });
-    void this.renewAndGoOn();
+    this.setAlarm();
+    // Who has waited goes first.
+    setImmediate(() => this.ended || this.loss || void this.renewAndGoOn());
   }
 
   /** No renewal beyond that. */

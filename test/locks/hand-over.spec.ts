@@ -49,6 +49,7 @@ it('who is handed a lock begins at once, and confirms it meanwhile', async () =>
   await until(async () => (await locks.inspect('k'))?.waiting === 1, 1000);
   await first.release();
   const lease = await waits;
+  await until(() => store.asked.includes('renew'), 1000);
   expect(store.asked).toEqual(['acquire', 'renew']);
   expect(lease.fencingToken).toBeGreaterThan(first.fencingToken);
   // Until then it has no more than what was handed over.
