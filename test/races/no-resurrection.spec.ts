@@ -12,6 +12,7 @@ const action = fc.oneof(
   { weight: 2, arbitrary: fc.constant('get' as const) },
   { weight: 5, arbitrary: fc.constantFrom('delete', 'set', 'expire', 'clear', 'tag') },
   { weight: 1, arbitrary: fc.constantFrom('flush', 'lose', 'stamp') },
+  { weight: 2, arbitrary: fc.constantFrom('cut', 'heal') },
 );
 const clients = fc.array(
   fc.tuple(fc.constantFrom(0 as const, 1 as const), fc.array(action, { minLength: 1, maxLength: 4 })),
