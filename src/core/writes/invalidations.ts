@@ -50,6 +50,11 @@ export class Invalidations {
     await this.rotate(tags.map(tagToken), whenDown);
   }
 
+  /** Soft: what carries them is stale, and there to be served while it is refreshed. */
+  async expireTags(tags: readonly string[], whenDown?: WhenDown): Promise<void> {
+    await this.rotate(tags.map(tagToken), whenDown, true);
+  }
+
   async invalidatePrefix(prefix: CacheKey, whenDown?: WhenDown): Promise<void> {
     const encoded = encodeKey(prefix);
     const declared = this.space.prefixes.find((candidate) => candidate.encoded === encoded);
@@ -74,18 +79,18 @@ export class Invalidations {
     if (!isDown || whenDown === 'reject') throw error;
   }
 
-  private async rotate(names: readonly string[], whenDown: WhenDown | undefined): Promise<void> {
+  private async rotate(names: readonly string[], whenDown: WhenDown | undefined, soft = false): Promise<void> {
     if (this.engine.passThrough || names.length === 0) return;
     const { tokens, coherence, guard } = this.engine;
     tokens.doubt(names);
     coherence.detachAll();
     const adopt = tokens.replace(names);
     try {
-      adopt(await guard.run('rotate', guard.budget(), (store) => store.rotate(names)));
+      adopt(await guard.run('rotate', guard.budget(), (store) => store.rotate(names, soft)));
     } catch (error) {
       this.checkQueues(error, whenDown);
       this.space.counters.queued += names.length;
-      guard.queue.addTokens(names);
+      guard.queue.addTokens(names, soft);
       tokens.doubt(names);
     } finally {
       coherence.detachAll();

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { SOFT_MARK } from '../contract/cache-store.js';
 
 /** A constant Lua text and the name the server knows it by. */
 export interface RedisScript {
@@ -96,6 +97,19 @@ export const CREATE_TOKEN = script(`${MINT}
 local token = redis.call('GET', KEYS[1])
 if token then return token end
 token = '0.' .. mint(ARGV[1])
+redis.call('SET', KEYS[1], token)
+return token`);
+
+/** KEYS token; ARGV random. Keeps the part in front of the mark. */
+export const SOFTEN_TOKEN = script(`${MINT}
+local token = redis.call('GET', KEYS[1])
+local soft = mint(ARGV[1])
+if token then
+  local mark = string.find(token, '${SOFT_MARK}', 1, true)
+  token = (mark and string.sub(token, 1, mark - 1) or token) .. '${SOFT_MARK}' .. soft
+else
+  token = soft
+end
 redis.call('SET', KEYS[1], token)
 return token`);
 

@@ -112,8 +112,9 @@ export class RedisStore implements CacheStore, LockStoreSource {
     });
   }
 
-  async rotate(names: readonly string[]): Promise<string[]> {
-    return this.#lineage.mark('rotate', () => this.#mint('rotate', scripts.ROTATE_TOKEN, names));
+  async rotate(names: readonly string[], soft = false): Promise<string[]> {
+    const script = soft ? scripts.SOFTEN_TOKEN : scripts.ROTATE_TOKEN;
+    return this.#lineage.mark('rotate', () => this.#mint('rotate', script, names));
   }
 
   async now(): Promise<number> {
