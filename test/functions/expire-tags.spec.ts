@@ -80,6 +80,7 @@ describe.each(FLEETS)('expireTags on $name', ({ open }) => {
   );
 
   it('while a loader runs that names the tag afterwards: nothing of it is fresh', async () => {
+    await known('other', 'carries the tag, too');
     const gate = new Gate<string>();
     const loading = here.cache.getOrSet('k', async (context) => {
       const value = await gate.load();
