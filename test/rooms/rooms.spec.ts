@@ -62,7 +62,7 @@ describe('the rooms', () => {
   it('locks know core and their contract, not the stores, not Nest, nor their own face to Nest', () => {
     const engine = offenders('locks/', ({ from, to, isPackage }) => {
       if (from.startsWith('locks/nest/')) return true;
-      return isPackage ? to.startsWith('node:') : /^(?:core|locks)\/(?!nest\/)/.test(to);
+      return isPackage ? to.startsWith('node:') : /^(?:core|locks|sql)\/(?!nest\/)/.test(to);
     });
     expect(engine).toEqual([]);
     const face = offenders('locks/nest/', ({ to, isPackage }) =>
@@ -73,12 +73,16 @@ describe('the rooms', () => {
     expect(face).toEqual([]);
   });
 
+  it('what is shared of SQL knows the errors of core', () => {
+    expect(offenders('sql/', ({ to, isPackage }) => !isPackage && /^(?:core\/errors|sql)\//.test(to))).toEqual([]);
+  });
+
   it('invalidation knows core and Nest, not the stores, not how responses and functions are cached; an adapter knows its ORM', () => {
     const orms: Record<string, string> = { 'invalidation/typeorm/': 'typeorm' };
     const allowed = offenders('invalidation/', ({ from, to, isPackage }) => {
       if (isPackage && Object.entries(orms).some(([adapter, orm]) => from.startsWith(adapter) && to === orm))
         return true;
-      return isPackage ? /^@nestjs\/common$|^rxjs$/.test(to) : /^(?:core|invalidation|option-checks)/.test(to);
+      return isPackage ? /^@nestjs\/common$|^rxjs$/.test(to) : /^(?:core|invalidation|option-checks|sql\/)/.test(to);
     });
     expect(allowed).toEqual([]);
   });

@@ -130,11 +130,11 @@ export class TypeOrmSubscriber implements EntitySubscriberInterface<ObjectLitera
   private announce({ queryRunner, metadata }: RunnerEvent & RowEvent): void {
     const known = this.announcements.get(queryRunner) ?? new Announcements();
     this.announcements.set(queryRunner, known);
-    known.announce(metadata.tableName.toLowerCase());
+    known.announce(metadata.tableName);
   }
 
   private reportOf({ queryRunner, metadata }: RunnerEvent & RowEvent): AnnouncedWrites | undefined {
-    return this.announcements.get(queryRunner)?.report(metadata.tableName.toLowerCase());
+    return this.announcements.get(queryRunner)?.report(metadata.tableName);
   }
 
   /** What was announced and never told of may have been written all the same. */
