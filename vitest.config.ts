@@ -9,6 +9,7 @@ const alone = [
   'test/http/{clients,page}.spec.ts',
   'test/locks/**/*.spec.ts',
   'test/nest/{sample-*,shutdown}.spec.ts',
+  'test/packaging/nest-11.spec.ts',
   'test/processes/**/*.spec.ts',
   'test/servers/**/*.spec.ts',
   'test/stores/**/*.spec.ts',
@@ -28,7 +29,8 @@ export default defineConfig({
         test: {
           name: 'together',
           include: ['test/**/*.spec.ts'],
-          exclude: alone,
+          // Mutants are no tests of the package but of its tests: `npm run test:mutants`.
+          exclude: [...alone, 'test/mutants/**'],
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
