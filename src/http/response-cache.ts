@@ -71,6 +71,14 @@ export interface NearAnswer {
   readonly made: Answer;
 }
 
+/** What is stored for a request. */
+export interface Found {
+  readonly near?: NearAnswer;
+  readonly located?: Located;
+  /** The handler need not run. */
+  readonly isAnswer: boolean;
+}
+
 /** Answers requests with stored pages, and stores the pages that handlers make. */
 export class ResponseCache {
   private readonly lookup: PageLookup;
@@ -84,11 +92,25 @@ export class ResponseCache {
     this.lookup = new PageLookup(cache);
   }
 
-  handle(request: PageRequest, next: CallHandler): Observable<unknown> {
+  /** @param found what was found before the interceptors outside of the cache's ran */
+  handle(request: PageRequest, next: CallHandler, found?: Found): Observable<unknown> {
     const { context, method, place, cacheName } = request;
-    const near = this.near(place, method, cacheName);
-    if (near) return of(this.replay(context, method, near.page, near.made));
-    return from(this.look(request, next)).pipe(concatAll());
+    const near = found?.near ?? this.near(place, method, cacheName);
+    if (near) {
+      request.release();
+      return of(this.replay(context, method, near.page, near.made));
+    }
+    return from(this.look(request, next, found?.located)).pipe(concatAll());
+  }
+
+  /** What there is for a request, as far as that decides whether its handler will run. */
+  find(request: PageRequest): Found | Promise<Found> {
+    const near = this.near(request.place, request.method, request.cacheName);
+    if (near) return { near, isAnswer: true };
+    return this.lookup.far(request.place).then((located) => {
+      const verdict = located.hit && this.judged(request, located.hit).verdict;
+      return { located, isAnswer: verdict === 'fresh' || verdict === 'stale' };
+    });
   }
 
   /** What there is to be sent at once: the page is in the memory tier, and fresh. */
@@ -108,17 +130,38 @@ export class ResponseCache {
   /** A request that was sent by {@link refresh}: it only fills. */
   handleDetached(request: PageRequest, task: DetachedFill, next: CallHandler): Observable<unknown> {
     // Another user, another tenant: whatever is answered now has nothing to do with the page that is to be refreshed.
-    if (request.place.primary !== task.primary) return next.handle();
+    if (request.place.primary !== task.primary || !request.mayFill) {
+      request.release();
+      return next.handle();
+    }
     const { run, located } = task;
     const { attempt, handled } = this.begin(request, next, run, located, { isUsableOnError: true, because: 'stale' });
     task.attempt = attempt;
     return handled;
   }
 
-  private async look(request: PageRequest, next: CallHandler): Promise<Observable<unknown>> {
+  private async look(
+    request: PageRequest,
+    next: CallHandler,
+    found: Located | undefined,
+  ): Promise<Observable<unknown>> {
+    try {
+      return await this.turns(request, next, found);
+    } finally {
+      request.release();
+    }
+  }
+
+  private async turns(
+    request: PageRequest,
+    next: CallHandler,
+    found: Located | undefined,
+  ): Promise<Observable<unknown>> {
+    let first = found;
     let waited = false;
     for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      const located = await this.lookup.far(request.place);
+      const located = first ?? (await this.lookup.far(request.place));
+      first = undefined;
       const { hit } = located;
       const judged = hit && this.judged(request, hit);
       const isForbidden = judged
@@ -131,7 +174,7 @@ export class ResponseCache {
       }
       // What is asked for is less than what could be stored; but the answer to a HEAD may confirm, or refute, what is.
       const isLess = request.method === 'GET' ? !hit && 'range' in request.place.headers : !(hit && request.confirms);
-      if (isLess) return next.handle();
+      if (isLess || !request.mayFill) return next.handle();
       // Whoever waited and has left makes nothing any more: nobody would ask for it.
       if (hasLeft(request)) return of(undefined);
       const because = fwdOf(located, judged);
