@@ -12,7 +12,8 @@ import type { RequestView } from './policy/request-view.js';
 import { requestViewOf } from './policy/request-view-of.js';
 import { claimCall } from './policy/response-cache.metadata.js';
 import { writesResponse } from './policy/writes-response.js';
-import { DetachedFill, type Found } from './response-cache.js';
+import { DetachedFill } from './page-refresh.js';
+import type { Found } from './response-cache.js';
 import { ResponseCaches } from './response-caches.js';
 import { baselineOf, detachedTaskOf, statusOf } from './wire/index.js';
 
