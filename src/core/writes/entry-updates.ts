@@ -43,10 +43,8 @@ export class EntryUpdates {
   async expire(address: Address, whenDown?: WhenDown): Promise<boolean> {
     const isKnown = this.space.index.has(address.local);
     try {
-      const didExpire = await this.rewrite(address, (lives, now) => ({
-        ...lives,
-        freshUntil: Math.min(lives.freshUntil, now),
-      }));
+      // Not until now: another process may read the store's clock a little behind us and find it fresh.
+      const didExpire = await this.rewrite(address, (lives) => ({ ...lives, freshUntil: 0 }));
       // Nothing to keep, but a loader under way may be about to store what it read before.
       if (!didExpire) await this.invalidations.remove([address], whenDown);
       return didExpire;
