@@ -111,7 +111,7 @@ export interface StoreListener {
   released(keys: readonly string[]): void;
   /** Tokens were replaced or dropped. */
   rotated(names: readonly string[]): void;
-  /** From now on every change is reported. What happened before may have been missed. */
+  /** From now on every change made through this package is reported. What happened before may have been missed. */
   heard(): void;
   /** Changes may go unreported from now on. */
   lost(): void;
