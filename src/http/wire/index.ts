@@ -11,7 +11,7 @@ export {
   type TapDecision,
   type TapOptions,
 } from './response-tap.js';
-export { watchHandler } from './handler-watch.js';
+export { isStream, watchHandler } from './handler-watch.js';
 export { answer } from './replay.js';
 export type { Answer } from './pending-answer.js';
 export { patchAdapter } from './adapter.patch.js';
