@@ -1,5 +1,5 @@
 import { Observable, type MonoTypeOperatorFunction } from 'rxjs';
-import type { ResponseTap } from './response-tap.js';
+import type { ResponseTap } from './tap.options.js';
 
 /** How long an answer to a client that has left may take to be written after its handler is done (outer interceptors may still work on it). */
 const WRITES_WITHIN_MS = 5_000;
