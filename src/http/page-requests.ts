@@ -1,6 +1,6 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { Duration } from '../core/clock/duration.js';
-import { durationMs } from '../core/clock/duration.js';
+import { DEFAULT_TTL_MS, lifetimeOf } from './lifetimes.js';
 import { cachePolicy, type CachePolicy } from '../http-semantics/cache-policy.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import type { BypassedPage, PageKey } from './keys/page-key.js';
@@ -17,7 +17,6 @@ import type { RequestView } from './policy/request-view.js';
 
 /** Lifetimes beyond this are for ever, as far as dates in headers can say. */
 const LONGEST_MS = 10 * 365 * 86_400_000;
-const DEFAULT_TTL_MS = 30 * 60_000;
 /** A page with a validator is confirmed more cheaply than made again. */
 const KEEP_TO_CONFIRM_MS = 86_400_000;
 const BACK_OFF_MS = 5000;
@@ -112,7 +111,7 @@ class PolicedRequest implements PageRequest {
       tags: [uriTag(view), ...this.key().tags, ...tags],
       maxBytes: settingFor(policy.maxBytes, view),
       maxVariants: settingFor(policy.maxVariants, view),
-      hardTimeout: durationOf(settingFor(policy.hardTimeout, view)),
+      hardTimeout: lifetimeOf(settingFor(policy.hardTimeout, view)),
     });
   }
 
@@ -218,8 +217,4 @@ function guardInputs(
     },
     done: () => void recording.stop(),
   };
-}
-
-function durationOf(ms: number): number | 'forever' {
-  return ms === Infinity ? 'forever' : durationMs(ms, 'hardTimeout');
 }
