@@ -45,6 +45,8 @@ export interface EngineOptions {
   readonly enabled?: boolean;
   /** What a caller of a cold key is thrown; its `code` must be `cold_cache`. Default: a ColdCacheError. */
   readonly newColdError?: (key: string, retryAfterMs: number) => Error;
+  /** Told of tags once their entries are misses, or the store has refused: for caches elsewhere. Must not throw. */
+  readonly onTagsInvalidated?: (tags: readonly string[]) => void;
 }
 
 /** What the services of all namespaces share: the tiers, the store behind its guard, and what is under way. */
@@ -63,6 +65,7 @@ export class CacheEngine {
   readonly requestScope: (() => RequestScope | undefined) | undefined;
   /** Nothing is kept: every call passes through to its loader. */
   readonly passThrough: boolean;
+  readonly tagsInvalidated: (tags: readonly string[]) => void;
   private readonly store: CacheStore;
   private readonly filling: FencedFill;
   private readonly newColdError: (key: string, retryAfterMs: number) => Error;
@@ -74,6 +77,7 @@ export class CacheEngine {
   constructor(options: EngineOptions) {
     this.store = options.store;
     this.newColdError = options.newColdError ?? ((key, retryAfterMs) => new ColdCacheError(key, retryAfterMs));
+    this.tagsInvalidated = options.onTagsInvalidated ?? (() => undefined);
     this.clock = options.clock ?? systemClock;
     this.version = options.version ?? {};
     this.passThrough = options.enabled === false || !options.store.capabilities.stores;

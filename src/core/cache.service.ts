@@ -200,6 +200,11 @@ export class CacheService {
     await this.invalidations.invalidatePrefix(prefix);
   }
 
+  /** For options that name prefixes. @throws CacheUsageError `undeclared_prefix` */
+  checkPrefix(prefix: CacheKey): void {
+    this.invalidations.tokenOf(prefix);
+  }
+
   /** Makes every entry of this namespace a miss, in one step; nothing else is touched, locks least of all. @throws StoreUnavailableError */
   async clear(): Promise<void> {
     await this.invalidations.clear();

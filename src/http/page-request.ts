@@ -20,8 +20,10 @@ export interface PageRequest {
   readonly confirms: boolean;
   readonly backOff: Duration;
   readonly hardTimeout: Duration | 'forever';
-  tagsOf(...made: Parameters<FillOrder['tagsOf']>): readonly string[];
-  shouldCache(...made: Parameters<FillOrder['shouldCache']>): boolean;
+  readonly surrogateKeys: string | undefined;
+  /** @param value what the handler returned, as far as it is known */
+  tagsOf(page: Parameters<FillOrder['tagsOf']>[0], value: unknown): readonly string[];
+  shouldCache(page: Parameters<FillOrder['shouldCache']>[0], value: unknown): boolean;
   /** Shows the handler what it may see while it fills an entry, and keeps an eye on what it reads. */
   guardInputs(confirm: Readonly<Record<string, string>>): InputGuard;
 }

@@ -1,6 +1,6 @@
 import { GatewayTimeoutException, Logger } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, HttpServer } from '@nestjs/common';
-import { concatAll, from, mergeMap, of, type Observable } from 'rxjs';
+import { concatAll, from, mergeMap, of, tap, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { CallOptions } from '../core/cache.options.js';
 import { LoadTimeoutError } from '../core/errors/cache.error.js';
@@ -251,7 +251,8 @@ export class ResponseCache {
     const before = statusOf(response);
     const { hit } = located;
     // Before the inputs are guarded: functions of the policy may look at what the handler may not see.
-    const { place, method, tags, maxBytes, maxVariants, keepToConfirmMs, cacheName } = request;
+    const { place, method, tags, maxBytes, maxVariants, keepToConfirmMs, cacheName, surrogateKeys } = request;
+    let returned: unknown;
     const start = (confirm: Record<string, string>): Attempt => {
       const inputs = request.guardInputs(confirm);
       const order: FillOrder = {
@@ -261,8 +262,9 @@ export class ResponseCache {
         maxVariants,
         keepToConfirmMs,
         cacheName,
-        tagsOf: (page) => request.tagsOf(page),
-        shouldCache: (page) => request.shouldCache(page),
+        surrogateKeys,
+        tagsOf: (page) => request.tagsOf(page, returned),
+        shouldCache: (page) => request.shouldCache(page, returned),
         ...purpose,
         key: located.key,
         fork: located.fork,
@@ -287,6 +289,7 @@ export class ResponseCache {
     void tapped.finished.then(() => attempt.inputs.done());
     const handled = next.handle().pipe(
       mergeMap((value) => {
+        returned = value;
         const status = statusOf(response);
         if (status !== 304 || tapped.begun) return of(value);
         if (!attempt.fill.isOfAnother({ status, headers: baselineOf(response) })) return of(value);
@@ -294,7 +297,7 @@ export class ResponseCache {
         restoreHead(response, before, baseline);
         attempt.inputs.done();
         Object.assign(attempt, start({}));
-        return next.handle();
+        return next.handle().pipe(tap((again) => (returned = again)));
       }),
       watchHandler(tapped),
     );

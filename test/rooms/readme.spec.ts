@@ -27,6 +27,8 @@ describe('the README', () => {
           'nestjs-tiered-cache': ['./src/index.ts'],
           'nestjs-tiered-cache/redis': ['./src/stores/redis/index.ts'],
           'nestjs-tiered-cache/testing': ['./src/testing/index.ts'],
+          'nestjs-tiered-cache/event-emitter': ['./src/invalidation/event-emitter/index.ts'],
+          'nestjs-tiered-cache/cqrs': ['./src/invalidation/cqrs/index.ts'],
         },
       },
       root,

@@ -31,10 +31,19 @@ export class Invalidations {
   }
 
   async invalidateTags(tags: readonly string[]): Promise<void> {
-    await this.rotate(tags.map(tagToken));
+    try {
+      await this.rotate(tags.map(tagToken));
+    } finally {
+      this.engine.tagsInvalidated(tags);
+    }
   }
 
   async invalidatePrefix(prefix: CacheKey): Promise<void> {
+    await this.rotate([this.tokenOf(prefix)]);
+  }
+
+  /** @throws CacheUsageError `undeclared_prefix` */
+  tokenOf(prefix: CacheKey): string {
     const encoded = encodeKey(prefix);
     const declared = this.space.prefixes.find((candidate) => candidate.encoded === encoded);
     if (!declared) {
@@ -43,7 +52,7 @@ export class Invalidations {
         `prefix "${encoded}" is not declared: add it to the "prefixes" of namespace "${this.space.name}"`,
       );
     }
-    await this.rotate([declared.token]);
+    return declared.token;
   }
 
   async clear(): Promise<void> {
