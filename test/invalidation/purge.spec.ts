@@ -15,6 +15,7 @@ import {
   type PurgeSink,
 } from '../../src/index.js';
 import { boot, closeAll } from '../nest/boot.js';
+import { RedisServer } from '../servers/redis.server.js';
 
 const warned = vi.spyOn(Logger.prototype, 'warn');
 const reported = vi.spyOn(Logger.prototype, 'error');
@@ -73,6 +74,29 @@ describe('what is purged', () => {
     await cache.invalidateTags(['t']);
     await purges.drain();
     expect(wasThere).toBe(false);
+  });
+
+  it('once more when the store has taken in what had to wait for it', { timeout: 60_000 }, async () => {
+    await using server = await RedisServer.start();
+    const sink = new HeldSink();
+    const options = { remote: server.url, deadline: 200, purge: { sinks: [sink], repeatAfter: false } } as const;
+    const app = await boot([TieredCacheModule.forRoot(options)]);
+    const cache = app.get(CacheService);
+    await cache.set('k', 1, { tags: ['a'] });
+    await server.kill();
+    await cache.invalidateTags(['a', 'b']);
+    const first = await sink.nth(1);
+    expect(first.tags).toEqual(['a', 'b']);
+    first.resolve();
+    await server.restart();
+    const second = await sink.nth(2);
+    expect(second.tags.sort()).toEqual(['a', 'b']);
+    second.resolve();
+    await app.get(PurgeService).drain();
+    await cache.invalidateTags(['c']);
+    const third = await sink.nth(3);
+    expect(third.tags).toEqual(['c']);
+    third.resolve();
   });
 
   it('once more after a while, for what was on its way to the cache in front; only once', async () => {

@@ -1,4 +1,5 @@
 import type { CacheEngine } from '../cache-engine.js';
+import type { WhenDown } from '../cache.options.js';
 import { encodeFrame } from '../envelope/frame.js';
 import { CacheUsageError, StoreUnavailableError } from '../errors/cache.error.js';
 import type { Reading } from '../flights/remote.reader.js';
@@ -38,12 +39,21 @@ export class EntryUpdates {
     });
   }
 
-  async expire(address: Address): Promise<boolean> {
-    // Not until now: another process may read the store's clock a little behind us and find it fresh.
-    const didExpire = await this.rewrite(address, (lives) => ({ ...lives, freshUntil: 0 }));
-    // Nothing to keep, but a loader under way may be about to store what it read before.
-    if (!didExpire) await this.invalidations.remove([address]);
-    return didExpire;
+  /** An expiry that cannot be sent is queued as a removal: the entry would have to be read first. */
+  async expire(address: Address, whenDown?: WhenDown): Promise<boolean> {
+    const isKnown = this.space.index.has(address.local);
+    try {
+      // Not until now: another process may read the store's clock a little behind us and find it fresh.
+      const didExpire = await this.rewrite(address, (lives) => ({ ...lives, freshUntil: 0 }));
+      // Nothing to keep, but a loader under way may be about to store what it read before.
+      if (!didExpire) await this.invalidations.remove([address], whenDown);
+      return didExpire;
+    } catch (error) {
+      this.invalidations.checkQueues(error, whenDown);
+      this.invalidations.queueRemoval([address]);
+      this.near.forget([address]);
+      return isKnown;
+    }
   }
 
   async increment(address: Address, by: number, initial: number, plan: LoadPlan): Promise<number> {
