@@ -40,7 +40,7 @@ describe('@nestjs/event-emitter', () => {
     remote?: string,
   ) => {
     const app = await boot([
-      TieredCacheModule.forRoot({ deadline: 200, ...(remote !== undefined && { remote }) }),
+      TieredCacheModule.forRoot({ deadline: 2000, ...(remote !== undefined && { remote }) }),
       EventEmitterModule.forRoot({ wildcard: true }),
       EventInvalidationModule.forRoot({ events }),
     ]);

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
-import { Injectable, SetMetadata, type Type } from '@nestjs/common';
+import { Injectable, Logger, SetMetadata, type Type } from '@nestjs/common';
 import { defer, firstValueFrom, lastValueFrom, NEVER, Observable, of, throwError } from 'rxjs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   CacheService,
   defineEntity,
@@ -15,7 +15,10 @@ import {
 import { boot, bootError, closeAll } from '../nest/boot.js';
 import { RedisServer } from '../servers/redis.server.js';
 
-afterEach(closeAll);
+afterEach(() => {
+  vi.restoreAllMocks();
+  return closeAll();
+});
 
 interface Book {
   id: number;
@@ -402,9 +405,28 @@ describe('what cannot be', () => {
 
   it('an outage of the store does not turn success into failure', { timeout: 60_000 }, async () => {
     await using server = await RedisServer.start();
-    const { subject } = await application(Books, { remote: server.url, deadline: 200 });
+    const { subject } = await application(Books, { remote: server.url, deadline: 2000 });
     await subject.rename(1);
     await server.kill();
     expect(await subject.rename(1)).toEqual({ id: 2 });
+  });
+
+  it('nor where invalidations are not to wait for it: that is logged, by number and not by name', async () => {
+    const warned = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    await using server = await RedisServer.start();
+    const { subject } = await application(Books, {
+      remote: server.url,
+      deadline: 2000,
+      defaults: { whenDown: 'reject' },
+    });
+    await subject.rename(1);
+    await server.kill();
+    expect(await subject.rename(1)).toEqual({ id: 2 });
+    expect(warned.mock.calls.flat()).toEqual([
+      expect.stringMatching(
+        /^@InvalidatesCache\(\) of Books\.rename: 2 invalidations could not be sent: the redis store/,
+      ),
+    ]);
+    expect(JSON.stringify(warned.mock.calls)).not.toContain('book:');
   });
 });

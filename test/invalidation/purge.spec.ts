@@ -79,7 +79,7 @@ describe('what is purged', () => {
   it('once more when the store has taken in what had to wait for it', { timeout: 60_000 }, async () => {
     await using server = await RedisServer.start();
     const sink = new HeldSink();
-    const options = { remote: server.url, deadline: 200, purge: { sinks: [sink], repeatAfter: false } } as const;
+    const options = { remote: server.url, deadline: 2000, purge: { sinks: [sink], repeatAfter: false } } as const;
     const app = await boot([TieredCacheModule.forRoot(options)]);
     const cache = app.get(CacheService);
     await cache.set('k', 1, { tags: ['a'] });
