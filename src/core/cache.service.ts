@@ -233,6 +233,11 @@ export class CacheService {
     await this.invalidations.invalidatePrefix(prefix, options?.whenDown);
   }
 
+  /** For options that name prefixes. @throws CacheUsageError `undeclared_prefix` */
+  checkPrefix(prefix: CacheKey): void {
+    this.invalidations.tokenOf(prefix);
+  }
+
   /**
    * Makes every entry of this namespace a miss, in one step; nothing else is touched, locks least of all.
    * @throws StoreUnavailableError where it is not to wait

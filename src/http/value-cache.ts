@@ -16,6 +16,7 @@ import { judgeReads } from './policy/judge-reads.js';
 import { recordReads } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
 import type { PageKey } from './keys/page-key.js';
+import { groupTags, uriOf, uriTag } from './response-tags.js';
 import { baselineOf, headerFields, isStream, ownHeaders, statusOf, type HeaderFields } from './wire/index.js';
 
 /** What a handler returned, and what it did to its response. */
@@ -43,6 +44,8 @@ type Lives = Pick<CallOptions<HeldValue>, 'ttl' | 'freshFor' | 'staleWhileLoadin
 interface Run {
   readonly returned: unknown;
   readonly made: HeldValue;
+  /** Labels that its response names. */
+  readonly groups?: readonly string[];
 }
 
 /** Keeps the values that handlers return, before outer interceptors and the transport make something of them. */
@@ -67,11 +70,14 @@ export class ValueCache {
     let own: Run | undefined;
     const load = async (context: LoadContext<HeldValue>): Promise<HeldValue> => {
       own = await this.run(view, policy, key, next);
-      const { made } = own;
+      const { made, groups = [] } = own;
       const { tags, shouldCache } = policy;
       const answer = { value: made.value as never, status: made.status ?? 200, headers: made.headers ?? {} };
       if (made.isNotShared || shouldCache?.(answer, view) === false) context.skip();
-      else if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
+      else {
+        if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
+        context.setTags(groups);
+      }
       return made.isNotShared ? { value: null, isNotShared: true } : made;
     };
     let held: HeldValue;
@@ -121,7 +127,11 @@ export class ValueCache {
     if (!isStorable(status, all, view, policy, key)) return notShared;
     const headers = ownHeaders({ headers: all }, baseline);
     const differs = status !== statusBefore && { status };
-    return { returned, made: { value, ...differs, ...(Object.keys(headers).length > 0 && { headers }) } };
+    return {
+      returned,
+      made: { value, ...differs, ...(Object.keys(headers).length > 0 && { headers }) },
+      groups: groupTags(all as Fields),
+    };
   }
 
   private options(view: RequestView, policy: CompiledPolicy, key: PageKey): object {
@@ -129,7 +139,11 @@ export class ValueCache {
     return {
       ...livesOf(view, policy),
       hardTimeout: lifetimeOf(settingFor(hardTimeout, view)),
-      tags: [...key.tags, ...(typeof tags === 'function' ? [] : tags)],
+      tags: [
+        ...(view.kind === 'http' ? [uriTag(uriOf(view))] : []),
+        ...key.tags,
+        ...(typeof tags === 'function' ? [] : tags),
+      ],
     };
   }
 

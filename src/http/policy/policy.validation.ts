@@ -5,6 +5,7 @@ import {
   isBoolean,
   isCount,
   isFunction,
+  isHeaderName,
   isLifetime,
   isText,
   listOf,
@@ -14,8 +15,6 @@ import {
   type Check,
 } from '../../option-checks.js';
 import type { ResponseCachePolicy } from './response-cache.policy.js';
-
-const isHeaderName = matches(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'the name of a header or cookie');
 
 const isComponent: Check = (value, field) => {
   const component = value as { name?: unknown; read?: unknown; covers?: unknown } | null | undefined;

@@ -11,7 +11,7 @@ export type OfContext<T> = T | ((view: RequestView) => T);
 
 /** What a handler has answered, as far as it is known when a policy is asked. */
 export interface Answer<V = unknown> {
-  /** What the handler returned. Undefined where only bytes are known. */
+  /** What the handler returned, be it by a promise or an Observable. */
   readonly value: V;
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -70,7 +70,11 @@ export interface ResponseCachePolicy {
    * Default `true`.
    */
   autoVary?: boolean | { readonly ignore: readonly string[] };
-  /** Labels; invalidating one makes every response that carries it a miss. */
+  /**
+   * Labels; invalidating one makes every response that carries it a miss. A function is called with what was answered: `@CachePage()` with
+   * `{ value, status, headers }`, `@CacheResponse()` with the value.
+   * @example tags: ({ value }: PageAnswer<Course[]>) => Course.listTags({ ids: value.map(({ id }) => id) })
+   */
   tags?: readonly string[] | Of<never, readonly string[]>;
 
   /** Statuses that are stored. Default 200, 203, 301, 308 in `ttl` mode; in `rfc` mode all that RFC 9111 allows. */
