@@ -1,13 +1,15 @@
+import { Logger } from '@nestjs/common';
 import type { CacheService } from '../core/cache.service.js';
-import type { EntityChange, EntityId } from './entity-change.js';
+import { changeOf, type EntityChange, type EntityId } from './entity-change.js';
 import type { EntityRules } from './entity-rules.js';
-import { anyRow, lists, row, table } from './entity-tags.js';
 
 /**
  * Makes entries that show saved or deleted entities misses, in all namespaces and all processes. Inject it where no adapter of an ORM
  * sees the change: after a bulk import, a webhook, a stored procedure.
  */
 export class EntityInvalidationService {
+  private readonly logger = new Logger(EntityInvalidationService.name);
+
   constructor(
     private readonly cache: CacheService,
     private readonly rules: EntityRules,
@@ -20,13 +22,32 @@ export class EntityInvalidationService {
    * @example await this.entities.invalidateEntity('Course', 42)
    */
   async invalidateEntity(entity: string, id?: EntityId): Promise<void> {
-    const tags = id === undefined ? [table(entity)] : [row(entity, id), lists(entity)];
-    await this.cache.invalidateTags([anyRow(entity), ...tags]);
+    await this.apply([changeOf(entity, id)]);
   }
 
   /** What adapters call after the outermost commit. No more entries go than the rules of the entities say. @throws StoreUnavailableError */
   async apply(changes: Iterable<EntityChange>): Promise<void> {
-    const tags = this.rules.tagsOf(changes);
+    const tags = this.tagsOf(changes);
     if (tags.length > 0) await this.cache.invalidateTags(tags);
+  }
+  /** The tags that these changes invalidate, for who sends them by other means. */
+  tagsOf(changes: Iterable<EntityChange>): string[] {
+    return this.rules.tagsOf(changes);
+  }
+
+  /**
+   * As {@link apply}, for adapters, whose changes are saved already: a failure is logged, with what and how many, and does not reach the
+   * caller. Resolves to whether all were invalidated.
+   */
+  async applyOrWarn(changes: readonly EntityChange[]): Promise<boolean> {
+    try {
+      await this.apply(changes);
+      return true;
+    } catch (error) {
+      const entities = [...new Set(changes.map(({ entity }) => entity))].join(', ');
+      const reason = error instanceof Error ? error.message : typeof error;
+      this.logger.warn(`${changes.length} committed change(s) of ${entities} could not be invalidated: ${reason}`);
+      return false;
+    }
   }
 }
