@@ -8,6 +8,7 @@ import {
   isDuration,
   isFraction,
   isFunction,
+  isHeaderName,
   isLifetime,
   isText,
   listOf,
@@ -18,6 +19,8 @@ import {
   resolvable,
   type Check,
 } from './option-checks.js';
+import { EntityDefinition } from './invalidation/define-entity.js';
+import { isPurgeOptions } from './invalidation/purge/purge.options.js';
 import type { TieredCacheOptions } from './tiered-cache.options.js';
 
 /** A lifetime in which Infinity, too, means for ever. */
@@ -44,6 +47,7 @@ const entryDefaults = {
   lease: isDuration,
   isolation: oneOf('shared', 'copy'),
   codec: oneOf('json', 'bytes'),
+  whenDown: oneOf('queue', 'reject'),
 };
 
 const isSchemaVersion: Check = (value, field) => {
@@ -85,6 +89,10 @@ const isPrefix = matches(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits or 
 
 const isName = orFalse(matches(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'a name, or false'));
 
+const isEntity: Check = (value, field) => {
+  if (!(value instanceof EntityDefinition)) fail(field, "an entity made by defineEntity('Name', ...)", value);
+};
+
 const areOptions = fields({
   prefix: isPrefix,
   version: fields({ app: resolvable(isText), build: resolvable(isText), stamp: resolvable(isText) }),
@@ -113,7 +121,10 @@ const areOptions = fields({
     base: isAnything,
     policies: isAnything,
     cacheAll: isBoolean,
+    surrogateKeys: isHeaderName,
   }),
+  entities: listOf(isEntity),
+  purge: isPurgeOptions,
   enabled: resolvable(isBoolean),
 });
 

@@ -1,5 +1,13 @@
 import type { CacheEngine } from './cache-engine.js';
-import type { CacheKey, CallOptions, EntryOptions, Loader, LoadOptions, ManyLoader } from './cache.options.js';
+import type {
+  CacheKey,
+  CallOptions,
+  EntryOptions,
+  InvalidationOptions,
+  Loader,
+  LoadOptions,
+  ManyLoader,
+} from './cache.options.js';
 import { BulkReads } from './bulk-reads.js';
 import { CachedResponse } from './cached-response.js';
 import type { Lifetime } from './clock/duration.js';
@@ -22,7 +30,9 @@ import { Invalidations } from './writes/invalidations.js';
  * One named cache over three tiers: this request, this process, everyone. Inject it, or another namespace with `@InjectCache(name)`.
  *
  * Reads and `getOrSet` never fail and hardly wait because of a broken store. `set` and `add` tell by `false` that nothing was shared;
- * the invalidations (`delete`, `expire`, `clear`, ...) reject with StoreUnavailableError, so that none is lost without your knowing.
+ * the invalidations (`delete`, `expire`, `clear`, ...) resolve when the store has acknowledged them, or when they wait for it to come back:
+ * they hold in this process at once, and are sent before anything that the store says is believed. With `whenDown: 'reject'` they reject
+ * with StoreUnavailableError instead.
  * @example const book = await cache.getOrSet(['book', id], () => db.load(id), { ttl: '24h', freshFor: '1h' });
  */
 export class CacheService {
@@ -119,23 +129,32 @@ export class CacheService {
     return this.updates.touch(addressOf(this.space, key), lifetimeMs(ttl, 'ttl'));
   }
 
-  /** Removes an entry everywhere; a load under way will not bring it back. `true` if there was one. @throws StoreUnavailableError */
-  async delete(key: CacheKey): Promise<boolean> {
-    return (await this.deleteMany([key])) > 0;
+  /**
+   * Removes an entry everywhere; a load under way will not bring it back. `true` if there was one. While the store is down the removal
+   * waits (see {@link InvalidationOptions}), and the answer is whether this process knew of an entry.
+   * @throws StoreUnavailableError where it is not to wait
+   */
+  async delete(key: CacheKey, options?: InvalidationOptions): Promise<boolean> {
+    return (await this.deleteMany([key], options)) > 0;
   }
 
-  /** @throws StoreUnavailableError */
-  async deleteMany(keys: readonly CacheKey[]): Promise<number> {
-    return this.invalidations.remove(keys.map((key) => addressOf(this.space, key)));
+  /** {@link delete} for many; resolves to how many there were. @throws StoreUnavailableError where it is not to wait */
+  async deleteMany(keys: readonly CacheKey[], options?: InvalidationOptions): Promise<number> {
+    const addresses = keys.map((key) => addressOf(this.space, key));
+    return this.invalidations.remove(addresses, options?.whenDown);
   }
 
   async has(key: CacheKey): Promise<boolean> {
     return (await this.get(key)).isFound;
   }
 
-  /** Soft purge: the entry is stale from now on, but still there to be served while it is refreshed. @throws StoreUnavailableError */
-  async expire(key: CacheKey): Promise<boolean> {
-    return this.updates.expire(addressOf(this.space, key));
+  /**
+   * Soft purge: the entry is stale from now on, but still there to be served while it is refreshed. While the store is down, a removal waits
+   * in its place.
+   * @throws StoreUnavailableError where it is not to wait
+   */
+  async expire(key: CacheKey, options?: InvalidationOptions): Promise<boolean> {
+    return this.updates.expire(addressOf(this.space, key), options?.whenDown);
   }
 
   /** Adds to a number atomically; starts from `initial` (0) if there is none. Keeps the entry's lifetime. @throws StoreUnavailableError */
@@ -190,19 +209,41 @@ export class CacheService {
     return this.bulk.getOrSetMany(ids, loader, keyOf, load);
   }
 
-  /** Makes every entry that carries one of the tags a miss, in all namespaces, in one step each. @throws StoreUnavailableError */
-  async invalidateTags(tags: readonly string[]): Promise<void> {
-    await this.invalidations.invalidateTags(tags);
+  /** Makes every entry that carries one of the tags a miss, in all namespaces, in one step each. @throws StoreUnavailableError where it is not to wait */
+  async invalidateTags(tags: readonly string[], options?: InvalidationOptions): Promise<void> {
+    await this.invalidations.invalidateTags(tags, options?.whenDown);
   }
 
-  /** Makes every entry under a declared prefix a miss, in one step. @throws CacheUsageError `undeclared_prefix` @throws StoreUnavailableError */
-  async deleteByPrefix(prefix: CacheKey): Promise<void> {
-    await this.invalidations.invalidatePrefix(prefix);
+  /**
+   * Soft purge by tags: every entry that carries one of them is stale from now on, but still there to be served while it is refreshed; one
+   * step each. While the store is down, such entries are misses here.
+   * @throws StoreUnavailableError where it is not to wait
+   * @example await cache.expireTags(['prices']); // the next reader of each refreshes it, nobody waits
+   */
+  async expireTags(tags: readonly string[], options?: InvalidationOptions): Promise<void> {
+    await this.invalidations.expireTags(tags, options?.whenDown);
   }
 
-  /** Makes every entry of this namespace a miss, in one step; nothing else is touched, locks least of all. @throws StoreUnavailableError */
-  async clear(): Promise<void> {
-    await this.invalidations.clear();
+  /**
+   * Makes every entry under a declared prefix a miss, in one step.
+   * @throws CacheUsageError `undeclared_prefix`
+   * @throws StoreUnavailableError where it is not to wait
+   */
+  async deleteByPrefix(prefix: CacheKey, options?: InvalidationOptions): Promise<void> {
+    await this.invalidations.invalidatePrefix(prefix, options?.whenDown);
+  }
+
+  /** For options that name prefixes. @throws CacheUsageError `undeclared_prefix` */
+  checkPrefix(prefix: CacheKey): void {
+    this.invalidations.tokenOf(prefix);
+  }
+
+  /**
+   * Makes every entry of this namespace a miss, in one step; nothing else is touched, locks least of all.
+   * @throws StoreUnavailableError where it is not to wait
+   */
+  async clear(options?: InvalidationOptions): Promise<void> {
+    await this.invalidations.clear(options?.whenDown);
   }
 
   /** @throws CacheUsageError `unknown_namespace` */

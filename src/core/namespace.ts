@@ -1,4 +1,4 @@
-import type { CacheKey, Isolation, NamespaceOptions } from './cache.options.js';
+import type { CacheKey, Isolation, NamespaceOptions, WhenDown } from './cache.options.js';
 import type { Clock } from './clock/clock.js';
 import { bytesCodec } from './codec/bytes.codec.js';
 import { jsonCodec } from './codec/json.codec.js';
@@ -34,6 +34,8 @@ export interface CacheCounters {
   rejected: number;
   /** Calls that went on without the store. */
   storeFailures: number;
+  /** Invalidations that the store did not acknowledge at once, and which were queued. */
+  queued: number;
 }
 
 /** One named cache: its defaults, its place in the key space, its index into the memory tier. */
@@ -46,6 +48,7 @@ export class Namespace {
   readonly slots: LoadSlots | undefined;
   readonly failures: Failures;
   readonly isolation: Isolation;
+  readonly whenDown: WhenDown;
   /** A request remembers what it has read of it. */
   readonly isRecalled: boolean;
   readonly codec: ValueCodec;
@@ -73,6 +76,7 @@ export class Namespace {
     fenced: 0,
     rejected: 0,
     storeFailures: 0,
+    queued: 0,
   };
 
   /** @throws CacheUsageError `invalid_option`, `invalid_duration` */
@@ -106,6 +110,7 @@ export class Namespace {
     this.slots = maxConcurrentLoads === undefined ? undefined : new LoadSlots(clock, maxConcurrentLoads);
     this.failures = new Failures(clock);
     this.isolation = options.isolation ?? 'shared';
+    this.whenDown = options.whenDown ?? 'queue';
     this.isRecalled = options.requestTier ?? true;
     this.codec = codec ?? (options.codec === 'bytes' ? bytesCodec : jsonCodec);
     this.schemaVersion = options.schemaVersion ?? 1;

@@ -62,15 +62,35 @@ describe('the rooms', () => {
   it('locks know core and their contract, not the stores, not Nest, nor their own face to Nest', () => {
     const engine = offenders('locks/', ({ from, to, isPackage }) => {
       if (from.startsWith('locks/nest/')) return true;
-      return isPackage ? to.startsWith('node:') : /^(?:core|locks)\/(?!nest\/)/.test(to);
+      return isPackage ? to.startsWith('node:') : /^(?:core|locks|sql)\/(?!nest\/)/.test(to);
     });
     expect(engine).toEqual([]);
     const face = offenders('locks/nest/', ({ to, isPackage }) =>
       isPackage
         ? /^(?:node:|@nestjs\/(?:common|core)|rxjs|reflect-metadata)/.test(to)
-        : /^(?:core|locks|http\/wire|http\/policy|option-checks)/.test(to),
+        : /^(?:core|locks|http\/wire|http\/policy|option-checks|gateway-client)/.test(to),
     );
     expect(face).toEqual([]);
+  });
+
+  it('what is shared of SQL knows the errors of core', () => {
+    expect(offenders('sql/', ({ to, isPackage }) => !isPackage && /^(?:core\/errors|sql)\//.test(to))).toEqual([]);
+  });
+
+  it('invalidation knows core and Nest, not the stores, not how responses and functions are cached; an adapter knows its peer', () => {
+    const peers: Record<string, string> = {
+      'invalidation/typeorm/': 'typeorm',
+      'invalidation/event-emitter/': '@nestjs/event-emitter',
+      'invalidation/cqrs/': '@nestjs/cqrs',
+    };
+    const own =
+      /^(?:core|invalidation|option-checks|method-decorator|replace-method|sql\/|http-semantics\/fields\/surrogate-keys)/;
+    const foreign = offenders('invalidation/', ({ from, to, isPackage }) => {
+      if (isPackage && Object.entries(peers).some(([adapter, peer]) => from.startsWith(adapter) && to === peer))
+        return true;
+      return isPackage ? /^@nestjs\/common$|^rxjs$|^reflect-metadata$/.test(to) : own.test(to);
+    });
+    expect(foreign).toEqual([]);
   });
 
   it('folders are at most two deep', () => {
@@ -88,7 +108,7 @@ describe('the rooms', () => {
       await import('reflect-metadata');
       const root = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)});
       const { createRequire } = await import('node:module');
-      const loaded = Object.keys(createRequire(import.meta.url).cache).filter((file) => /node_modules.(ioredis|cache-manager|cache-manager-ioredis-yet|telejson)./.test(file));
+      const loaded = Object.keys(createRequire(import.meta.url).cache).filter((file) => /node_modules.(ioredis|cache-manager|cache-manager-ioredis-yet|telejson|typeorm|pg)./.test(file));
       if (typeof root.TieredCacheModule !== 'function') throw new Error('the root entry does not export the module');
       console.log(JSON.stringify(loaded));`.replace("import { registerHooks } from 'node:module';", '');
     const printed = execFileSync(process.execPath, ['--input-type=module', '-e', script], {

@@ -1,4 +1,5 @@
 import type { CacheEngine } from '../cache-engine.js';
+import type { WhenDown } from '../cache.options.js';
 import { encodeFrame } from '../envelope/frame.js';
 import { CacheUsageError, StoreUnavailableError } from '../errors/cache.error.js';
 import type { Reading } from '../flights/remote.reader.js';
@@ -9,7 +10,7 @@ import type { Namespace } from '../namespace.js';
 import type { WaitBudget } from '../outage/store-guard.js';
 import type { Found } from '../tiers/found.js';
 import type { NearTiers } from '../tiers/near-tiers.js';
-import type { Epoch } from '../tokens/epoch.js';
+import { epochsOf, type Epoch } from '../tokens/epoch.js';
 
 import { MAX_ATTEMPTS, type EntryWriter } from './entry-writer.js';
 import type { Invalidations } from './invalidations.js';
@@ -38,14 +39,21 @@ export class EntryUpdates {
     });
   }
 
-  async expire(address: Address): Promise<boolean> {
-    const didExpire = await this.rewrite(address, (lives, now) => ({
-      ...lives,
-      freshUntil: Math.min(lives.freshUntil, now),
-    }));
-    // Nothing to keep, but a loader under way may be about to store what it read before.
-    if (!didExpire) await this.invalidations.remove([address]);
-    return didExpire;
+  /** An expiry that cannot be sent is queued as a removal: the entry would have to be read first. */
+  async expire(address: Address, whenDown?: WhenDown): Promise<boolean> {
+    const isKnown = this.space.index.has(address.local);
+    try {
+      // Not until now: another process may read the store's clock a little behind us and find it fresh.
+      const didExpire = await this.rewrite(address, (lives) => ({ ...lives, freshUntil: 0 }));
+      // Nothing to keep, but a loader under way may be about to store what it read before.
+      if (!didExpire) await this.invalidations.remove([address], whenDown);
+      return didExpire;
+    } catch (error) {
+      this.invalidations.checkQueues(error, whenDown);
+      this.invalidations.queueRemoval([address]);
+      this.near.forget([address]);
+      return isKnown;
+    }
   }
 
   async increment(address: Address, by: number, initial: number, plan: LoadPlan): Promise<number> {
@@ -66,7 +74,7 @@ export class EntryUpdates {
         const outcome = await this.writer.write(
           address,
           encoded,
-          reading.found ? epochsOf(reading.found) : epochs,
+          reading.found ? epochsOf(reading.found.fence) : epochs,
           lives,
           { absent: !reading.found, seen: reading.frame },
           budget,
@@ -144,8 +152,4 @@ export class EntryUpdates {
       if (this.turns.get(key) === turn) this.turns.delete(key);
     }
   }
-}
-
-function epochsOf(found: Found): Epoch[] {
-  return [found.fence.first, ...(found.fence.rest ?? [])];
 }

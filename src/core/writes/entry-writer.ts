@@ -66,7 +66,10 @@ export class EntryWriter {
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
       this.space.counters.storeFailures++;
-      if (!condition) found = engine.entries.loaded(this.space, encoded, engine.tokens.provisional(names), lives);
+      if (condition) return false;
+      found = engine.entries.loaded(this.space, encoded, engine.tokens.provisional(names), lives);
+      // What is there is not to be read any more.
+      if (error.reason !== 'closed') this.invalidations.queueRemoval([address]);
     } finally {
       const disturbed = engine.watch.isReported(address.store, moment);
       engine.watch.end();

@@ -1,0 +1,45 @@
+import type { EntityChange } from './entity-change.js';
+
+/** Words of which every statement that writes has one. Functions that write cannot be told from those that read. */
+const WRITES =
+  /\b(?:(?:insert|update|delete|merge|upsert|drop|alter|copy|replace\s+into|load\s+data|refresh\s+materialized)\b|truncate\b(?!\s*\()|do\s+(?:language\b|\$|'))/i;
+
+/** Locks rows; changes nothing. */
+const ROW_LOCK = /\bfor\s+(?:no\s+key\s+)?update\b/gi;
+
+const QUOTED = /'[^']*'|"[^"]*"|`[^`]*`/g;
+
+/** With one of these in it, where quotes begin and end is a matter of the dialect. */
+const AMBIGUOUS = /\\|--|#|\/\*|\$\w*\$/;
+
+/**
+ * Which entities a statement may have changed, judged by its words: those whose table it names, if it writes at all. It does not parse SQL,
+ * so a name within a comment, a text or a subquery counts, too, which only invalidates more. What a statement changes without naming it
+ * (by a trigger, a foreign key, a function, a view) is not seen.
+ */
+export class StatementTables {
+  private readonly tables: ReadonlyArray<{ readonly entity: string; readonly name: RegExp }>;
+
+  /** @param tables names of tables without a schema, each with its entity; a table may have several */
+  constructor(tables: Iterable<readonly [table: string, entity: string]>) {
+    this.tables = [...tables].map(([table, entity]) => ({
+      entity,
+      name: new RegExp(`(?<![\\w$])${table.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&')}(?![\\w$])`, 'i'),
+    }));
+  }
+
+  changesOf(sql: string): EntityChange[] {
+    if (!isWrite(sql)) return [];
+    // TRUNCATE and DROP take dependent tables along without naming them.
+    const isCascade = /\bcascade\b/i.test(sql);
+    const changed = this.tables.filter(({ name }) => isCascade || name.test(sql));
+    return [...new Set(changed.map(({ entity }) => entity))].map((entity) => ({ entity, kind: 'table' }));
+  }
+}
+
+/** A query that only mentions such a word as a value or a column must not make its own result void. */
+function isWrite(sql: string): boolean {
+  const statement = sql.replace(ROW_LOCK, '');
+  if (!WRITES.test(statement)) return false;
+  return AMBIGUOUS.test(statement) || WRITES.test(statement.replace(QUOTED, "''"));
+}

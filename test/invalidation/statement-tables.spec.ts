@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { StatementTables } from '../../src/invalidation/statement-tables.js';
+
+const tables = new StatementTables([
+  ['courses', 'Course'],
+  ['course_parts', 'Lesson'],
+  ['Odd.Name', 'Odd'],
+]);
+
+const named = (sql: string): string[] => tables.changesOf(sql).map(({ entity }) => entity);
+
+describe('the tables that a statement may change', () => {
+  it.each([
+    ['INSERT INTO "courses" ("title") VALUES ($1)', ['Course']],
+    ['update public.courses set title = $1', ['Course']],
+    ['WITH gone AS (DELETE FROM courses RETURNING id) SELECT id FROM gone', ['Course']],
+    ['merge into courses using course_parts on true when matched then delete', ['Course', 'Lesson']],
+    ['TRUNCATE courses', ['Course']],
+    ['copy "course_parts" from stdin', ['Lesson']],
+    ['insert into "Odd.Name" values (1)', ['Odd']],
+    ['insert into `COURSES` values (1)', ['Course']],
+    ["REPLACE INTO courses VALUES ('it''s')", ['Course']],
+    ['do $$ begin perform 1 from courses; end $$', ['Course']],
+    // Where the quotes end differs between dialects: then nothing is taken for a value.
+    ["select 'a\\'; delete from courses where title = 'b'", ['Course']],
+    ["select 1 -- don't\n; delete from courses where title = 'b'", ['Course']],
+    ["select 1 as \"it's\" from x; delete from courses where title = 'b'", ['Course']],
+  ])('%s', (sql, entities) => {
+    expect(named(sql)).toEqual(entities);
+    expect(tables.changesOf(sql).every(({ kind }) => kind === 'table')).toBe(true);
+  });
+
+  it('are all there are when dependent tables go along', () => {
+    expect(named('TRUNCATE "authors" CASCADE')).toEqual(['Course', 'Lesson', 'Odd']);
+  });
+
+  it.each([
+    'select * from courses',
+    'SELECT * FROM courses WHERE id = 1 FOR UPDATE',
+    'select * from courses for no  key update skip locked',
+    'select updated_at, "deletedAt" from courses',
+    "select * from courses where action = 'update' and title = 'how to delete'",
+    'select "update", `insert` from courses',
+    "select replace(title, 'a', 'b'), truncate(price, 2) from courses",
+    'insert into old_courses select 1',
+    'update coursesx set a = 1',
+    'delete from "OddxName"',
+    'BEGIN',
+    'COMMIT',
+    'SAVEPOINT "courses"',
+  ])('are none: %s', (sql) => expect(named(sql)).toEqual([]));
+});
