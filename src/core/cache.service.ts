@@ -238,6 +238,11 @@ export class CacheService {
     await this.invalidations.invalidatePrefix(prefix, options?.whenDown);
   }
 
+  /** For options that name prefixes. @throws CacheUsageError `undeclared_prefix` */
+  checkPrefix(prefix: CacheKey): void {
+    this.invalidations.tokenOf(prefix);
+  }
+
   /**
    * Deletes the entries of this namespace whose keys begin so, by going through everything that the store has: a job for maintenance, never
    * for a request (a million keys take a thousand steps). Entries written meanwhile may be missed; loads under way are voided only where

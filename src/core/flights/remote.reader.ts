@@ -53,8 +53,14 @@ export class RemoteReader {
   /** Readings of several keys, in order, in one operation. Rejects with StoreUnavailableError. */
   async read(namespace: Namespace, addresses: readonly Address[], budget: WaitBudget): Promise<Reading[]> {
     const isOne = addresses.length === 1;
-    const questions = addresses.map((address) => ({ namespace, address, budget: isOne ? budget : { ...budget } }));
-    return Promise.all(await this.answer(questions, budget));
+    const questions = addresses.map((address) => ({
+      namespace,
+      address,
+      budget: isOne ? budget : { remainingMs: budget.remainingMs },
+    }));
+    const answers = await this.answer(questions, budget);
+    // Promise.all makes a promise of everything it is given.
+    return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as Reading[]);
   }
 
   /** Adds a question to those of this tick, as the last one so far. Takes a budget nothing was spent of. */
