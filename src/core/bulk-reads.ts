@@ -83,10 +83,7 @@ export class BulkReads {
       asked.map(async (id) => {
         const pass = (): void => batch.pass(id);
         try {
-          const key = keyOf(id);
-          const address = addressOf(this.space, key);
-          const found = await this.loading.find(key, address, () => batch.load(id), options, pass);
-          return found.value.take() as T;
+          return (await this.loading.entry(keyOf(id), () => batch.load(id), options, pass)).value.take() as T;
         } catch (error) {
           pass();
           throw error;

@@ -42,7 +42,7 @@ export async function explain(engine: CacheEngine, space: Namespace, address: Ad
       ageMs: now - near.createdAt,
     },
     remote: await explainRemote(engine, space, address),
-    isLoading: space.flights.has(address.local),
+    isLoading: space.flights.get(address.local) !== undefined,
     isHeard: engine.coherence.isHeard,
     isStoreDown: engine.guard.breaker.isOpen,
   };

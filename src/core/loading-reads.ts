@@ -10,6 +10,7 @@ import { EncodedKey } from './keys/encoded-key.js';
 import type { Namespace } from './namespace.js';
 import type { Found } from './tiers/found.js';
 import type { NearTiers } from './tiers/near-tiers.js';
+import type { RequestScope } from './tiers/request.scope.js';
 import { remember } from './tiers/request.tier.js';
 
 /** Reads that load what they do not find. */
@@ -22,11 +23,73 @@ export class LoadingReads {
 
   /** The value. */
   async value<T>(asked: CacheKey | EncodedKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
+    const { engine } = this;
     const address = addressOf(this.space, asked);
     const key = asked instanceof EncodedKey ? asked.parts : asked;
-    if (this.engine.passThrough) return this.loadUncached(key, loader, options);
-    const found = await this.find(key, address, loader, options);
-    return found.value.take() as T;
+    if (engine.passThrough) return this.loadUncached(key, loader, options);
+    const scope = engine.requestScope?.();
+    const found = this.find(key, address, loader, options, scope);
+    return (found instanceof Promise ? this.arrived(await found, address, scope) : found).value.take() as T;
+  }
+
+  /**
+   * The entry.
+   * @param onIdle called when it turns out that the loader need not be waited for (any more, or for the time being)
+   */
+  async entry<T>(
+    key: CacheKey,
+    loader: Loader<T>,
+    options: CallOptions<T> | undefined,
+    onIdle: () => void,
+  ): Promise<Found> {
+    const address = addressOf(this.space, key);
+    const scope = this.engine.requestScope?.();
+    const found = this.find(key, address, loader, options, scope, onIdle);
+    return found instanceof Promise ? this.arrived(await found, address, scope) : found;
+  }
+
+  private find<T>(
+    key: CacheKey,
+    address: Address,
+    loader: Loader<T>,
+    options: CallOptions<T> | undefined,
+    scope: RequestScope | undefined,
+    onIdle?: () => void,
+  ): Found | Promise<Found> {
+    const { engine, space } = this;
+    const forced = options?.forceFresh === true || scope?.forced === true;
+    const near = options?.forceFresh ? undefined : this.near.find(address, scope);
+    const isGood = near && engine.clock.now() < near.freshUntil && (!forced || near.tier === 'request');
+    const plan = planOf(space, options);
+    if (isGood && !isDue(plan, near, engine.clock.now())) {
+      onIdle?.();
+      return near;
+    }
+    const failure = forced ? undefined : space.failures.find(address.local);
+    if (failure) throw failure.error;
+    const request: FlightRequest = {
+      flight: undefined,
+      namespace: space,
+      key,
+      address,
+      plan,
+      near,
+      forced,
+      load: loader as (run: LoadRun) => unknown,
+      onIdle,
+      signal: options?.signal,
+      notBefore: scope?.learnsSince,
+    };
+    if (!isGood) return engine.singleFlight.fly(request);
+    engine.singleFlight.refresh(request);
+    return near;
+  }
+
+  private arrived(found: Found, address: Address, scope: RequestScope | undefined): Found {
+    if (found.tier !== 'loader' && this.engine.clock.now() >= found.freshUntil) this.space.counters.staleHits++;
+    // What was not to be stored is not remembered here, either.
+    if (scope && found.expiresAt > found.createdAt) remember(scope, this.space, address.local, found);
+    return found;
   }
 
   private async loadUncached<T>(key: CacheKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
@@ -43,53 +106,5 @@ export class LoadingReads {
       },
     );
     return (await loaded.finally(() => forget?.())).value as T;
-  }
-
-  /**
-   * The entry.
-   * @param onIdle called when it turns out that the loader need not be waited for (any more, or for the time being)
-   */
-  async find<T>(
-    key: CacheKey,
-    address: Address,
-    loader: Loader<T>,
-    options?: CallOptions<T>,
-    onIdle?: () => void,
-  ): Promise<Found> {
-    const { engine, space } = this;
-    const scope = engine.requestScope?.();
-    const forced = options?.forceFresh === true || scope?.forced === true;
-    const near = options?.forceFresh ? undefined : this.near.find(address, scope);
-    const isGood = near && engine.clock.now() < near.freshUntil && (!forced || near.tier === 'request');
-    const plan = planOf(space, options);
-    if (isGood && !isDue(plan, near, engine.clock.now())) {
-      onIdle?.();
-      return near;
-    }
-    const failure = forced ? undefined : space.failures.find(address.local);
-    if (failure) throw failure.error;
-    const load = (run: LoadRun): unknown => loader(run as LoadContext<T>);
-    const request: FlightRequest = {
-      flight: undefined,
-      namespace: space,
-      key,
-      address,
-      plan,
-      near,
-      forced,
-      load,
-      onIdle,
-      signal: options?.signal,
-      notBefore: scope?.learnsSince,
-    };
-    if (isGood) {
-      engine.singleFlight.refresh(request);
-      return near;
-    }
-    const found = await engine.singleFlight.fly(request);
-    if (found.tier !== 'loader' && engine.clock.now() >= found.freshUntil) space.counters.staleHits++;
-    // What was not to be stored is not remembered here, either.
-    if (scope && found.expiresAt > found.createdAt) remember(scope, space, address.local, found);
-    return found;
   }
 }

@@ -6,9 +6,9 @@ import type { ValueCodec } from './codec/value.codec.js';
 import { CacheUsageError } from './errors/cache.error.js';
 import { checkTags, makePlan, type LoadPlan } from './freshness/load-plan.js';
 import { encodeKey } from './keys/key-encoding.js';
-import { shorten } from './keys/store-key.js';
+import { shorten, storePrefix } from './keys/store-key.js';
 import { Failures } from './flights/failures.js';
-import type { Flight } from './flights/flight.js';
+import { FlightTable } from './flights/flight-table.js';
 import { LoadSlots } from './flights/load-slots.js';
 import type { SlotIndex } from './tiers/s3-fifo.slab.js';
 
@@ -58,9 +58,12 @@ export class Namespace {
   /** The name under which the store keeps this namespace's token. */
   readonly token: string;
   readonly index: SlotIndex = new Map();
-  readonly flights = new Map<string, Flight>();
+  readonly flights = new FlightTable();
+  /** What its keys in the store begin with. */
+  storePrefix = '';
   /** How long its loaders have taken lately; 0 while there is no knowing. */
   usualLoadMs = 0;
+  private currentStamp = '';
   readonly counters: CacheCounters = {
     requestHits: 0,
     memoryHits: 0,
@@ -79,7 +82,7 @@ export class Namespace {
   /** @throws CacheUsageError `invalid_option`, `invalid_duration` */
   constructor(
     options: NamespaceOptions,
-    public stamp: string,
+    stamp: string,
     clock: Clock,
     /** What a caller of a cold key is thrown. */
     readonly newColdError: (key: string, retryAfterMs: number) => Error,
@@ -93,6 +96,7 @@ export class Namespace {
       );
     }
     this.name = name;
+    this.stamp = stamp;
     const where = `namespace "${name}": `;
     this.plan = makePlan({ ...options, tags: [] }, undefined, where);
     this.tags = checkTags(options.tags ?? [], `${where}tags`);
@@ -112,6 +116,16 @@ export class Namespace {
     this.schemaVersion = options.schemaVersion ?? 1;
     this.token = `ns:${name}`;
     this.prefixes = (options.prefixes ?? []).map((prefix) => this.declare(prefix));
+  }
+
+  /** Part of every key in the store: entries stored under another one do not exist here. */
+  get stamp(): string {
+    return this.currentStamp;
+  }
+
+  set stamp(stamp: string) {
+    this.currentStamp = stamp;
+    this.storePrefix = storePrefix(stamp, this.name);
   }
 
   /** The names of all tokens an entry of this key carries: namespace, tags, declared prefixes. */

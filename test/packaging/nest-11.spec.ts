@@ -7,8 +7,13 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PACKAGES = [
   ...['common', 'core', 'testing', 'platform-express', 'platform-fastify'].map((name) => `@nestjs/${name}@11`),
   ...['microservices', 'websockets', 'platform-ws'].map((name) => `@nestjs/${name}@11`),
-  ...['@nestjs/config@4', '@nestjs/graphql@13', '@nestjs/mercurius@13', 'mercurius@16', 'graphql@16'],
-  ...['rxjs@7', 'reflect-metadata@0.2'],
+  '@nestjs/config@4',
+  '@nestjs/graphql@13',
+  '@nestjs/mercurius@13',
+  'mercurius@16',
+  'graphql@16',
+  'rxjs@7',
+  'reflect-metadata@0.2',
 ];
 
 describe('on Nest 11', () => {

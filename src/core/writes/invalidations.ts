@@ -55,6 +55,11 @@ export class Invalidations {
     }
   }
 
+  /** Soft: what carries them is stale, and there to be served while it is refreshed. */
+  async expireTags(tags: readonly string[], whenDown?: WhenDown): Promise<void> {
+    await this.rotate(tags.map(tagToken), whenDown, true);
+  }
+
   async invalidatePrefix(prefix: CacheKey, whenDown?: WhenDown): Promise<void> {
     await this.rotate([this.tokenOf(prefix)], whenDown);
   }
@@ -85,19 +90,19 @@ export class Invalidations {
   }
 
   /** `false`: it waits for the store. */
-  private async rotate(names: readonly string[], whenDown: WhenDown | undefined): Promise<boolean> {
+  private async rotate(names: readonly string[], whenDown: WhenDown | undefined, soft = false): Promise<boolean> {
     if (this.engine.passThrough || names.length === 0) return true;
     const { tokens, coherence, guard } = this.engine;
     tokens.doubt(names);
     coherence.detachAll();
     const adopt = tokens.replace(names);
     try {
-      adopt(await guard.run('rotate', guard.budget(), (store) => store.rotate(names)));
+      adopt(await guard.run('rotate', guard.budget(), (store) => store.rotate(names, soft)));
       return true;
     } catch (error) {
       this.checkQueues(error, whenDown);
       this.space.counters.queued += names.length;
-      guard.queue.addTokens(names);
+      guard.queue.addTokens(names, soft);
       tokens.doubt(names);
       return false;
     } finally {

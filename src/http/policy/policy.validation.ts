@@ -102,6 +102,26 @@ export function validatePolicy(policy: unknown, where: string): asserts policy i
   isPolicy(policy, where);
 }
 
+/** Bytes, their variants, and what clients are told of them. */
+const OF_WHOLE_RESPONSES = [
+  'mode',
+  'negativeTtl',
+  'maxBytes',
+  'maxVariants',
+  'clientDirectives',
+  'downstream',
+  'beforeGuards',
+] as const;
+
+/**
+ * Of a decorator that keeps values. What it takes over from the module may say more, for whole responses.
+ * @throws CacheUsageError `invalid_option`
+ */
+export function validateForValues(policy: ResponseCachePolicy, where: string): void {
+  const field = OF_WHOLE_RESPONSES.find((name) => policy[name] !== undefined);
+  if (field !== undefined) throw wrong(`${where}.${field} is for whole responses; leave it out, or use @CachePage()`);
+}
+
 /** What the fields mean together; asked once all layers are known. */
 export function validateWhole(policy: ResponseCachePolicy, where: string): void {
   if (policy.beforeGuards === true && policy.public !== true)
