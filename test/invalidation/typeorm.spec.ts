@@ -111,6 +111,45 @@ describe('a transaction of TypeORM', () => {
   });
 });
 
+describe('a row that somebody else has moved to another list since it was read', () => {
+  it.each([
+    [
+      'save',
+      async (source: DataSource, course: Course) => source.manager.save(Object.assign(course, { title: 'Groups' })),
+    ],
+    ['remove', async (source: DataSource, course: Course) => source.manager.remove(course)],
+    ['softRemove', async (source: DataSource, course: Course) => source.manager.softRemove(course)],
+  ])('%s(): the lists that it is in by then', async (_, write) => {
+    const { source, cache } = await subject.application();
+    // A link that is removed takes every list.
+    await subject.database.query('DELETE FROM course_tags_tag');
+    const course = await source.manager.findOneByOrFail(Course, { id: 1 });
+    const other = await subject.database.connect();
+    const found = await goneAfter(cache, async () => {
+      await other.query('BEGIN');
+      await other.query(`UPDATE course SET category = 'art' WHERE id = 1`);
+      const writing = write(source, course);
+      const waiting = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'`;
+      await expect.poll(async () => (await subject.database.query(waiting)).rowCount).toBe(1);
+      await other.query('COMMIT');
+      await writing;
+    });
+    other.release();
+    expect(found).toEqual(expect.arrayContaining(['Course 1', 'Courses of art']));
+    expect(found).not.toContain('Courses of physics');
+  });
+
+  it('only what is declared by its lists is read again', async () => {
+    const { source } = await subject.application();
+    const statements: string[] = [];
+    source.subscribers.push({ beforeQuery: ({ query }) => void statements.push(query) });
+    await source.manager.save(Tag, { id: 1, label: 'old' });
+    expect(statements.filter((text) => text.includes('FOR NO KEY UPDATE'))).toEqual([]);
+    await source.manager.save(Course, { id: 1, title: 'Groups' });
+    expect(statements.filter((text) => text.includes('FOR NO KEY UPDATE'))).toHaveLength(1);
+  });
+});
+
 describe('a reader and a writer in two processes', () => {
   let server: RedisServer;
   beforeAll(async () => {
@@ -183,15 +222,17 @@ describe('an outbox', () => {
   it('is written in the transaction, and emptied when the invalidation is acknowledged', async () => {
     const { source, cache } = await subject.application({ outbox: { autoCreate: true } });
     const statements: string[] = [];
-    source.subscribers.push({ beforeQuery: ({ query }) => void statements.push(query) });
+    source.subscribers.push({ afterQuery: ({ query }) => void statements.push(query) });
     await cacheAll(cache);
     await source.getRepository(Course).save({ id: 1, title: 'Groups' });
     expect(await gone(cache)).toEqual(['Course 1', 'Courses of maths', 'Courses of maths, page 2']);
     await expect.poll(rows).toEqual([]);
-    const words = statements.map((text) => /^(START|UPDATE|INSERT INTO "tc_outbox"|COMMIT|DELETE)/.exec(text)?.[0]);
+    const words = statements.map(
+      (text) => /^(START|UPDATE "course"|INSERT INTO "tc_outbox"|COMMIT|DELETE)/.exec(text)?.[0],
+    );
     expect(words.filter((word) => word !== undefined).slice(0, 5)).toEqual([
       'START',
-      'UPDATE',
+      'UPDATE "course"',
       'INSERT INTO "tc_outbox"',
       'COMMIT',
       'DELETE',
