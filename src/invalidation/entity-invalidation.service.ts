@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import type { CacheService } from '../core/cache.service.js';
 import type { EntityChange, EntityId } from './entity-change.js';
 import type { EntityRules } from './entity-rules.js';
@@ -8,6 +9,8 @@ import { anyRow, lists, row, table } from './entity-tags.js';
  * sees the change: after a bulk import, a webhook, a stored procedure.
  */
 export class EntityInvalidationService {
+  private readonly logger = new Logger(EntityInvalidationService.name);
+
   constructor(
     private readonly cache: CacheService,
     private readonly rules: EntityRules,
@@ -28,5 +31,20 @@ export class EntityInvalidationService {
   async apply(changes: Iterable<EntityChange>): Promise<void> {
     const tags = this.rules.tagsOf(changes);
     if (tags.length > 0) await this.cache.invalidateTags(tags);
+  }
+  /**
+   * As {@link apply}, for adapters, whose changes are saved already: a failure is logged, with what and how many, and does not reach the
+   * caller. Resolves to whether all were invalidated.
+   */
+  async applyOrWarn(changes: readonly EntityChange[]): Promise<boolean> {
+    try {
+      await this.apply(changes);
+      return true;
+    } catch (error) {
+      const entities = [...new Set(changes.map(({ entity }) => entity))].join(', ');
+      const reason = error instanceof Error ? error.message : typeof error;
+      this.logger.warn(`${changes.length} committed change(s) of ${entities} could not be invalidated: ${reason}`);
+      return false;
+    }
   }
 }
