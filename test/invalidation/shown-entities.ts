@@ -1,0 +1,63 @@
+import { defineEntity } from '../../src/invalidation/define-entity.js';
+import { EntityInvalidationService } from '../../src/invalidation/entity-invalidation.service.js';
+import { CacheService } from '../../src/core/cache.service.js';
+import { TieredCacheModule } from '../../src/tiered-cache.module.js';
+import { boot } from '../nest/boot.js';
+
+/** Rows that every test begins with. */
+export const COURSES = [
+  { id: 1, title: 'Algebra', category: 'maths' },
+  { id: 2, title: 'Calculus', category: 'maths' },
+  { id: 3, title: 'Drawing', category: 'art' },
+] as const;
+export const LESSONS = [{ id: 1, name: 'Groups', courseId: 1 }] as const;
+
+const Course = defineEntity('Course', { filters: [['category']], order: ['title'] });
+const Lesson = defineEntity('Lesson', { filters: [[]] });
+
+const ENTRIES: ReadonlyArray<{ key: string; tags: string[] }> = [
+  ...COURSES.map(({ id }) => ({ key: `course ${id}`, tags: Course.tags(id) })),
+  { key: 'maths, page 1', tags: Course.listTags({ ids: [1], where: { category: 'maths' } }) },
+  { key: 'maths, page 2', tags: Course.listTags({ ids: [2], where: { category: 'maths' } }) },
+  { key: 'art', tags: Course.listTags({ ids: [3], where: { category: 'art' } }) },
+  { key: 'law', tags: Course.listTags({ ids: [], where: { category: 'law' } }) },
+  { key: 'lesson 1', tags: Lesson.tags(1) },
+  { key: 'lessons', tags: Lesson.listTags({ ids: [1] }) },
+];
+
+/** What a statement on course 1, or on a new one, has taken, in the words of the README. */
+export type Coverage = 'row' | 'row and its lists' | 'row and all lists' | 'table' | 'nothing';
+
+/** A cache that shows every row and some lists, to see what a change takes of it. */
+export class ShownEntities {
+  private constructor(
+    private readonly cache: CacheService,
+    readonly invalidation: EntityInvalidationService,
+  ) {}
+
+  static async start(): Promise<ShownEntities> {
+    const app = await boot([TieredCacheModule.forRoot({ entities: [Course, Lesson] })]);
+    return new ShownEntities(app.get(CacheService), app.get(EntityInvalidationService));
+  }
+
+  /** Shows everything again. */
+  async show(): Promise<void> {
+    await Promise.all(ENTRIES.map(({ key, tags }) => this.cache.set(key, key, { ttl: '1h', tags })));
+  }
+
+  /** The entries that are gone. */
+  async gone(): Promise<string[]> {
+    const hits = await Promise.all(ENTRIES.map(async ({ key }) => ({ key, hit: await this.cache.get(key) })));
+    return hits.filter(({ hit }) => !hit.isFound).map(({ key }) => key);
+  }
+
+  /** Of a change of course 1, or of a new course of maths; or of the lessons that go with it. */
+  coverageOf(gone: readonly string[], entity: 'Course' | 'Lesson'): Coverage {
+    if (entity === 'Lesson') return gone.includes('lesson 1') ? 'table' : 'nothing';
+    // Nobody has touched course 3 or the law.
+    if (gone.includes('course 3')) return 'table';
+    if (gone.includes('law')) return 'row and all lists';
+    if (gone.includes('maths, page 2')) return 'row and its lists';
+    return gone.includes('course 1') ? 'row' : 'nothing';
+  }
+}
