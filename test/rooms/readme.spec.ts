@@ -26,6 +26,7 @@ describe('the README', () => {
         paths: {
           'nestjs-tiered-cache': ['./src/index.ts'],
           'nestjs-tiered-cache/redis': ['./src/stores/redis/index.ts'],
+          'nestjs-tiered-cache/typeorm': ['./src/invalidation/typeorm/index.ts'],
           'nestjs-tiered-cache/testing': ['./src/testing/index.ts'],
         },
       },

@@ -62,7 +62,7 @@ describe('the rooms', () => {
   it('locks know core and their contract, not the stores, not Nest, nor their own face to Nest', () => {
     const engine = offenders('locks/', ({ from, to, isPackage }) => {
       if (from.startsWith('locks/nest/')) return true;
-      return isPackage ? to.startsWith('node:') : /^(?:core|locks)\/(?!nest\/)/.test(to);
+      return isPackage ? to.startsWith('node:') : /^(?:core|locks|sql)\/(?!nest\/)/.test(to);
     });
     expect(engine).toEqual([]);
     const face = offenders('locks/nest/', ({ to, isPackage }) =>
@@ -73,10 +73,17 @@ describe('the rooms', () => {
     expect(face).toEqual([]);
   });
 
-  it('invalidation knows core and Nest, not the stores, not how responses and functions are cached', () => {
-    const allowed = offenders('invalidation/', ({ to, isPackage }) =>
-      isPackage ? /^@nestjs\/common$|^rxjs$/.test(to) : /^(?:core|invalidation|option-checks)/.test(to),
-    );
+  it('what is shared of SQL knows the errors of core', () => {
+    expect(offenders('sql/', ({ to, isPackage }) => !isPackage && /^(?:core\/errors|sql)\//.test(to))).toEqual([]);
+  });
+
+  it('invalidation knows core and Nest, not the stores, not how responses and functions are cached; an adapter knows its ORM', () => {
+    const orms: Record<string, string> = { 'invalidation/typeorm/': 'typeorm' };
+    const allowed = offenders('invalidation/', ({ from, to, isPackage }) => {
+      if (isPackage && Object.entries(orms).some(([adapter, orm]) => from.startsWith(adapter) && to === orm))
+        return true;
+      return isPackage ? /^@nestjs\/common$|^rxjs$/.test(to) : /^(?:core|invalidation|option-checks|sql\/)/.test(to);
+    });
     expect(allowed).toEqual([]);
   });
 
@@ -95,7 +102,7 @@ describe('the rooms', () => {
       await import('reflect-metadata');
       const root = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)});
       const { createRequire } = await import('node:module');
-      const loaded = Object.keys(createRequire(import.meta.url).cache).filter((file) => /node_modules.(ioredis|cache-manager|cache-manager-ioredis-yet|telejson)./.test(file));
+      const loaded = Object.keys(createRequire(import.meta.url).cache).filter((file) => /node_modules.(ioredis|cache-manager|cache-manager-ioredis-yet|telejson|typeorm|pg)./.test(file));
       if (typeof root.TieredCacheModule !== 'function') throw new Error('the root entry does not export the module');
       console.log(JSON.stringify(loaded));`.replace("import { registerHooks } from 'node:module';", '');
     const printed = execFileSync(process.execPath, ['--input-type=module', '-e', script], {

@@ -4,8 +4,8 @@ import { encodeKey } from '../../core/keys/key-encoding.js';
 import { shorten } from '../../core/keys/store-key.js';
 import { tokenOf, type FenceSource } from './fence-source.js';
 import { FENCE_TABLE, type FenceTableOptions } from './fence-tables.js';
-import { askSql, type SqlQuery } from './sql-result.js';
-import { renderSql, sql, sqlName, type SqlOptions, type SqlStatement } from './sql-statement.js';
+import { askSql, type SqlQuery } from '../../sql/sql-result.js';
+import { renderSql, sql, sqlName, type SqlOptions, type SqlStatement } from '../../sql/sql-statement.js';
 import { StaleLeaseError } from './stale-lease.error.js';
 
 /** How to claim; see {@link claimFence}. */

@@ -1,4 +1,4 @@
-import { renderSql, sql, sqlName, type SqlOptions } from './sql-statement.js';
+import { renderSql, sql, sqlName, type SqlOptions } from '../../sql/sql-statement.js';
 
 export const FENCE_TABLE = 'tc_fence';
 export const FENCE_COLUMN = 'fence';

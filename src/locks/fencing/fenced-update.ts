@@ -1,7 +1,7 @@
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { tokenOf, type FenceSource } from './fence-source.js';
 import { FENCE_COLUMN } from './fence-tables.js';
-import { askSql, type SqlQuery, type SqlResult } from './sql-result.js';
+import { askSql, type SqlQuery, type SqlResult } from '../../sql/sql-result.js';
 import {
   joinSql,
   rawSql,
@@ -11,7 +11,7 @@ import {
   sqlName,
   type SqlOptions,
   type SqlStatement,
-} from './sql-statement.js';
+} from '../../sql/sql-statement.js';
 import { StaleLeaseError } from './stale-lease.error.js';
 
 /** An update of rows that carry the fence of their last writer. */

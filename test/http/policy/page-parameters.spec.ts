@@ -41,7 +41,10 @@ const explicit = (...key: NonNullable<Extract<ResponseCachePolicy['key'], readon
   CachePage({ key: [byRoute(), byParams(), ...key] });
 
 async function check(controller: Type): Promise<void> {
-  const app = await Test.createTestingModule({ imports: [DiscoveryModule, TieredCacheModule.forRoot()], controllers: [controller] }).compile();
+  const app = await Test.createTestingModule({
+    imports: [DiscoveryModule, TieredCacheModule.forRoot()],
+    controllers: [controller],
+  }).compile();
   try {
     checkPageParameters(app.get(DiscoveryService), app.get(MetadataScanner), new ResponseCachePolicies());
   } finally {

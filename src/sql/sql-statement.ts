@@ -1,4 +1,4 @@
-import { CacheUsageError } from '../../core/errors/cache.error.js';
+import { CacheUsageError } from '../core/errors/cache.error.js';
 
 /** What the database speaks. MariaDB: `mysql`. SQLite 3.35 or newer. */
 export type SqlDialect = 'postgres' | 'mysql' | 'sqlite';

@@ -1,4 +1,4 @@
-import { CacheUsageError } from '../../core/errors/cache.error.js';
+import { CacheUsageError } from '../core/errors/cache.error.js';
 import type { SqlStatement } from './sql-statement.js';
 
 /**

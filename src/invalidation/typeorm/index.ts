@@ -1,0 +1,2 @@
+export { TypeOrmInvalidationModule } from './typeorm-invalidation.module.js';
+export type { TypeOrmInvalidationOptions } from './typeorm-invalidation.options.js';

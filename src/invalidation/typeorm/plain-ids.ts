@@ -1,0 +1,27 @@
+import type { EntityMetadata } from 'typeorm';
+import type { EntityId } from '../entity-change.js';
+
+const PARAMETER = String.raw`(?:\$\d+|\?)`;
+
+/**
+ * The ids in a statement that TypeORM has made for `update(42, ...)`, `delete([1, 2])` and the like: when its whole condition is the
+ * primary key, but for the mark of a soft deletion. `undefined` for any other condition.
+ */
+export function plainIds(metadata: EntityMetadata, text: string, parameters: unknown): EntityId[] | undefined {
+  const [key, ...more] = metadata.primaryColumns;
+  if (key === undefined || more.length > 0 || !Array.isArray(parameters)) return undefined;
+  const name = key.databaseName.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+  const condition = new RegExp(
+    String.raw`\bWHERE \(*(?:[\w"\`\[\].]+\.)?["\`\[]?${name}["\`\]]? (?:= (${PARAMETER})|IN \((${PARAMETER}(?:, ?${PARAMETER})*)\))\)*(?: AND \S+ IS (?:NOT )?NULL)?(?: RETURNING [^$?]*)?$`,
+  ).exec(text);
+  const places = (condition?.[1] ?? condition?.[2])?.split(/, ?/);
+  if (places === undefined) return undefined;
+  const values = places.map((place, i) =>
+    place === '?' ? parameters.at(i - places.length) : parameters[Number(place.slice(1)) - 1],
+  );
+  return values.every(isId) ? values : undefined;
+}
+
+function isId(value: unknown): value is string | number | bigint {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint';
+}

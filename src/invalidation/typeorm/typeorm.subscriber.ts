@@ -1,0 +1,159 @@
+import type {
+  AfterQueryEvent,
+  BeforeQueryEvent,
+  DataSource,
+  EntitySubscriberInterface,
+  InsertEvent,
+  ObjectLiteral,
+  QueryRunner,
+  RecoverEvent,
+  RemoveEvent,
+  SoftRemoveEvent,
+  UpdateEvent,
+} from 'typeorm';
+import type { EntityChange } from '../entity-change.js';
+import { Announcements, type AnnouncedWrites } from './announcements.js';
+import { RelatedEntities } from './related-entities.js';
+import type { RunnerTransactions } from './runner-transactions.js';
+import { TableIndex } from './table-index.js';
+import { WrittenRows, type RowEvent } from './written-rows.js';
+
+const BEGINS = /^\s*(?:begin|start\s+transaction)\b/i;
+const COMMITS = /^\s*(?:commit|end)\b/i;
+const ROLLS_BACK = /^\s*(?:rollback|abort)\b(?!\s+(?:(?:work|transaction)\s+)?to\b)/i;
+
+/** Of one query runner, which is one connection. */
+interface RunnerEvent {
+  readonly queryRunner: QueryRunner;
+}
+
+/**
+ * Hears every statement and every row that a DataSource writes. A statement that TypeORM announces is told of by rows; any other that
+ * names a table of an entity and may write has changed that table.
+ */
+export class TypeOrmSubscriber implements EntitySubscriberInterface<ObjectLiteral> {
+  private readonly index: TableIndex;
+  private readonly rows: WrittenRows;
+  private readonly announcements = new WeakMap<QueryRunner, Announcements>();
+
+  constructor(
+    dataSource: Pick<DataSource, 'entityMetadatas'>,
+    private readonly transactions: RunnerTransactions,
+    isWatched: (name: string) => boolean,
+  ) {
+    this.index = new TableIndex(dataSource);
+    this.rows = new WrittenRows(new RelatedEntities(dataSource.entityMetadatas), isWatched);
+  }
+
+  beforeInsert(event: InsertEvent<ObjectLiteral>): void {
+    this.announce(event);
+  }
+
+  beforeUpdate(event: UpdateEvent<ObjectLiteral>): void {
+    this.announce(event);
+  }
+
+  beforeRemove(event: RemoveEvent<ObjectLiteral>): void {
+    this.announce(event);
+  }
+
+  beforeSoftRemove(event: SoftRemoveEvent<ObjectLiteral>): void {
+    this.announce(event);
+  }
+
+  beforeRecover(event: RecoverEvent<ObjectLiteral>): void {
+    this.announce(event);
+  }
+
+  afterInsert(event: InsertEvent<ObjectLiteral>): Promise<void> {
+    return this.tell(event, this.rows.inserted(event, this.reportOf(event)));
+  }
+
+  afterUpdate(event: UpdateEvent<ObjectLiteral>): Promise<void> {
+    return this.tell(event, this.rows.updated(event, this.reportOf(event)));
+  }
+
+  afterRemove(event: RemoveEvent<ObjectLiteral>): Promise<void> {
+    return this.tell(event, this.rows.removed(event, this.reportOf(event)));
+  }
+
+  afterSoftRemove(event: SoftRemoveEvent<ObjectLiteral>): Promise<void> {
+    return this.tell(event, this.rows.softRemoved(event, this.reportOf(event)));
+  }
+
+  afterRecover(event: RecoverEvent<ObjectLiteral>): Promise<void> {
+    return this.tell(event, this.rows.recovered(event, this.reportOf(event)));
+  }
+
+  beforeQuery({ queryRunner, query }: BeforeQueryEvent): Promise<void> | void {
+    if (COMMITS.test(query)) return this.settle(queryRunner);
+  }
+
+  afterQuery(event: AfterQueryEvent): Promise<void> | void {
+    const { queryRunner, query, parameters, success } = event;
+    // A commit that failed may have happened: the connection broke before the answer came.
+    if (COMMITS.test(query)) return this.transactions.commit(queryRunner);
+    if (!success) return this.failed(event);
+    if (BEGINS.test(query)) return this.afterTransactionStart(event);
+    if (ROLLS_BACK.test(query)) return this.drop(queryRunner);
+    const announcements = this.announcements.get(queryRunner);
+    const statement = { text: query, parameters };
+    const unannounced = this.index.writtenBy(query).filter((table) => !announcements?.sent(table, statement));
+    const entities = unannounced.flatMap((table) => this.index.entitiesIn(table));
+    if (entities.length === 0) return undefined;
+    return this.tell(
+      event,
+      entities.flatMap((metadata) => this.rows.unannounced(metadata, query)),
+    );
+  }
+
+  /** For drivers that begin and end transactions by other means than statements. */
+  afterTransactionStart({ queryRunner }: RunnerEvent): void {
+    this.transactions.begin(queryRunner);
+  }
+
+  async afterTransactionCommit({ queryRunner }: RunnerEvent): Promise<void> {
+    // Still active: that was a savepoint.
+    if (queryRunner.isTransactionActive) return;
+    await this.settle(queryRunner);
+    await this.transactions.commit(queryRunner);
+  }
+
+  afterTransactionRollback({ queryRunner }: RunnerEvent): void {
+    if (!queryRunner.isTransactionActive) this.drop(queryRunner);
+  }
+
+  private tell({ queryRunner }: RunnerEvent, changes: readonly EntityChange[]): Promise<void> {
+    return this.transactions.add(queryRunner, changes);
+  }
+
+  private announce({ queryRunner, metadata }: RunnerEvent & RowEvent): void {
+    const known = this.announcements.get(queryRunner) ?? new Announcements();
+    this.announcements.set(queryRunner, known);
+    known.announce(metadata.tableName);
+  }
+
+  private reportOf({ queryRunner, metadata }: RunnerEvent & RowEvent): AnnouncedWrites | undefined {
+    return this.announcements.get(queryRunner)?.report(metadata.tableName);
+  }
+
+  /** What was announced and never told of may have been written all the same. */
+  private settle(queryRunner: QueryRunner): Promise<void> {
+    const tables = this.announcements.get(queryRunner)?.settle() ?? [];
+    const entities = tables.flatMap((table) => this.index.entitiesIn(table));
+    return this.transactions.add(
+      queryRunner,
+      entities.flatMap((metadata) => this.rows.table(metadata)),
+    );
+  }
+
+  /** Outside a transaction what was announced has failed with its statement, and will not be told of. */
+  private failed({ queryRunner }: RunnerEvent): void {
+    if (!this.transactions.isOpen(queryRunner)) this.announcements.delete(queryRunner);
+  }
+
+  private drop(queryRunner: QueryRunner): void {
+    this.announcements.delete(queryRunner);
+    this.transactions.rollback(queryRunner);
+  }
+}
