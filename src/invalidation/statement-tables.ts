@@ -22,11 +22,11 @@ export class StatementTables {
 
   /**
    * @param tables names of tables without a schema, each with its entity; a table may have several
-   * @param dependents by entity, those whose rows the database deletes or empties together with its rows; default: not known
+   * @param dependentsOf the entities whose rows the database deletes or empties together with rows of one; default: not known
    */
   constructor(
     tables: Iterable<readonly [table: string, entity: string]>,
-    private readonly dependents: ReadonlyMap<string, readonly string[]> = new Map(),
+    private readonly dependentsOf: (entity: string) => readonly string[] = () => [],
   ) {
     this.tables = [...tables].map(([table, entity]) => ({
       entity,
@@ -39,7 +39,7 @@ export class StatementTables {
     // TRUNCATE and DROP take dependent tables along without naming them.
     const isCascade = /\bcascade\b/i.test(sql);
     const changed = this.tables.filter(({ name }) => isCascade || name.test(sql)).map(({ entity }) => entity);
-    const gone = /\bdelete\b/i.test(sql) ? changed.flatMap((entity) => this.dependents.get(entity) ?? []) : [];
+    const gone = /\bdelete\b/i.test(sql) ? changed.flatMap((entity) => this.dependentsOf(entity)) : [];
     return [...new Set([...changed, ...gone])].map((entity) => ({ entity, kind: 'table' }));
   }
 }

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import type { EntityInvalidationService } from '../../src/invalidation/entity-invalidation.service.js';
 import { closeAll } from '../nest/boot.js';
 import { CourseDatabase } from './course-database.js';
-import { coverageTable } from './coverage-table.js';
-import { ShownEntities, type Coverage } from './shown-entities.js';
+import { expectReadmeTable, type Coverage } from './readme-table.js';
+import { ShownEntities } from './shown-entities.js';
 
 /** What shows course 1, or is sorted by its title. */
 const RENAMED = ['course 1', 'maths, page 1', 'maths, page 2'];
@@ -20,17 +20,15 @@ export interface OrmSubject<Tx> {
   close(): Promise<unknown>;
 }
 
-/** A call of an ORM, as the README shows it, on course 1 or on a new course of maths, and what it takes of the cache. */
-export interface CoveredCall<S> {
-  readonly call: string;
-  readonly covers: Coverage;
+/** Calls of an ORM on course 1, or on a new course of maths, in one row of the README, and what they take of the cache. */
+export interface CoveredCall<S> extends Coverage {
   /** Of what. Default: of courses. */
   readonly entity?: 'Course' | 'Lesson';
   /** What somebody else has done before. */
   readonly given?: string;
   /** Entries that must be gone, too. */
   readonly takes?: readonly string[];
-  /** One for each way to call it that is named in `call`. */
+  /** One for each way to call it that is named in `by`. */
   readonly runs: ReadonlyArray<(subject: S) => Promise<unknown>>;
 }
 
@@ -173,30 +171,25 @@ export function describeOrm<Tx, S extends OrmSubject<Tx>>({ name, start, calls, 
     more?.(() => ({ database, shown, subject }));
 
     describe('of every kind', () => {
-      it.each(
-        calls.flatMap(({ runs, ...call }) =>
-          runs.map((run, i) => ({
-            takes: [],
-            given: 'SELECT 1',
-            entity: 'Course' as const,
-            ...call,
-            place: `${i + 1}/${runs.length}`,
-            run,
-          })),
-        ),
-      )('$call, $place: $covers', async ({ covers, entity, takes, given, run }) => {
-        await database.query(given);
-        const before = await database.rows();
-        await run(subject);
-        const gone = await shown.gone();
-        expect(shown.coverageOf(gone, entity)).toBe(covers);
-        expect(gone).toEqual(expect.arrayContaining([...takes]));
-        expect(await database.rows()).not.toEqual(before);
+      const seen: Coverage[] = [];
+
+      describe.each(calls)('$by', ({ by, gone: wanted, entity = 'Course', given = 'SELECT 1', takes = [], runs }) => {
+        it.each(runs.map((run, i) => ({ way: i + 1, run })))(`way $way takes ${wanted}`, async ({ run }) => {
+          await database.query(given);
+          const before = await database.rows();
+          await run(subject);
+          const gone = await shown.gone();
+          const outcome = ShownEntities.outcome(gone, entity);
+          seen.push({ by, gone: outcome });
+          expect(outcome).toBe(wanted);
+          expect(gone).toEqual(expect.arrayContaining([...takes]));
+          expect(await database.rows()).not.toEqual(before);
+        });
       });
 
-      it('are listed so in the README', () => {
-        const { written, wanted } = coverageTable(name, calls);
-        expect(written).toBe(wanted);
+      it('is as the table in the README says', async () => {
+        const rows = new Map(seen.map((one) => [`${one.by} ${one.gone}`, one]));
+        await expectReadmeTable(name.toLowerCase(), [...rows.values()]);
       });
     });
   });

@@ -86,29 +86,29 @@ const lesson = ['lesson 1', 'lessons'];
 
 const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
   {
-    call: '`create()`, `createManyAndReturn()`',
-    covers: 'row and its lists',
+    by: '`create()`, `createManyAndReturn()`',
+    gone: 'its row, its lists',
     runs: [
       async ({ client }) => client.course.create({ data: TOPOLOGY }),
       async ({ client }) => client.course.createManyAndReturn({ data: [TOPOLOGY] }),
     ],
   },
   {
-    call: 'the same with a `select` without the id',
-    covers: 'table',
+    by: 'the same with a `select` without the id',
+    gone: 'everything',
     runs: [async ({ client }) => client.course.create({ data: TOPOLOGY, select: { title: true } })],
   },
   {
-    call: '`delete()`',
-    covers: 'row and its lists',
+    by: '`delete()`',
+    gone: 'its row, its lists',
     runs: [
       async ({ client }) => client.course.delete({ where }),
       async ({ client }) => client.course.delete({ where: { title: 'Algebra' } }),
     ],
   },
   {
-    call: '`update()`, `upsert()`, `updateManyAndReturn()`',
-    covers: 'row and all lists',
+    by: '`update()`, `upsert()`, `updateManyAndReturn()`',
+    gone: 'its row, every list',
     takes: ['maths, page 2', 'art'],
     runs: [
       async ({ client }) => client.course.update({ where, data: { category: 'art' } }),
@@ -119,8 +119,8 @@ const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
     ],
   },
   {
-    call: '`update()` of an id, `upsert()` that inserts',
-    covers: 'table',
+    by: '`update()` of an id, `upsert()` that inserts',
+    gone: 'everything',
     takes: ['course 1'],
     given: 'DELETE FROM lessons',
     runs: [
@@ -129,8 +129,8 @@ const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
     ],
   },
   {
-    call: '`createMany()`, `updateMany()`, `deleteMany()`',
-    covers: 'table',
+    by: '`createMany()`, `updateMany()`, `deleteMany()`',
+    gone: 'everything',
     runs: [
       async ({ client }) => client.course.createMany({ data: [TOPOLOGY] }),
       async ({ client }) => client.course.updateMany({ where, data: RENAMED }),
@@ -138,8 +138,8 @@ const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
     ],
   },
   {
-    call: 'writes within `data`: rows of the other model whose id is given, else its table',
-    covers: 'row and all lists',
+    by: 'writes within `data`: rows of the other model whose id is given, else its table',
+    gone: 'its row, every list',
     takes: lesson,
     runs: [
       { delete: { id: 1 } },
@@ -159,8 +159,8 @@ const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
     ),
   },
   {
-    call: 'writes within these',
-    covers: 'table',
+    by: 'writes within these',
+    gone: 'everything',
     takes: ['course 3', ...lesson],
     runs: [
       async ({ client }) =>
@@ -171,8 +171,8 @@ const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
     ],
   },
   {
-    call: '`$executeRaw`, `$queryRaw` and their `Unsafe` forms, if they name the table',
-    covers: 'table',
+    by: '`$executeRaw`, `$queryRaw` and their `Unsafe` forms, if they name the table',
+    gone: 'everything',
     runs: [
       async ({ client }) => client.$executeRaw`UPDATE courses SET title = ${'Algebra II'} WHERE id = 1`,
       async ({ client, generated }) =>
@@ -183,14 +183,14 @@ const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
     ],
   },
   {
-    call: 'rows of other models that the database deletes or empties along (`onDelete`), unless `cascades` names these',
-    covers: 'nothing',
+    by: 'rows of other models that the database deletes or empties along (`onDelete`), unless `cascades` names these',
+    gone: 'nothing',
     entity: 'Lesson',
     runs: [async ({ client }) => client.course.delete({ where })],
   },
   {
-    call: 'the same, named',
-    covers: 'table',
+    by: 'the same, named',
+    gone: 'everything',
     entity: 'Lesson',
     runs: [
       async ({ named }) => named.course.delete({ where }),
@@ -199,8 +199,8 @@ const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
     ],
   },
   {
-    call: 'what functions, procedures, triggers and views write',
-    covers: 'nothing',
+    by: 'what functions, procedures, triggers and views write',
+    gone: 'nothing',
     runs: [async ({ client }) => client.$executeRaw`SELECT rename_course()`],
   },
 ];

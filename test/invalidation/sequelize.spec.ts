@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { Global, Module } from '@nestjs/common';
 import {
   DataTypes,
   literal,
@@ -11,8 +12,10 @@ import {
 } from 'sequelize';
 import { expect, it, vi } from 'vitest';
 import type { EntityRow } from '../../src/invalidation/entity-change.js';
-import type { EntityInvalidationService } from '../../src/invalidation/entity-invalidation.service.js';
-import { invalidateFromSequelize } from '../../src/invalidation/sequelize/index.js';
+import { EntityInvalidationService } from '../../src/invalidation/entity-invalidation.service.js';
+import { invalidateFromSequelize, SequelizeInvalidationModule } from '../../src/invalidation/sequelize/index.js';
+import { TieredCacheModule } from '../../src/tiered-cache.module.js';
+import { boot } from '../nest/boot.js';
 import { describeOrm, type CoveredCall, type OrmSubject } from './orm.contract.js';
 
 class Course extends Model<InferAttributes<Course>, InferCreationAttributes<Course>> {
@@ -91,8 +94,8 @@ const DELETED = 'UPDATE courses SET deleted_at = now() WHERE id = 1';
 
 const CALLS: ReadonlyArray<CoveredCall<SequelizeSubject>> = [
   {
-    call: '`create()`, `findOrCreate()`, `save()` of a new instance',
-    covers: 'row and its lists',
+    by: '`create()`, `findOrCreate()`, `save()` of a new instance',
+    gone: 'its row, its lists',
     runs: [
       () => Course.create(TOPOLOGY),
       () => Course.findOrCreate({ where: { title: 'Topology' }, defaults: TOPOLOGY }),
@@ -100,8 +103,8 @@ const CALLS: ReadonlyArray<CoveredCall<SequelizeSubject>> = [
     ],
   },
   {
-    call: '`save()`, `update()` of an instance, also with `hooks: false`',
-    covers: 'row and its lists',
+    by: '`save()`, `update()` of an instance, also with `hooks: false`',
+    gone: 'its row, its lists',
     runs: [
       async () => (await first()).set(RENAMED).save(),
       async () => (await first()).update(RENAMED),
@@ -109,36 +112,36 @@ const CALLS: ReadonlyArray<CoveredCall<SequelizeSubject>> = [
     ],
   },
   {
-    call: 'the same, when the row moves to other lists',
-    covers: 'row and its lists',
+    by: 'the same, when the row moves to other lists',
+    gone: 'its row, its lists',
     takes: ['art'],
     runs: [async () => (await first()).update({ category: 'art' })],
   },
   {
-    call: 'the same, when no list depends on what is changed',
-    covers: 'row',
+    by: 'the same, when no list depends on what is changed',
+    gone: 'its row',
     runs: [async () => (await first()).update({ views: 7 })],
   },
   {
-    call: '`destroy()` of an instance, and rows that go with it by `onDelete`',
-    covers: 'row and its lists',
+    by: '`destroy()` of an instance, and rows that go with it by `onDelete`',
+    gone: 'its row, its lists',
     takes: ['lesson 1', 'lessons'],
     runs: [async () => (await first()).destroy({ force: true })],
   },
   {
-    call: '`destroy()` of an instance of a paranoid model',
-    covers: 'row and its lists',
+    by: '`destroy()` of an instance of a paranoid model',
+    gone: 'its row, its lists',
     runs: [async () => (await first()).destroy()],
   },
   {
-    call: '`restore()` of an instance',
-    covers: 'row and its lists',
+    by: '`restore()` of an instance',
+    gone: 'its row, its lists',
     given: DELETED,
     runs: [async () => (await first({ paranoid: false })).restore()],
   },
   {
-    call: '`increment()`, `decrement()` of an instance; `literal()` as a value',
-    covers: 'row and all lists',
+    by: '`increment()`, `decrement()` of an instance; `literal()` as a value',
+    gone: 'its row, every list',
     runs: [
       async () => (await first()).increment('views'),
       async () => (await first()).decrement('views'),
@@ -146,46 +149,46 @@ const CALLS: ReadonlyArray<CoveredCall<SequelizeSubject>> = [
     ],
   },
   {
-    call: '`upsert()`',
-    covers: 'row and all lists',
+    by: '`upsert()`',
+    gone: 'its row, every list',
     runs: [() => Course.upsert({ id: 1, title: 'Algebra II', category: 'maths' }), () => Course.upsert(TOPOLOGY)],
   },
   {
-    call: '`bulkCreate()`',
-    covers: 'table',
+    by: '`bulkCreate()`',
+    gone: 'everything',
     runs: [
       () => Course.bulkCreate([TOPOLOGY]),
       () => Course.bulkCreate([{ title: 'Algebra', category: 'art' }], { updateOnDuplicate: ['category'] }),
     ],
   },
   {
-    call: '`Model.update()`, also with `individualHooks`',
-    covers: 'table',
+    by: '`Model.update()`, also with `individualHooks`',
+    gone: 'everything',
     runs: [() => Course.update(RENAMED, { where }), () => Course.update(RENAMED, { where, individualHooks: true })],
   },
-  { call: '`Model.restore()`', covers: 'table', given: DELETED, runs: [() => Course.restore({ where })] },
+  { by: '`Model.restore()`', gone: 'everything', given: DELETED, runs: [() => Course.restore({ where })] },
   {
-    call: '`Model.destroy()`, `Model.truncate()`, and rows that go with these',
-    covers: 'table',
+    by: '`Model.destroy()`, `Model.truncate()`, and rows that go with these',
+    gone: 'everything',
     takes: ['lesson 1', 'lessons'],
     runs: [() => Course.destroy({ where, force: true }), () => Course.truncate({ cascade: true, force: true })],
   },
   {
-    call: '`Model.increment()`, `Model.decrement()`',
-    covers: 'table',
+    by: '`Model.increment()`, `Model.decrement()`',
+    gone: 'everything',
     runs: [() => Course.increment('views', { where }), () => Course.decrement('views', { where })],
   },
   {
-    call: 'the query interface',
-    covers: 'table',
+    by: 'the query interface',
+    gone: 'everything',
     runs: [
       ({ sequelize }) => sequelize.getQueryInterface().bulkInsert('courses', [TOPOLOGY]),
       ({ sequelize }) => sequelize.getQueryInterface().bulkUpdate('courses', RENAMED, where),
     ],
   },
   {
-    call: '`sequelize.query()` that names the table',
-    covers: 'table',
+    by: '`sequelize.query()` that names the table',
+    gone: 'everything',
     runs: [
       ({ sequelize }) => sequelize.query("UPDATE courses SET title = 'Algebra II' WHERE id = 1"),
       ({ sequelize }) =>
@@ -193,8 +196,8 @@ const CALLS: ReadonlyArray<CoveredCall<SequelizeSubject>> = [
     ],
   },
   {
-    call: 'what functions, procedures, triggers and views write',
-    covers: 'nothing',
+    by: 'what functions, procedures, triggers and views write',
+    gone: 'nothing',
     runs: [({ sequelize }) => sequelize.query('SELECT rename_course()')],
   },
 ];
@@ -244,6 +247,28 @@ describeOrm({
         (Sequelize as unknown as { _cls: unknown })._cls = undefined;
       }
       expect(await shown.gone()).toContain('course 1');
+    });
+
+    it('are heard by the module while its application lives', async () => {
+      const { database } = parts();
+      const sequelize = new Sequelize(database.url, { logging: false });
+      @Global()
+      @Module({ providers: [{ provide: Sequelize, useValue: sequelize }], exports: [Sequelize] })
+      class SequelizeModule {}
+      const app = await boot([
+        TieredCacheModule.forRoot(),
+        SequelizeModule,
+        SequelizeInvalidationModule.forRoot({ sequelize: Sequelize }),
+      ]);
+      const apply = vi.spyOn(app.get(EntityInvalidationService), 'apply');
+      sequelize.define('Lesson', { name: DataTypes.TEXT }, { tableName: 'lessons', timestamps: false });
+      const write = (): Promise<unknown> => sequelize.query("UPDATE lessons SET name = 'Rings'");
+      await write();
+      expect(apply.mock.calls).toEqual([[[{ entity: 'Lesson', kind: 'table' }]]]);
+      await app.close();
+      await write();
+      expect(apply).toHaveBeenCalledTimes(1);
+      await sequelize.close();
     });
 
     it('tell the old value of a column that Sequelize itself sets', async () => {

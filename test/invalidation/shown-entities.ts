@@ -25,9 +25,6 @@ const ENTRIES: ReadonlyArray<{ key: string; tags: string[] }> = [
   { key: 'lessons', tags: Lesson.listTags({ ids: [1] }) },
 ];
 
-/** What a statement on course 1, or on a new one, has taken, in the words of the README. */
-export type Coverage = 'row' | 'row and its lists' | 'row and all lists' | 'table' | 'nothing';
-
 /** A cache that shows every row and some lists, to see what a change takes of it. */
 export class ShownEntities {
   private constructor(
@@ -51,13 +48,13 @@ export class ShownEntities {
     return hits.filter(({ hit }) => !hit.isFound).map(({ key }) => key);
   }
 
-  /** Of a change of course 1, or of a new course of maths; or of the lessons that go with it. */
-  coverageOf(gone: readonly string[], entity: 'Course' | 'Lesson'): Coverage {
-    if (entity === 'Lesson') return gone.includes('lesson 1') ? 'table' : 'nothing';
+  /** What a change of course 1, or a new course of maths, has taken; or of the lessons that go with it. In the words of the README. */
+  static outcome(gone: readonly string[], entity: 'Course' | 'Lesson'): string {
+    if (entity === 'Lesson') return gone.includes('lesson 1') ? 'everything' : 'nothing';
     // Nobody has touched course 3 or the law.
-    if (gone.includes('course 3')) return 'table';
-    if (gone.includes('law')) return 'row and all lists';
-    if (gone.includes('maths, page 2')) return 'row and its lists';
-    return gone.includes('course 1') ? 'row' : 'nothing';
+    if (gone.includes('course 3')) return 'everything';
+    if (gone.includes('law')) return 'its row, every list';
+    if (gone.includes('maths, page 2')) return 'its row, its lists';
+    return gone.includes('course 1') ? 'its row' : 'nothing';
   }
 }

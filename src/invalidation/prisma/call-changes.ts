@@ -19,7 +19,7 @@ export class CallChanges {
       // The table between two models of an implicit many-to-many relation.
       ...this.rows.relationsOf(model).map(({ relationName }): [string, string] => [`_${relationName}`, model]),
     ]);
-    this.tables = new StatementTables(tables, new Map(Object.entries(options.cascades ?? {})));
+    this.tables = new StatementTables(tables, (model) => options.cascades?.[model] ?? []);
   }
 
   /** @param result `undefined` if it is not known what became of the call */

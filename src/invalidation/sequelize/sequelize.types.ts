@@ -1,8 +1,11 @@
 /** What is used of an instance of Sequelize 6. */
 export interface SequelizeLike {
   readonly models: Readonly<Record<string, SequelizeModel>>;
-  addHook(hookType: 'afterQuery', hook: (options: object, query: object) => Promise<void>): unknown;
+  addHook(hookType: 'afterQuery', name: string, hook: AfterQuery): unknown;
+  removeHook(hookType: 'afterQuery', name: string): unknown;
 }
+
+type AfterQuery = (options: object, query: object) => Promise<void>;
 
 /** What is used of a model. */
 export interface SequelizeModel {
