@@ -1,6 +1,8 @@
+import { Logger } from '@nestjs/common';
 import { applicationVersion } from './application-version.js';
 import type { NamespaceOptions } from './core/cache.options.js';
 import { CacheEngine } from './core/cache-engine.js';
+import type { PendingCounts } from './core/outage/invalidation-queue.js';
 import { durationMs } from './core/clock/duration.js';
 import type { StampParts } from './core/keys/stamp.js';
 import { ColdCacheException } from './functions/cold-cache.exception.js';
@@ -41,7 +43,16 @@ export async function createEngine(
     requestScope: context.current,
     enabled: enabled ?? true,
     newColdError: (key, retryAfterMs) => new ColdCacheException(key, retryAfterMs),
+    onUnsent: warnOfUnsent,
   });
+}
+
+const logger = new Logger('TieredCache');
+
+function warnOfUnsent({ keys, tokens }: PendingCounts): void {
+  logger.warn(
+    `the cache closes with invalidations that never reached the store: ${keys} keys and ${tokens} tags, prefixes or namespaces; others may serve them until they expire`,
+  );
 }
 
 async function resolveVersion(version: VersionOptions): Promise<StampParts> {

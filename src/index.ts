@@ -22,6 +22,7 @@ export type {
   CallOptions,
   EntryOptions,
   FailedLoad,
+  InvalidationOptions,
   Isolation,
   KeyPart,
   LoadContext,
@@ -33,6 +34,7 @@ export type {
   OfValue,
   OnCold,
   StaleValue,
+  WhenDown,
 } from './core/cache.options.js';
 export type { CacheExplanation } from './core/cache-explanation.js';
 export type { CacheCounters } from './core/namespace.js';

@@ -8,6 +8,7 @@ import type {
 } from '@nestjs/common';
 import {
   APP_FILTER,
+  ApplicationConfig,
   DiscoveryModule,
   DiscoveryService,
   HttpAdapterHost,
@@ -22,6 +23,7 @@ import { CacheWarmer } from './functions/cache-warmer.js';
 import { ColdCacheFilter } from './functions/cold-cache.filter.js';
 import { FunctionRegistry } from './functions/function-registry.js';
 import { versioningOf } from './http/lane/lane-policy.js';
+import { placeGuards } from './http/place-guards.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
@@ -209,6 +211,7 @@ export class TieredCacheModule
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
+    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
     @Optional() @Inject(HttpAdapterHost) private readonly host?: HttpAdapterHost,
   ) {
     super();
@@ -241,6 +244,8 @@ export class TieredCacheModule
   /** Not for middleware of ours on routes, whose patterns differ between adapters and versions: for the one before all routes. */
   configure(): void {
     mountRequestContext(this.context, this.host?.httpAdapter);
+    // Routes are made next, before `onModuleInit`.
+    placeGuards(this.discovery, this.scanner, this.config, this.responses);
   }
 
   /** Begins to connect; a store that is down does not stop the boot. A lock store that was asked for, or that routes need, is checked. */

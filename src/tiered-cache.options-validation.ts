@@ -45,6 +45,7 @@ const entryDefaults = {
   lease: isDuration,
   isolation: oneOf('shared', 'copy'),
   codec: oneOf('json', 'bytes'),
+  whenDown: oneOf('queue', 'reject'),
 };
 
 const isSchemaVersion: Check = (value, field) => {

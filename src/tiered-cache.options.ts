@@ -110,7 +110,7 @@ export interface LifetimeOptions {
   freshFor?: Lifetime;
 }
 
-export type NamespaceDefaults = Omit<LoadOptions, 'tags'> & Pick<NamespaceOptions, 'isolation' | 'codec'>;
+export type NamespaceDefaults = Omit<LoadOptions, 'tags'> & Pick<NamespaceOptions, 'isolation' | 'codec' | 'whenDown'>;
 
 /** For `forRootAsync({ useClass | useExisting })`. */
 export interface TieredCacheOptionsFactory {

@@ -106,7 +106,8 @@ export class PageFill {
     const { stale } = this.order;
     if (this.merged && stale) return this.keepMerged(this.merged, stale.page);
     if (this.order.method === 'HEAD') return this.concludeHead(stale?.page);
-    if (!isCaptured(outcome) && outcome.hasClientLeft) return this.abandoned();
+    if (!isCaptured(outcome) && outcome.hasClientLeft) return this.skipped(ABANDONED);
+    if (hasFailed(outcome)) return this.failed(outcome);
     if (!isCaptured(outcome) || outcome.addedLate.some((name) => OF_ONE.has(name))) return this.notShared();
     // While its body was written more may have been read.
     this.judgeReads();
@@ -241,14 +242,25 @@ export class PageFill {
     return true;
   }
 
-  private abandoned(): Held {
-    this.run.skip();
-    return ABANDONED;
+  private failed({ status = 0 }: TapOutcome): Held {
+    this.judgeReads();
+    if (this.refusal !== undefined) return this.notShared();
+    const names = this.vary ?? [];
+    return this.skipped({
+      kind: 'failed',
+      status: Math.max(500, status),
+      names,
+      variant: keyOfVariant(this.order.place, names),
+    });
   }
 
   private notShared(): Held {
+    return this.skipped(NOT_SHARED);
+  }
+
+  private skipped(held: Held): Held {
     this.run.skip();
-    return NOT_SHARED;
+    return held;
   }
 
   /** Middleware and static decorators set theirs anew for each request; what describes the body is the page's own. */
@@ -268,6 +280,12 @@ export class PageFill {
     const before = hasField(head.headers, 'cache-status') ? `${String(head.headers['cache-status'])}, ` : '';
     return { 'cache-status': before + mine };
   }
+}
+
+/** An error that is not kept, or half a response. */
+function hasFailed(outcome: TapOutcome): boolean {
+  if (isCaptured(outcome)) return false;
+  return outcome.reason === 'aborted' || (outcome.reason === 'declined' && (outcome.status ?? 0) >= 500);
 }
 
 /** What a session that is saved late adds: the response is for one client. */

@@ -10,8 +10,9 @@ import type { Page } from './page.js';
 import type { InputGuard, PageRequest } from './page-request.js';
 import { settingFor, type CompiledPolicy } from './policy/compiled.policy.js';
 import { CONDITIONAL_HEADERS } from './policy/input-lists.js';
+import type { InputName } from './policy/input-name.js';
 import { judgeReads } from './policy/judge-reads.js';
-import { recordReads } from './policy/record-reads.js';
+import { recordReads, type Recording } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
 
 /** Lifetimes beyond this are for ever, as far as dates in headers can say. */
@@ -50,9 +51,20 @@ export class PageRequests {
 
 type PageParts = Pick<Page, 'stored' | 'headers' | 'body'>;
 
+/** What only a fill needs of a policy. */
+interface Settings {
+  readonly tags: readonly string[];
+  readonly maxBytes: number;
+  readonly maxVariants: number;
+  readonly hardTimeout: Duration | 'forever';
+}
+
 /** What a hit does not need is worked out when it is asked for. */
 class PolicedRequest implements PageRequest {
-  private labels: readonly string[] | undefined;
+  mayFill = true;
+  private known: Settings | undefined;
+  private readBefore: Set<InputName> | undefined;
+  private recording: Recording | undefined;
 
   constructor(
     private readonly view: RequestView,
@@ -69,14 +81,13 @@ class PolicedRequest implements PageRequest {
     return this.view.method;
   }
   get tags(): readonly string[] {
-    const { tags } = this.policy;
-    return (this.labels ??= [uriTag(this.view), ...this.key().tags, ...(typeof tags === 'function' ? [] : tags)]);
+    return this.settings.tags;
   }
   get maxBytes(): number {
-    return settingFor(this.policy.maxBytes, this.view);
+    return this.settings.maxBytes;
   }
   get maxVariants(): number {
-    return settingFor(this.policy.maxVariants, this.view);
+    return this.settings.maxVariants;
   }
   get keepToConfirmMs(): number {
     return this.confirms ? KEEP_TO_CONFIRM_MS : 0;
@@ -91,7 +102,18 @@ class PolicedRequest implements PageRequest {
     return BACK_OFF_MS;
   }
   get hardTimeout(): Duration | 'forever' {
-    return durationOf(settingFor(this.policy.hardTimeout, this.view));
+    return this.settings.hardTimeout;
+  }
+
+  private get settings(): Settings {
+    const { view, policy } = this;
+    const tags = typeof policy.tags === 'function' ? [] : policy.tags;
+    return (this.known ??= {
+      tags: [uriTag(view), ...this.key().tags, ...tags],
+      maxBytes: settingFor(policy.maxBytes, view),
+      maxVariants: settingFor(policy.maxVariants, view),
+      hardTimeout: durationOf(settingFor(policy.hardTimeout, view)),
+    });
   }
 
   tagsOf(page: PageParts): readonly string[] {
@@ -103,9 +125,28 @@ class PolicedRequest implements PageRequest {
     return shouldCache?.({ value: undefined as never, status: stored.status, headers }, this.view) ?? true;
   }
 
-  guardInputs(confirm: Readonly<Record<string, string>>): InputGuard {
-    return guardInputs(this.view, this.policy, this.key(), confirm);
+  goOnNoting(reads: Set<InputName> | undefined): void {
+    this.mayFill = reads !== undefined;
+    if (reads === undefined) return;
+    // While reads are noted no function of the policy may look at the request.
+    void this.settings;
+    this.readBefore = reads;
+    this.recording = noteReads(this.view, this.policy, reads);
   }
+
+  release(): void {
+    this.recording?.stop();
+  }
+
+  guardInputs(confirm: Readonly<Record<string, string>>): InputGuard {
+    this.release();
+    return guardInputs(this.view, this.policy, this.key(), confirm, this.readBefore);
+  }
+}
+
+/** Before it is known what is to be done with a request, and what its key covers. */
+export function noteReads(view: RequestView, policy: CompiledPolicy, reads?: Set<InputName>): Recording {
+  return recordReads(view, policy, policy, { hide: CONDITIONAL_HEADERS }, reads);
 }
 
 /** The label of every response to a URI, in whatever variant. */
@@ -167,8 +208,9 @@ function guardInputs(
   policy: CompiledPolicy,
   key: PageKey,
   confirm: Readonly<Record<string, string>>,
+  readBefore: Set<InputName> | undefined,
 ): InputGuard {
-  const recording = recordReads(view, policy, key, { hide: CONDITIONAL_HEADERS, set: confirm });
+  const recording = recordReads(view, policy, key, { hide: CONDITIONAL_HEADERS, set: confirm }, readBefore);
   return {
     reads: () => {
       const judged = judgeReads(recording.reads, key.covers, policy.ignoredReads);

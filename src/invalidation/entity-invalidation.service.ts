@@ -29,9 +29,14 @@ export class EntityInvalidationService {
 
   /** What adapters call after the outermost commit. No more entries go than the rules of the entities say. @throws StoreUnavailableError */
   async apply(changes: Iterable<EntityChange>): Promise<void> {
-    const tags = this.rules.tagsOf(changes);
+    const tags = this.tagsOf(changes);
     if (tags.length > 0) await this.cache.invalidateTags(tags);
   }
+  /** The tags that these changes invalidate, for who sends them by other means. */
+  tagsOf(changes: Iterable<EntityChange>): string[] {
+    return this.rules.tagsOf(changes);
+  }
+
   /**
    * As {@link apply}, for adapters, whose changes are saved already: a failure is logged, with what and how many, and does not reach the
    * caller. Resolves to whether all were invalidated.

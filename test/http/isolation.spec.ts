@@ -100,6 +100,7 @@ function programFor(field: Field): fc.Arbitrary<Program> {
     sometimes: seldom(1),
     lazily: seldom(1),
     outside: seldom(1),
+    before: seldom(1),
     form: anyOf('json', 'json', 'json', 'text', 'bytes', 'file', 'iterable', 'response', 'error'),
     pauses: fc.nat(3),
     status: fc.oneof({ weight: 6, arbitrary: anyOf(200) }, { weight: 1, arbitrary: anyOf(203, 206, 404, 500) }),

@@ -119,13 +119,13 @@ const CALLS: ReadonlyArray<CoveredCall<DrizzleSubject>> = [
     runs: [async ({ db }) => db.execute(sql`UPDATE courses SET title = ${'Algebra II'} WHERE id = 1`)],
   },
   {
-    by: 'rows of other tables that the database deletes or empties along (`onDelete`), unless `cascades` names these',
+    by: 'rows that the database deletes or empties along (`onDelete`)',
     gone: 'nothing',
     entity: 'Lesson',
     runs: [async ({ db }) => db.delete(courses)],
   },
   {
-    by: 'the same, named',
+    by: 'the same, named in `cascades`',
     gone: 'everything',
     entity: 'Lesson',
     runs: [async ({ named }) => named.delete(courses), async ({ named }) => named.execute(sql`DELETE FROM courses`)],

@@ -82,7 +82,10 @@ class PrismaSubject implements OrmSubject<Client> {
   }
 }
 
-const lesson = ['lesson 1', 'lessons'];
+/** A course is updated with these writes to its lessons. */
+function withLessons(lessons: object) {
+  return async ({ client }: PrismaSubject) => client.course.update({ where, data: { views: 1, lessons } });
+}
 
 const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
   {
@@ -138,13 +141,27 @@ const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
     ],
   },
   {
-    by: 'writes within `data`: rows of the other model whose id is given, else its table',
+    by: '`update`, `delete`, `disconnect` of other rows within `data`, if their id is given',
     gone: 'its row, every list',
-    takes: lesson,
+    entity: 'Lesson',
     runs: [
-      { delete: { id: 1 } },
       { update: { where: { id: 1 }, data: { name: 'Rings' } } },
+      { delete: { id: 1 } },
       { disconnect: [{ id: 1 }] },
+    ].map(withLessons),
+  },
+  {
+    by: '`connect` within `data`, if the id is given',
+    gone: 'its row, every list',
+    entity: 'Lesson',
+    given: 'UPDATE lessons SET course_id = NULL',
+    runs: [{ connect: { id: 1 } }, { connect: [{ id: 1 }] }].map(withLessons),
+  },
+  {
+    by: '`create`, `createMany`, `connectOrCreate`, `upsert`, `set`, `updateMany`, `deleteMany` of other rows within `data`',
+    gone: 'everything',
+    entity: 'Lesson',
+    runs: [
       { create: { name: 'Rings' } },
       { createMany: { data: [{ name: 'Rings' }] } },
       { connectOrCreate: { where: { id: 9 }, create: { name: 'Rings' } } },
@@ -152,21 +169,16 @@ const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
       { set: [] },
       { updateMany: { where: {}, data: { name: 'Rings' } } },
       { deleteMany: {} },
-    ].map(
-      (lessons) =>
-        async ({ client }: PrismaSubject) =>
-          client.course.update({ where, data: { views: 1, lessons } }),
-    ),
+    ].map(withLessons),
   },
   {
-    by: 'writes within these',
-    gone: 'everything',
-    takes: ['course 3', ...lesson],
+    by: 'writes within these (a course that is connected to a lesson that is created)',
+    gone: 'its row, every list',
     runs: [
       async ({ client }) =>
         client.lesson.update({
-          where,
-          data: { next: { create: { name: 'Rings', course: { connect: { id: 3 } } } } },
+          where: { id: 2 },
+          data: { next: { create: { name: 'Rings', course: { connect: { id: 1 } } } } },
         }),
     ],
   },
@@ -183,13 +195,13 @@ const CALLS: ReadonlyArray<CoveredCall<PrismaSubject>> = [
     ],
   },
   {
-    by: 'rows of other models that the database deletes or empties along (`onDelete`), unless `cascades` names these',
+    by: 'rows that the database deletes or empties along (`onDelete`)',
     gone: 'nothing',
     entity: 'Lesson',
     runs: [async ({ client }) => client.course.delete({ where })],
   },
   {
-    by: 'the same, named',
+    by: 'the same, named in `cascades`',
     gone: 'everything',
     entity: 'Lesson',
     runs: [

@@ -123,10 +123,19 @@ const CALLS: ReadonlyArray<CoveredCall<SequelizeSubject>> = [
     runs: [async () => (await first()).update({ views: 7 })],
   },
   {
-    by: '`destroy()` of an instance, and rows that go with it by `onDelete`',
+    by: '`destroy()` of an instance',
     gone: 'its row, its lists',
-    takes: ['lesson 1', 'lessons'],
     runs: [async () => (await first()).destroy({ force: true })],
+  },
+  {
+    by: 'rows that the database deletes or empties along (`onDelete`)',
+    gone: 'everything',
+    entity: 'Lesson',
+    runs: [
+      async () => (await first()).destroy({ force: true }),
+      () => Course.destroy({ where, force: true }),
+      () => Course.truncate({ cascade: true, force: true }),
+    ],
   },
   {
     by: '`destroy()` of an instance of a paranoid model',
@@ -168,9 +177,8 @@ const CALLS: ReadonlyArray<CoveredCall<SequelizeSubject>> = [
   },
   { by: '`Model.restore()`', gone: 'everything', given: DELETED, runs: [() => Course.restore({ where })] },
   {
-    by: '`Model.destroy()`, `Model.truncate()`, and rows that go with these',
+    by: '`Model.destroy()`, `Model.truncate()`',
     gone: 'everything',
-    takes: ['lesson 1', 'lessons'],
     runs: [() => Course.destroy({ where, force: true }), () => Course.truncate({ cascade: true, force: true })],
   },
   {

@@ -10,7 +10,10 @@ export const COURSES = [
   { id: 2, title: 'Calculus', category: 'maths' },
   { id: 3, title: 'Drawing', category: 'art' },
 ] as const;
-export const LESSONS = [{ id: 1, name: 'Groups', courseId: 1 }] as const;
+export const LESSONS = [
+  { id: 1, name: 'Groups', courseId: 1 },
+  { id: 2, name: 'Shades', courseId: 3 },
+] as const;
 
 const Course = defineEntity('Course', { filters: [['category']], order: ['title'] });
 const Lesson = defineEntity('Lesson', { filters: [[]] });
@@ -21,8 +24,8 @@ const ENTRIES: ReadonlyArray<{ key: string; tags: string[] }> = [
   { key: 'maths, page 2', tags: Course.listTags({ ids: [2], where: { category: 'maths' } }) },
   { key: 'art', tags: Course.listTags({ ids: [3], where: { category: 'art' } }) },
   { key: 'law', tags: Course.listTags({ ids: [], where: { category: 'law' } }) },
-  { key: 'lesson 1', tags: Lesson.tags(1) },
-  { key: 'lessons', tags: Lesson.listTags({ ids: [1] }) },
+  ...LESSONS.map(({ id }) => ({ key: `lesson ${id}`, tags: Lesson.tags(id) })),
+  { key: 'lessons', tags: Lesson.listTags({ ids: [1, 2] }) },
 ];
 
 /** A cache that shows every row and some lists, to see what a change takes of it. */
@@ -48,13 +51,12 @@ export class ShownEntities {
     return hits.filter(({ hit }) => !hit.isFound).map(({ key }) => key);
   }
 
-  /** What a change of course 1, or a new course of maths, has taken; or of the lessons that go with it. In the words of the README. */
+  /** What a change of course 1, of its lesson, or a new course of maths has taken; in the words of the README. */
   static outcome(gone: readonly string[], entity: 'Course' | 'Lesson'): string {
-    if (entity === 'Lesson') return gone.includes('lesson 1') ? 'everything' : 'nothing';
-    // Nobody has touched course 3 or the law.
-    if (gone.includes('course 3')) return 'everything';
-    if (gone.includes('law')) return 'its row, every list';
-    if (gone.includes('maths, page 2')) return 'its row, its lists';
-    return gone.includes('course 1') ? 'its row' : 'nothing';
+    // Nobody has touched these, nor the law.
+    if (gone.includes(entity === 'Course' ? 'course 3' : 'lesson 2')) return 'everything';
+    if (gone.includes(entity === 'Course' ? 'law' : 'lessons')) return 'its row, every list';
+    if (entity === 'Course' && gone.includes('maths, page 2')) return 'its row, its lists';
+    return gone.includes(`${entity.toLowerCase()} 1`) ? 'its row' : 'nothing';
   }
 }

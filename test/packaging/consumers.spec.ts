@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { compiledEntry } from '../servers/compiled.entry.js';
+import { installedConsumer } from './consumer.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -68,25 +68,19 @@ describe.each([11, 12] as const)('the packed package under Nest %i', (major) => 
 
   beforeAll(async () => {
     await compiledEntry();
-    consumer = mkdtempSync(join(tmpdir(), `tc-nest${major}-`));
-    const [packed] = JSON.parse(
-      execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', consumer], {
-        cwd: root,
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'ignore'],
-      }),
-    ) as Array<{ filename: string }>;
-    writeFileSync(join(consumer, 'package.json'), '{ "name": "consumer", "private": true }');
-    const packages = [join(consumer, packed!.filename), ...MAJORS[major], 'rxjs@7', 'reflect-metadata@0.2'];
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], {
-      cwd: consumer,
-      stdio: 'ignore',
+    consumer = installedConsumer(`nest${major}`, (directory) => {
+      const [packed] = JSON.parse(
+        execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', directory], {
+          cwd: root,
+          encoding: 'utf8',
+          stdio: ['ignore', 'pipe', 'ignore'],
+        }),
+      ) as Array<{ filename: string }>;
+      return [join(directory, packed!.filename), ...MAJORS[major], 'rxjs@7', 'reflect-metadata@0.2'];
     });
     writeFileSync(join(consumer, 'esm.mjs'), IMPORTS.esm + APPLICATION);
     writeFileSync(join(consumer, 'cjs.cjs'), IMPORTS.cjs + APPLICATION);
   }, 180_000);
-
-  afterAll(() => rmSync(consumer, { recursive: true, force: true }));
 
   it.each([
     ['express', 'esm.mjs'],

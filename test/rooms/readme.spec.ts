@@ -30,6 +30,7 @@ describe('the README', () => {
           'nestjs-tiered-cache/sequelize': ['./src/invalidation/sequelize/index.ts'],
           'nestjs-tiered-cache/prisma': ['./src/invalidation/prisma/index.ts'],
           'nestjs-tiered-cache/drizzle': ['./src/invalidation/drizzle/index.ts'],
+          'nestjs-tiered-cache/outbox': ['./src/invalidation/outbox/index.ts'],
           'nestjs-tiered-cache/testing': ['./src/testing/index.ts'],
         },
       },

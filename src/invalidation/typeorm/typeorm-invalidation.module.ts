@@ -1,14 +1,38 @@
 import { Inject, Module } from '@nestjs/common';
-import type { DynamicModule, OnApplicationShutdown } from '@nestjs/common';
+import type {
+  BeforeApplicationShutdown,
+  DynamicModule,
+  OnApplicationBootstrap,
+  OnApplicationShutdown,
+} from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { CacheService } from '../../core/cache.service.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
+import { fields, isAnything, isBoolean, isDuration, isText, listOf } from '../../option-checks.js';
 import { EntityInvalidationService } from '../entity-invalidation.service.js';
 import { RunnerTransactions } from './runner-transactions.js';
 import type { TypeOrmInvalidationOptions } from './typeorm-invalidation.options.js';
+import { TypeOrmOutbox } from './typeorm-outbox.js';
 import { TypeOrmSubscriber } from './typeorm.subscriber.js';
 
-const SOURCE = Symbol('TYPEORM_INVALIDATION_SOURCE');
-const OPTIONS = Symbol('TYPEORM_INVALIDATION_OPTIONS');
+const checkOptions = fields({
+  dataSource: isAnything,
+  entities: listOf(isAnything),
+  outbox: (value, field) => {
+    if (typeof value !== 'boolean') checkOutbox(value, field);
+  },
+});
+
+const checkOutbox = fields({ table: isText, autoCreate: isBoolean, pollEvery: isDuration, listen: isBoolean });
+
+const HEARING = Symbol('TYPEORM_INVALIDATION_HEARING');
+
+/** What was attached to a DataSource. */
+interface Hearing {
+  readonly dataSource: DataSource;
+  readonly subscriber: TypeOrmSubscriber;
+  readonly outbox: TypeOrmOutbox | undefined;
+}
 
 /**
  * Invalidates what shows a row when TypeORM has written it, after the outermost commit. Import it once for each DataSource, beside
@@ -16,39 +40,56 @@ const OPTIONS = Symbol('TYPEORM_INVALIDATION_OPTIONS');
  * @example imports: [TieredCacheModule.forRoot({ ... }), TypeOrmModule.forRoot({ ... }), TypeOrmInvalidationModule.forRoot()]
  */
 @Module({})
-export class TypeOrmInvalidationModule implements OnApplicationShutdown {
-  private readonly subscriber: TypeOrmSubscriber;
+export class TypeOrmInvalidationModule
+  implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
+{
+  constructor(@Inject(HEARING) private readonly hearing: Hearing) {}
 
-  /** Here and not in a hook: what other modules write as they are initialised is heard. @throws CacheUsageError `invalid_option` */
-  constructor(
-    @Inject(SOURCE) private readonly dataSource: DataSource,
-    @Inject(OPTIONS) { entities }: TypeOrmInvalidationOptions,
-    @Inject(EntityInvalidationService) invalidation: EntityInvalidationService,
-  ) {
-    if (!dataSource.isInitialized)
-      throw new CacheUsageError(
-        'invalid_option',
-        'the DataSource of TypeOrmInvalidationModule must be initialised when the application boots; leave `manualInitialization` out',
-      );
-    const watched = entities && new Set(entities.map((entity) => dataSource.getMetadata(entity).name));
-    const isWatched = (name: string): boolean => watched?.has(name) ?? true;
-    this.subscriber = new TypeOrmSubscriber(dataSource, new RunnerTransactions(invalidation), isWatched);
-    dataSource.subscribers.push(this.subscriber);
-  }
-
+  /** @throws CacheUsageError `invalid_option`, `unknown_option` */
   static forRoot(options: TypeOrmInvalidationOptions = {}): DynamicModule {
+    checkOptions(options, '');
+    const inject = [options.dataSource ?? DataSource, EntityInvalidationService, CacheService];
     return {
       module: TypeOrmInvalidationModule,
-      providers: [
-        { provide: OPTIONS, useValue: options },
-        { provide: SOURCE, useExisting: options.dataSource ?? DataSource },
-      ],
+      // Not in a hook: what other modules write as they are initialised is heard.
+      providers: [{ provide: HEARING, inject, useFactory: (...found: Injected) => hear(options, ...found) }],
     };
+  }
+
+  onApplicationBootstrap(): void {
+    this.hearing.outbox?.start();
+  }
+
+  /** While the database can still be reached. */
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.hearing.outbox?.close();
   }
 
   /** A DataSource may outlive the application. */
   onApplicationShutdown(): void {
-    const { subscribers } = this.dataSource;
-    if (subscribers.includes(this.subscriber)) subscribers.splice(subscribers.indexOf(this.subscriber), 1);
+    const { subscribers } = this.hearing.dataSource;
+    const place = subscribers.indexOf(this.hearing.subscriber);
+    if (place >= 0) subscribers.splice(place, 1);
   }
+}
+
+type Injected = [dataSource: DataSource, invalidation: EntityInvalidationService, cache: CacheService];
+
+/** @throws CacheUsageError `invalid_option`, `invalid_duration`, `outbox_table_missing` */
+async function hear(
+  { entities, outbox: wanted = false }: TypeOrmInvalidationOptions,
+  ...[dataSource, invalidation, cache]: Injected
+): Promise<Hearing> {
+  if (!dataSource.isInitialized)
+    throw new CacheUsageError(
+      'invalid_option',
+      'the DataSource of TypeOrmInvalidationModule must be initialised when the application boots; leave `manualInitialization` out',
+    );
+  const outbox = wanted ? new TypeOrmOutbox(dataSource, wanted === true ? {} : wanted, cache) : undefined;
+  await outbox?.open();
+  const watched = entities && new Set(entities.map((entity) => dataSource.getMetadata(entity).name));
+  const transactions = new RunnerTransactions(invalidation, outbox);
+  const subscriber = new TypeOrmSubscriber(dataSource, transactions, (name) => watched?.has(name) ?? true);
+  dataSource.subscribers.push(subscriber);
+  return { dataSource, subscriber, outbox };
 }

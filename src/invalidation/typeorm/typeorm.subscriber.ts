@@ -85,8 +85,10 @@ export class TypeOrmSubscriber implements EntitySubscriberInterface<ObjectLitera
     return this.tell(event, this.rows.recovered(event, this.reportOf(event)));
   }
 
-  beforeQuery({ queryRunner, query }: BeforeQueryEvent): Promise<void> | void {
-    if (COMMITS.test(query)) return this.settle(queryRunner);
+  async beforeQuery({ queryRunner, query }: BeforeQueryEvent): Promise<void> {
+    if (!COMMITS.test(query)) return;
+    await this.settle(queryRunner);
+    await this.transactions.beforeCommit(queryRunner);
   }
 
   afterQuery(event: AfterQueryEvent): Promise<void> | void {

@@ -15,6 +15,7 @@ import { inOneWrite } from './redis.cork.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
 import { RedisKeyspace } from './redis.keyspace.js';
 import { checkRedisOptions, linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
+import { RedisLineage } from './redis.lineage.js';
 import { RedisLockStore } from './redis.lock-store.js';
 import { placeOf, type RedisPlace } from './redis.place.js';
 import { own, RedisReadBatch } from './redis.read-batch.js';
@@ -29,6 +30,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   readonly #options: RedisStoreOptions;
   readonly #connection: RedisConnection;
   readonly #reads: RedisReadBatch;
+  readonly #lineage: RedisLineage;
   readonly #scripts = new RedisScriptLoader();
   #keyspace: RedisKeyspace;
   #client: RedisClient | undefined;
@@ -47,6 +49,10 @@ export class RedisStore implements CacheStore, LockStoreSource {
     this.#keyspace = new RedisKeyspace(options.prefix ?? 'tc');
     this.#connection = new RedisConnection(options, (found) => this.#adopt(found));
     this.#reads = new RedisReadBatch(this.#connection);
+    this.#lineage = new RedisLineage(
+      () => this.#connection.start(),
+      () => this.#listener?.flushed(),
+    );
   }
 
   open(listener: StoreListener): void {
@@ -97,15 +103,17 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async tokens(names: readonly string[]): Promise<string[]> {
     if (names.length === 0) return [];
-    const found = await this.#reads.get(names.map((name) => this.#keyspace.token(name)));
-    const missing = names.filter((_, i) => found[i] === undefined);
-    const created = await this.#mint('tokens', scripts.CREATE_TOKEN, missing);
-    let next = 0;
-    return found.map((token) => token?.toString() ?? (created[next++] as string));
+    return this.#lineage.mark('tokens', async () => {
+      const found = await this.#reads.get(names.map((name) => this.#keyspace.token(name)));
+      const missing = names.filter((_, i) => found[i] === undefined);
+      const created = await this.#mint('tokens', scripts.CREATE_TOKEN, missing);
+      let next = 0;
+      return found.map((token) => token?.toString() ?? (created[next++] as string));
+    });
   }
 
   async rotate(names: readonly string[]): Promise<string[]> {
-    return this.#mint('rotate', scripts.ROTATE_TOKEN, names);
+    return this.#lineage.mark('rotate', () => this.#mint('rotate', scripts.ROTATE_TOKEN, names));
   }
 
   async now(): Promise<number> {
@@ -131,6 +139,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   #adopt(client: RedisClient): void {
     this.#keyspace = new RedisKeyspace(this.#keyspace.prefix, client.options.keyPrefix ?? '');
     this.#client = client;
+    this.#lineage.watch(client);
     this.#listen();
   }
 

@@ -1,0 +1,10 @@
+export { outboxInsert } from './outbox-insert.js';
+export type { OutboxInsertOptions } from './outbox-insert.js';
+export { OutboxRelayModule } from './outbox-relay.module.js';
+export type { OutboxRelayOptions } from './outbox-relay.module.js';
+export { outboxTableSql } from './outbox-table.js';
+export type { OutboxTableOptions } from './outbox-table.js';
+export { pgListener } from './pg-listener.js';
+export type { NotifyListener, PgConnection, StopListening } from './pg-listener.js';
+export type { SqlQuery } from '../../sql/sql-result.js';
+export type { SqlStatement } from '../../sql/sql-statement.js';

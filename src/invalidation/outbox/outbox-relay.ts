@@ -1,0 +1,153 @@
+import { Logger } from '@nestjs/common';
+import { StoreUnavailableError } from '../../core/errors/cache.error.js';
+import type { SqlQuery } from '../../sql/sql-result.js';
+import { OutboxRows, type OutboxRow } from './outbox-rows.js';
+import { OUTBOX_TABLE } from './outbox-table.js';
+import type { NotifyListener, StopListening } from './pg-listener.js';
+
+/** Rows that are taken and published together. */
+const BATCH = 100;
+const DEFAULT_POLL_MS = 500;
+/** While the store or the database is down. */
+const MAX_PAUSE_MS = 2000;
+
+/** How a relay works. */
+export interface OutboxRelaySettings {
+  readonly table?: string | undefined;
+  /** How often the table is looked at when nothing wakes the relay. Default 500 ms. */
+  readonly pollMs?: number | undefined;
+  /** Wakes the relay at a NOTIFY. */
+  readonly listen?: NotifyListener | undefined;
+}
+
+/**
+ * Publishes what is in the outbox. Any number of them may run, in any processes, and any may be killed: a row is removed after the store
+ * has acknowledged its invalidation, so that it is published at least once.
+ */
+export class OutboxRelay {
+  private readonly logger = new Logger(OutboxRelay.name);
+  private readonly rows: OutboxRows;
+  private readonly table: string;
+  private readonly pollMs: number;
+  private running: Promise<void> | undefined;
+  private isStopped = false;
+  private failures = 0;
+  private isWoken = false;
+  private wakeUp: () => void = () => undefined;
+  private stopListening: StopListening | undefined;
+
+  /** @param publish resolves when the store has acknowledged */
+  constructor(
+    query: SqlQuery,
+    private readonly publish: (tags: readonly string[]) => Promise<void>,
+    private readonly settings: OutboxRelaySettings = {},
+  ) {
+    this.table = settings.table ?? OUTBOX_TABLE;
+    this.pollMs = settings.pollMs ?? DEFAULT_POLL_MS;
+    this.rows = new OutboxRows(query, this.table);
+  }
+
+  /** Idempotent. */
+  start(): void {
+    this.running ??= this.run();
+  }
+
+  /** Resolves when nothing is under way any more. What is left is for the next relay. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.wake();
+    await this.running;
+    await this.stopListening?.();
+  }
+
+  private readonly wake = (): void => {
+    this.isWoken = true;
+    this.wakeUp();
+  };
+
+  private async run(): Promise<void> {
+    while (!this.isStopped) {
+      this.isWoken = false;
+      let isMore = false;
+      try {
+        await this.listen();
+        isMore = await this.round();
+        this.failures = 0;
+      } catch (error) {
+        if (this.failures++ === 0) this.logger.warn(`the outbox ${this.table} waits: ${messageOf(error)}`);
+      }
+      if (!isMore) await this.rest();
+    }
+  }
+
+  /** @returns whether there is more to do */
+  private async round(): Promise<boolean> {
+    const taken = await this.rows.take(BATCH);
+    const good = taken.filter(({ tags }) => isTags(tags));
+    for (const row of taken) if (!isTags(row.tags)) this.complain(row, 'tags must be a list of texts');
+    try {
+      await this.publishAll(good);
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) throw await this.gaveBack(good, error);
+      // One of them spoils it for all.
+      for (const row of good) await this.publishOne(row);
+    }
+    return taken.length === BATCH;
+  }
+
+  private async publishAll(rows: readonly OutboxRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    await this.publish([...new Set(rows.flatMap(({ tags }) => tags as string[]))]);
+    await this.rows.remove(rows.map(({ id }) => id));
+  }
+
+  private async publishOne(row: OutboxRow): Promise<void> {
+    try {
+      await this.publishAll([row]);
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) throw await this.gaveBack([row], error);
+      this.complain(row, messageOf(error));
+    }
+  }
+
+  private async gaveBack(rows: readonly OutboxRow[], error: StoreUnavailableError): Promise<StoreUnavailableError> {
+    await this.rows.giveBack(rows.map(({ id }) => id));
+    return error;
+  }
+
+  private complain({ id, attempts }: OutboxRow, reason: string): void {
+    this.logger.warn(`row ${id} of the outbox ${this.table} could not be published (attempt ${attempts}): ${reason}`);
+  }
+
+  /** A connection that was lost is made again with the next round; until then the table is polled. */
+  private async listen(): Promise<void> {
+    const { listen } = this.settings;
+    if (listen === undefined || this.stopListening !== undefined) return;
+    try {
+      this.stopListening = await listen(this.table, this.wake, () => (this.stopListening = undefined));
+    } catch (error) {
+      this.logger.debug(`the outbox ${this.table} is polled: ${messageOf(error)}`);
+    }
+  }
+
+  private rest(): Promise<void> {
+    const pause = Math.min(MAX_PAUSE_MS, this.pollMs * 2 ** this.failures);
+    return new Promise((resolve) => {
+      if (this.isWoken || this.isStopped) return resolve();
+      // Relays that started together need not look together.
+      const timer = setTimeout(resolve, pause * (0.8 + 0.4 * Math.random())).unref();
+      this.wakeUp = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+function isTags(tags: unknown): tags is string[] {
+  return Array.isArray(tags) && tags.every((tag) => typeof tag === 'string' && tag !== '');
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : `a ${typeof error} was thrown`;
+}

@@ -1,0 +1,96 @@
+import type { DataSource, QueryRunner } from 'typeorm';
+import type { CacheService } from '../../core/cache.service.js';
+import { durationMs, type Duration } from '../../core/clock/duration.js';
+import { CacheUsageError } from '../../core/errors/cache.error.js';
+import { askSql, type SqlQuery } from '../../sql/sql-result.js';
+import { delayedInsert } from '../outbox/outbox-insert.js';
+import { OutboxRelay } from '../outbox/outbox-relay.js';
+import { OutboxRows } from '../outbox/outbox-rows.js';
+import { checkOutboxTable, createOutboxTable, OUTBOX_TABLE, type OutboxTableOptions } from '../outbox/outbox-table.js';
+import { pgListener } from '../outbox/pg-listener.js';
+
+/** Until relays take a row, its writer may publish it himself, which is faster. */
+const WRITER_MS = 500;
+
+/** The outbox of `TypeOrmInvalidationModule`. PostgreSQL. */
+export interface TypeOrmOutboxOptions extends OutboxTableOptions {
+  /** Makes the table if there is none. Default `false`: the boot is stopped then; its DDL is `outboxTableSql()`. */
+  autoCreate?: boolean;
+  /** How often this process looks for what others have left. Default `'500ms'`. */
+  pollEvery?: Duration;
+  /** Keeps one connection of the pool to be woken by rows that others write with `outboxInsert()`. Default `false`. */
+  listen?: boolean;
+}
+
+/** Keeps invalidations in the transaction that makes them necessary, until they are published: by who wrote them or, if that process dies, by a relay. */
+export class TypeOrmOutbox {
+  private readonly table: string;
+  private readonly rows: OutboxRows;
+  private readonly relay: OutboxRelay;
+  private readonly query: SqlQuery = (text, values) => this.dataSource.query(text, values);
+  private published: string[] = [];
+  private removing: Promise<void> | undefined;
+
+  /** @throws CacheUsageError `invalid_option`, `invalid_duration` */
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly options: TypeOrmOutboxOptions,
+    cache: CacheService,
+  ) {
+    const { type } = dataSource.options;
+    if (type !== 'postgres')
+      throw new CacheUsageError('invalid_option', `outbox needs a DataSource of PostgreSQL; got one of ${type}`);
+    this.table = options.table ?? OUTBOX_TABLE;
+    this.rows = new OutboxRows(this.query, this.table);
+    this.relay = new OutboxRelay(this.query, (tags) => cache.invalidateTags(tags), {
+      table: this.table,
+      pollMs: options.pollEvery === undefined ? undefined : durationMs(options.pollEvery, 'outbox.pollEvery'),
+      listen: options.listen ? pgListener(() => this.connect()) : undefined,
+    });
+  }
+
+  /** @throws CacheUsageError `outbox_table_missing` */
+  async open(): Promise<void> {
+    await (this.options.autoCreate ? createOutboxTable : checkOutboxTable)(this.query, this.table);
+  }
+
+  start(): void {
+    this.relay.start();
+  }
+
+  /** Sent on the connection of the transaction; resolves to the id of the row. */
+  write(runner: QueryRunner, tags: readonly string[]): Promise<string> {
+    return this.insert((text, values) => runner.query(text, values), tags);
+  }
+
+  /** What was written and could not be published has been committed already: all that can be done is to leave it to the relays. */
+  async writeLate(tags: readonly string[]): Promise<void> {
+    await this.insert(this.query, tags).catch(() => undefined);
+  }
+
+  /** Removed together with others, and nobody waits for it: were it forgotten, a relay would only publish it again. */
+  remove(id: string): void {
+    this.published.push(id);
+    this.removing ??= this.removeAll();
+  }
+
+  async close(): Promise<void> {
+    await this.relay.stop();
+    await this.removing;
+  }
+
+  private async insert(query: SqlQuery, tags: readonly string[]): Promise<string> {
+    const { rows } = await askSql<{ id: string }>(query, delayedInsert(tags, this.table, WRITER_MS), 'rows');
+    return String(rows[0]?.id);
+  }
+
+  private async removeAll(): Promise<void> {
+    while (this.published.length > 0) await this.rows.remove(this.published.splice(0)).catch(() => undefined);
+    this.removing = undefined;
+  }
+
+  private async connect() {
+    const runner = this.dataSource.createQueryRunner();
+    return { client: await runner.connect(), release: () => runner.release() };
+  }
+}

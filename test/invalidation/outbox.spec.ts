@@ -1,0 +1,227 @@
+import { Logger } from '@nestjs/common';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
+import { CacheService, defineEntity, entityTags, TieredCacheModule } from '../../src/index.js';
+import { OutboxRelay, type OutboxRelaySettings } from '../../src/invalidation/outbox/outbox-relay.js';
+import { outboxInsert, OutboxRelayModule, outboxTableSql, pgListener } from '../../src/invalidation/outbox/index.js';
+import { boot, bootError, closeAll } from '../nest/boot.js';
+import { PostgresServer } from '../servers/postgres.server.js';
+
+let postgres: PostgresServer;
+let pool: pg.Pool;
+beforeAll(async () => {
+  postgres = await PostgresServer.start();
+  pool = new pg.Pool({ connectionString: postgres.url });
+  pool.on('error', () => undefined);
+  await pool.query(outboxTableSql());
+});
+afterAll(async () => {
+  await pool.end();
+  await postgres.stop();
+});
+beforeEach(() => pool.query('TRUNCATE tc_outbox'));
+afterEach(async () => {
+  await Promise.all(relays.splice(0).map((relay) => relay.stop()));
+  await closeAll();
+  vi.restoreAllMocks();
+});
+
+const query = (text: string, values: unknown[]) => pool.query(text, values);
+const listen = pgListener(async () => {
+  const client = await pool.connect();
+  return { client, release: (isBroken) => client.release(isBroken) };
+});
+const relays: OutboxRelay[] = [];
+
+/** A relay that is running; `publish` may fail. */
+function relay(
+  publish: (tags: readonly string[]) => Promise<void> | void,
+  settings: OutboxRelaySettings = { pollMs: 20 },
+): OutboxRelay {
+  const made = new OutboxRelay(query, async (tags) => publish(tags), settings);
+  relays.push(made);
+  made.start();
+  return made;
+}
+
+async function add(...tags: string[]): Promise<void> {
+  await pool.query('INSERT INTO tc_outbox (tags) VALUES ($1)', [JSON.stringify(tags)]);
+}
+
+async function left(): Promise<number> {
+  return (await pool.query<{ n: number }>('SELECT count(*)::int AS n FROM tc_outbox')).rows[0]?.n as number;
+}
+
+const down = new StoreUnavailableError('redis', 'rotate', 'connection');
+
+describe('a row of the outbox', () => {
+  it('is written by plain SQL with the change, and not if that is rolled back', async () => {
+    const statement = outboxInsert([{ entity: 'Course', kind: 'update', id: 42 }]);
+    const client = await pool.connect();
+    for (const end of ['ROLLBACK', 'COMMIT']) {
+      await client.query('BEGIN');
+      await client.query(statement.text, statement.values);
+      await client.query(end);
+    }
+    client.release();
+    const { rows } = await pool.query('SELECT tags FROM tc_outbox');
+    expect(rows).toEqual([{ tags: ['Course', 'Course:42', 'Course/lists'] }]);
+  });
+
+  it('knows the rules of entities, Knex’s placeholders, and other tables', () => {
+    const Course = defineEntity('Course', { filters: [['category']] });
+    const { text, values } = outboxInsert([{ entity: 'Course', kind: 'delete', id: 1, before: { category: 'art' } }], {
+      entities: [Course],
+      placeholders: 'question',
+      table: 'app.outbox',
+    });
+    expect(text).toContain('INSERT INTO "app"."outbox" (tags) VALUES (?::jsonb)');
+    expect(values).toEqual(['["Course","Course:1","Course?category=art"]', 'app.outbox']);
+  });
+
+  it('is refused when there is nothing to invalidate', () => {
+    expect(() => outboxInsert([])).toThrow(/changes must have at least one/);
+  });
+});
+
+describe('a relay', () => {
+  it('publishes what is due, once, and removes it after the store has acknowledged', async () => {
+    const seen: Array<{ tags: readonly string[]; left: number }> = [];
+    await add('a', 'b');
+    await add('b', 'c');
+    relay(async (tags) => void seen.push({ tags, left: await left() }));
+    await expect.poll(left).toBe(0);
+    expect(seen).toEqual([{ tags: ['a', 'b', 'c'], left: 2 }]);
+  });
+
+  it('is woken by a commit', async () => {
+    const seen: string[] = [];
+    relay((tags) => void seen.push(...tags), { pollMs: 60_000, listen });
+    await expect
+      .poll(async () => (await pool.query(`SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%'`)).rowCount)
+      .toBe(1);
+    const { text, values } = outboxInsert([{ entity: 'Course', kind: 'table' }]);
+    await pool.query(text, values);
+    await expect.poll(() => seen).toEqual(['Course', 'Course/table']);
+  });
+
+  it('goes on polling, and listens again, when its connection is lost', async () => {
+    const seen: string[] = [];
+    const listeners = `FROM pg_stat_activity WHERE query LIKE 'LISTEN%'`;
+    relay((tags) => void seen.push(...tags), { pollMs: 20, listen });
+    await expect.poll(async () => (await pool.query(`SELECT pg_terminate_backend(pid) ${listeners}`)).rowCount).toBe(1);
+    await add('a');
+    await expect.poll(() => seen).toEqual(['a']);
+    await expect.poll(async () => (await pool.query(`SELECT 1 ${listeners}`)).rowCount).toBe(1);
+  });
+
+  it('shares the rows with others: each is published by one of them', async () => {
+    const seen: string[][] = [[], [], [], []];
+    for (let i = 0; i < 500; i++) await add(`tag ${i}`);
+    for (const mine of seen) relay((tags) => void mine.push(...tags));
+    await expect.poll(left).toBe(0);
+    expect(seen.flat().length).toBe(500);
+    expect(new Set(seen.flat()).size).toBe(500);
+  });
+
+  it('leaves a row that nobody can publish behind the others, and asks for it ever more rarely', async () => {
+    const warn = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    const seen: string[] = [];
+    await pool.query(`INSERT INTO tc_outbox (tags) VALUES ('{"not": "a list"}'), ('["bad"]'), ('["good"]')`);
+    relay((tags) => {
+      if (tags.includes('bad')) throw new TypeError('a tag of poison');
+      seen.push(...tags);
+    });
+    await expect.poll(left).toBe(2);
+    await add('later');
+    await expect.poll(() => seen).toEqual(['good', 'later']);
+    const { rows } = await pool.query(`SELECT attempts, due > clock_timestamp() AS waits FROM tc_outbox`);
+    expect(rows).toEqual([
+      { attempts: 1, waits: true },
+      { attempts: 1, waits: true },
+    ]);
+    expect(warn.mock.calls.map(([text]) => text as string)).toEqual([
+      expect.stringMatching(/^row \d+ of the outbox tc_outbox could not be published \(attempt 1\): tags must be/),
+      expect.stringMatching(/^row \d+ .* a tag of poison$/),
+    ]);
+    await pool.query('UPDATE tc_outbox SET due = clock_timestamp(), attempts = 5');
+    await expect.poll(async () => (await pool.query('SELECT 1 FROM tc_outbox WHERE attempts = 6')).rowCount).toBe(2);
+    const { rows: waits } = await pool.query(
+      'SELECT extract(epoch FROM due - clock_timestamp()) > 25 AS long FROM tc_outbox',
+    );
+    expect(waits).toEqual([{ long: true }, { long: true }]);
+  });
+
+  it('waits while the store is down, and blames no row for it', async () => {
+    const warn = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    let calls = 0;
+    await add('a');
+    relay(() => {
+      if (++calls < 4) throw down;
+    });
+    await expect.poll(left).toBe(0);
+    expect(calls).toBe(4);
+    expect(warn).toHaveBeenCalledTimes(1);
+  });
+
+  it('waits while the database is away', async () => {
+    vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    const seen: string[] = [];
+    await add('a');
+    await postgres.kill();
+    relay((tags) => void seen.push(...tags));
+    await postgres.restart();
+    await expect.poll(() => seen, { timeout: 5000 }).toEqual(['a']);
+  });
+
+  it('that dies with rows in its hands leaves them to another', async () => {
+    await add('a');
+    // Never acknowledged: as if the process had gone. The lease of what it took is a second.
+    const dead = new OutboxRelay(query, () => new Promise(() => undefined), { pollMs: 20 });
+    dead.start();
+    await expect.poll(async () => (await pool.query('SELECT 1 FROM tc_outbox WHERE attempts = 1')).rowCount).toBe(1);
+    const seen: string[] = [];
+    relay((tags) => void seen.push(...tags));
+    await expect.poll(() => seen, { timeout: 3000 }).toEqual(['a']);
+  });
+});
+
+describe('OutboxRelayModule', () => {
+  it('makes its table, publishes to the cache, and ends with the application', async () => {
+    await pool.query('CREATE SCHEMA app');
+    const options = { query, listen, table: 'app.outbox', autoCreate: true } as const;
+    const app = await boot([TieredCacheModule.forRoot(), OutboxRelayModule.forRoot(options)]);
+    const cache = app.get(CacheService);
+    await cache.set('course', 1, { tags: entityTags('Course', 42) });
+    const { text, values } = outboxInsert([{ entity: 'Course', kind: 'update', id: 42 }], { table: 'app.outbox' });
+    await pool.query(text, values);
+    await expect.poll(() => cache.has('course')).toBe(false);
+    await app.close();
+    await expect.poll(() => pool.idleCount).toBe(pool.totalCount);
+  });
+
+  it('stops the boot when there is no table, or an option is not one', async () => {
+    const missing = await bootError([
+      TieredCacheModule.forRoot(),
+      OutboxRelayModule.forRoot({ query, table: 'nowhere' }),
+    ]);
+    expect(missing).toMatchObject({
+      code: 'outbox_table_missing',
+      message: expect.stringContaining('autoCreate') as string,
+    });
+    const wrong = await bootError([
+      TieredCacheModule.forRoot(),
+      OutboxRelayModule.forRoot({ query, pollEvery: 'soon' as never }),
+    ]);
+    expect(wrong).toMatchObject({ code: 'invalid_duration' });
+  });
+
+  it('makes the table once when many start together', async () => {
+    const table = 'together';
+    const modules = Array.from({ length: 4 }, () =>
+      boot([TieredCacheModule.forRoot(), OutboxRelayModule.forRoot({ query, table, autoCreate: true })]),
+    );
+    await expect(Promise.all(modules)).resolves.toHaveLength(4);
+  });
+});
