@@ -3,6 +3,7 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import { integer, pgTable, serial, text } from 'drizzle-orm/pg-core';
 import pg from 'pg';
 import { expect, it } from 'vitest';
+import type { DrizzlePrepared } from '../../src/invalidation/drizzle/drizzle.types.js';
 import { invalidateFromDrizzle, type DrizzleLike } from '../../src/invalidation/drizzle/index.js';
 import type { EntityInvalidationService } from '../../src/invalidation/entity-invalidation.service.js';
 import { describeOrm, type CoveredCall, type OrmSubject } from './orm.contract.js';
@@ -180,6 +181,28 @@ describeOrm({
       await shown.show();
       await expect(subject.rename('Topology')).rejects.toThrow();
       expect(await shown.gone()).toEqual([]);
+    });
+
+    it('belong to the outer transaction also where a driver gives a nested one a session of its own (postgres.js)', async () => {
+      const { shown, subject } = parts();
+      const session = () => ({
+        prepareQuery: () => ({ execute: () => Promise.resolve() }),
+        transaction: (work: (tx: object) => Promise<unknown>) => work(transaction()),
+      });
+      const transaction = () => {
+        const own = session();
+        return { _: { session: own }, transaction: own.transaction };
+      };
+      const db = { _: { session: session() } };
+      invalidateFromDrizzle(db, subject.invalidation, { tables });
+      await db._.session.transaction((tx) =>
+        (tx as ReturnType<typeof transaction>).transaction(async (inner) => {
+          const { prepareQuery } = (inner as typeof db)._.session as { prepareQuery(query: object): DrizzlePrepared };
+          await prepareQuery({ sql: 'delete from "courses"' }).execute?.();
+          expect(await shown.gone()).toEqual([]);
+        }),
+      );
+      expect(await shown.gone()).toContain('course 1');
     });
 
     it('are not promised for other databases, nor for what is no table', () => {
