@@ -19,6 +19,7 @@ import { makeStamp } from './keys/stamp.js';
 import { Namespace } from './namespace.js';
 import type { PendingCounts } from './outage/invalidation-queue.js';
 import { StoreGuard } from './outage/store-guard.js';
+import { WaitingTags } from './outage/waiting-tags.js';
 import type { MemoryLimits } from './tiers/memory.tier.js';
 import { MemoryTier } from './tiers/memory.tier.js';
 import type { RequestScope } from './tiers/request.scope.js';
@@ -46,6 +47,11 @@ export interface EngineOptions {
   readonly enabled?: boolean;
   /** What a caller of a cold key is thrown; its `code` must be `cold_cache`. Default: a ColdCacheError. */
   readonly newColdError?: (key: string, retryAfterMs: number) => Error;
+  /**
+   * For caches elsewhere: told of tags when the store has acknowledged their invalidation, or has refused it; where it waited for the store,
+   * once more when it has landed. Must not throw.
+   */
+  readonly onTagsInvalidated?: (tags: readonly string[]) => void;
   /** Told at the end of invalidations that never reached the store. */
   readonly onUnsent?: (counts: PendingCounts) => void;
 }
@@ -66,6 +72,8 @@ export class CacheEngine {
   readonly requestScope: (() => RequestScope | undefined) | undefined;
   /** Nothing is kept: every call passes through to its loader. */
   readonly passThrough: boolean;
+  readonly waitingTags = new WaitingTags();
+  readonly tagsInvalidated: (tags: readonly string[]) => void;
   private readonly store: CacheStore;
   private readonly filling: FencedFill;
   private readonly newColdError: (key: string, retryAfterMs: number) => Error;
@@ -78,6 +86,7 @@ export class CacheEngine {
   constructor(options: EngineOptions) {
     this.store = options.store;
     this.newColdError = options.newColdError ?? ((key, retryAfterMs) => new ColdCacheError(key, retryAfterMs));
+    this.tagsInvalidated = options.onTagsInvalidated ?? (() => undefined);
     this.onUnsent = options.onUnsent ?? (() => undefined);
     this.clock = options.clock ?? systemClock;
     this.version = options.version ?? {};
@@ -90,7 +99,12 @@ export class CacheEngine {
       () => this.storeClock.reset(),
       {
         removed: (keys) => this.coherence.changed(keys),
-        rotated: (names) => this.coherence.rotated(names),
+        rotated: (names) => {
+          this.coherence.rotated(names);
+          // Once more: until now other processes may have served what was to go.
+          const landed = this.waitingTags.take(names, this.guard.queue.isEmpty);
+          if (landed.length > 0) this.tagsInvalidated(landed);
+        },
         allNamespaces: () => [...this.namespaces.values()].map((namespace) => namespace.token),
       },
     );

@@ -215,12 +215,27 @@ export class CacheService {
   }
 
   /**
+   * Soft purge by tags: every entry that carries one of them is stale from now on, but still there to be served while it is refreshed; one
+   * step each. While the store is down, such entries are misses here.
+   * @throws StoreUnavailableError where it is not to wait
+   * @example await cache.expireTags(['prices']); // the next reader of each refreshes it, nobody waits
+   */
+  async expireTags(tags: readonly string[], options?: InvalidationOptions): Promise<void> {
+    await this.invalidations.expireTags(tags, options?.whenDown);
+  }
+
+  /**
    * Makes every entry under a declared prefix a miss, in one step.
    * @throws CacheUsageError `undeclared_prefix`
    * @throws StoreUnavailableError where it is not to wait
    */
   async deleteByPrefix(prefix: CacheKey, options?: InvalidationOptions): Promise<void> {
     await this.invalidations.invalidatePrefix(prefix, options?.whenDown);
+  }
+
+  /** For options that name prefixes. @throws CacheUsageError `undeclared_prefix` */
+  checkPrefix(prefix: CacheKey): void {
+    this.invalidations.tokenOf(prefix);
   }
 
   /**

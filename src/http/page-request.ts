@@ -21,8 +21,10 @@ export interface PageRequest {
   readonly confirms: boolean;
   readonly backOff: Duration;
   readonly hardTimeout: Duration | 'forever';
-  tagsOf(...made: Parameters<FillOrder['tagsOf']>): readonly string[];
-  shouldCache(...made: Parameters<FillOrder['shouldCache']>): boolean;
+  readonly surrogateKeys: string | undefined;
+  /** @param value what the handler returned, as far as it is known */
+  tagsOf(page: Parameters<FillOrder['tagsOf']>[0], value: unknown): readonly string[];
+  shouldCache(page: Parameters<FillOrder['shouldCache']>[0], value: unknown): boolean;
   /** `false`: interceptors outside of the cache's have seen the request, and nobody knows what they read. It may be answered, it fills nothing. */
   readonly mayFill: boolean;
   /**

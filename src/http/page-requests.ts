@@ -1,6 +1,6 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { Duration } from '../core/clock/duration.js';
-import { durationMs } from '../core/clock/duration.js';
+import { DEFAULT_TTL_MS, lifetimeOf } from './lifetimes.js';
 import { cachePolicy, type CachePolicy } from '../http-semantics/cache-policy.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import type { BypassedPage, PageKey } from './keys/page-key.js';
@@ -11,13 +11,14 @@ import type { InputGuard, PageRequest } from './page-request.js';
 import { settingFor, type CompiledPolicy } from './policy/compiled.policy.js';
 import { CONDITIONAL_HEADERS } from './policy/input-lists.js';
 import type { InputName } from './policy/input-name.js';
+import { policyChecks } from './policy/policy.validation.js';
 import { judgeReads } from './policy/judge-reads.js';
 import { recordReads, type Recording } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
+import { uriOf, uriTag } from './response-tags.js';
 
 /** Lifetimes beyond this are for ever, as far as dates in headers can say. */
 const LONGEST_MS = 10 * 365 * 86_400_000;
-const DEFAULT_TTL_MS = 30 * 60_000;
 /** A page with a validator is confirmed more cheaply than made again. */
 const KEEP_TO_CONFIRM_MS = 86_400_000;
 const BACK_OFF_MS = 5000;
@@ -27,7 +28,10 @@ export class PageRequests {
   private readonly keys = new PrimaryKeys();
   private readonly constants = new WeakMap<CompiledPolicy, CachePolicy>();
 
-  constructor(private readonly cacheName: string) {}
+  constructor(
+    private readonly cacheName: string,
+    private readonly surrogateKeys: string | undefined,
+  ) {}
 
   of(view: RequestView, policy: CompiledPolicy): PageRequest | BypassedPage {
     const keyed = this.keys.of(view, policy);
@@ -37,7 +41,7 @@ export class PageRequests {
       headers: view.headers as Fields,
       semantics: this.semanticsOf(view, policy),
     };
-    return new PolicedRequest(view, policy, place, this.cacheName, keyed.key);
+    return new PolicedRequest(view, policy, place, this.cacheName, this.surrogateKeys, keyed.key);
   }
 
   private semanticsOf(view: RequestView, policy: CompiledPolicy): CachePolicy {
@@ -49,7 +53,7 @@ export class PageRequests {
   }
 }
 
-type PageParts = Pick<Page, 'stored' | 'headers' | 'body'>;
+type PageParts = Pick<Page, 'stored' | 'headers'>;
 
 /** What only a fill needs of a policy. */
 interface Settings {
@@ -71,6 +75,7 @@ class PolicedRequest implements PageRequest {
     private readonly policy: CompiledPolicy,
     readonly place: Place,
     readonly cacheName: string,
+    readonly surrogateKeys: string | undefined,
     private readonly key: () => PageKey,
   ) {}
 
@@ -109,20 +114,24 @@ class PolicedRequest implements PageRequest {
     const { view, policy } = this;
     const tags = typeof policy.tags === 'function' ? [] : policy.tags;
     return (this.known ??= {
-      tags: [uriTag(view), ...this.key().tags, ...tags],
+      tags: [uriTag(uriOf(view)), ...this.key().tags, ...tags],
       maxBytes: settingFor(policy.maxBytes, view),
       maxVariants: settingFor(policy.maxVariants, view),
-      hardTimeout: durationOf(settingFor(policy.hardTimeout, view)),
+      hardTimeout: lifetimeOf(settingFor(policy.hardTimeout, view)),
     });
   }
 
-  tagsOf(page: PageParts): readonly string[] {
-    return lateTags(page, this.policy, this.view);
+  tagsOf({ stored, headers }: PageParts, value: unknown): readonly string[] {
+    const { tags, where } = this.policy;
+    if (typeof tags !== 'function') return [];
+    const made = tags({ value, status: stored.status, headers } as never, this.view);
+    policyChecks.tags(made, `${where}.tags()`);
+    return made;
   }
 
-  shouldCache({ stored, headers }: PageParts): boolean {
+  shouldCache({ stored, headers }: PageParts, value: unknown): boolean {
     const { shouldCache } = this.policy;
-    return shouldCache?.({ value: undefined as never, status: stored.status, headers }, this.view) ?? true;
+    return shouldCache?.({ value: value as never, status: stored.status, headers }, this.view) ?? true;
   }
 
   goOnNoting(reads: Set<InputName> | undefined): void {
@@ -147,12 +156,6 @@ class PolicedRequest implements PageRequest {
 /** Before it is known what is to be done with a request, and what its key covers. */
 export function noteReads(view: RequestView, policy: CompiledPolicy, reads?: Set<InputName>): Recording {
   return recordReads(view, policy, policy, { hide: CONDITIONAL_HEADERS }, reads);
-}
-
-/** The label of every response to a URI, in whatever variant. */
-export function uriTag({ protocol, host, url }: RequestView): string {
-  const uri = `${protocol}://${host}${url}`;
-  return `uri:${URL.canParse(uri) ? new URL(uri).href : uri}`;
 }
 
 const FIELDS = [
@@ -199,10 +202,6 @@ function toSemantics(policy: CompiledPolicy, view: RequestView): CachePolicy {
   });
 }
 
-function lateTags({ stored, headers }: PageParts, { tags }: CompiledPolicy, view: RequestView): readonly string[] {
-  return typeof tags === 'function' ? tags({ value: undefined, status: stored.status, headers } as never, view) : [];
-}
-
 function guardInputs(
   view: RequestView,
   policy: CompiledPolicy,
@@ -218,8 +217,4 @@ function guardInputs(
     },
     done: () => void recording.stop(),
   };
-}
-
-function durationOf(ms: number): number | 'forever' {
-  return ms === Infinity ? 'forever' : durationMs(ms, 'hardTimeout');
 }

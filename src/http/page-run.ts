@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import type { CallHandler, HttpServer } from '@nestjs/common';
-import { mergeMap, of, type Observable } from 'rxjs';
+import { mergeMap, of, tap, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { LoadRun } from '../core/flights/load-run.js';
 import type { CacheStatus } from '../http-semantics/fields/cache-status.js';
@@ -46,6 +46,8 @@ export class PageRun {
   private readonly response: object;
   private fill!: PageFill;
   private inputs!: InputGuard;
+  /** By the handler, as far as it is known. */
+  private returned: unknown;
 
   constructor(
     private readonly request: PageRequest,
@@ -78,6 +80,7 @@ export class PageRun {
     void tapped.finished.then(() => this.inputs.done());
     const handled = next.handle().pipe(
       mergeMap((value) => (this.isOfAnother(tapped) ? this.again(next) : of(value))),
+      tap((value) => (this.returned = value)),
       watchHandler(tapped),
     );
     return { tapped, handled };
@@ -98,7 +101,7 @@ export class PageRun {
   private begin(confirm: Record<string, string>): void {
     const { request, baseline } = this;
     const { cache, load, located, purpose } = this.options;
-    const { place, method, tags, maxVariants, keepToConfirmMs, cacheName } = request;
+    const { place, method, tags, maxVariants, keepToConfirmMs, cacheName, surrogateKeys } = request;
     this.inputs = request.guardInputs(confirm);
     const order: FillOrder = {
       place,
@@ -107,8 +110,9 @@ export class PageRun {
       maxVariants,
       keepToConfirmMs,
       cacheName,
-      tagsOf: (page) => request.tagsOf(page),
-      shouldCache: (page) => request.shouldCache(page),
+      surrogateKeys,
+      tagsOf: (page) => request.tagsOf(page, this.returned),
+      shouldCache: (page) => request.shouldCache(page, this.returned),
       ...purpose,
       key: located.key,
       fork: located.fork,

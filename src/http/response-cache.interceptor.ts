@@ -14,6 +14,7 @@ import { claimCall } from './policy/response-cache.metadata.js';
 import { writesResponse } from './policy/writes-response.js';
 import { DetachedFill } from './page-refresh.js';
 import type { Found } from './response-cache.js';
+import { groupTag, uriOf, uriTag } from './response-tags.js';
 import { ResponseCaches } from './response-caches.js';
 import { baselineOf, detachedTaskOf, statusOf } from './wire/index.js';
 
@@ -105,9 +106,9 @@ export class ResponseCacheInterceptor implements NestInterceptor {
       mergeMap(async (value) => {
         const response = view.context.switchToHttp().getResponse<object>();
         const head = { status: statusOf(response), headers: baselineOf(response) as Fields };
-        const target = `${view.protocol}://${view.host}${view.url}`;
+        const target = uriOf(view);
         const { uris, groups } = invalidates({ method: view.method, headers: view.headers as Fields }, head, target);
-        const tags = [...uris.map((uri) => `uri:${uri}`), ...groups.map((group) => `group:${group}`)];
+        const tags = [...uris.map(uriTag), ...groups.map(groupTag)];
         if (tags.length > 0) await this.invalidate(tags);
         return value as unknown;
       }),

@@ -32,8 +32,9 @@ export class ResponseCaches {
     private readonly host: HttpAdapterHost | undefined,
     private readonly complete: (namespace: NamespaceOptions) => NamespaceOptions,
     private readonly cacheName: string,
+    surrogateKeys?: string,
   ) {
-    this.requests = new PageRequests(cacheName);
+    this.requests = new PageRequests(cacheName, surrogateKeys?.toLowerCase());
   }
 
   /** Makes the namespaces of all known policies, so that they are there before the first request. */

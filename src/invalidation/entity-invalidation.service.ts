@@ -1,8 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { CacheService } from '../core/cache.service.js';
-import type { EntityChange, EntityId } from './entity-change.js';
+import { changeOf, type EntityChange, type EntityId } from './entity-change.js';
 import type { EntityRules } from './entity-rules.js';
-import { anyRow, lists, row, table } from './entity-tags.js';
 
 /**
  * Makes entries that show saved or deleted entities misses, in all namespaces and all processes. Inject it where no adapter of an ORM
@@ -23,8 +22,7 @@ export class EntityInvalidationService {
    * @example await this.entities.invalidateEntity('Course', 42)
    */
   async invalidateEntity(entity: string, id?: EntityId): Promise<void> {
-    const tags = id === undefined ? [table(entity)] : [row(entity, id), lists(entity)];
-    await this.cache.invalidateTags([anyRow(entity), ...tags]);
+    await this.apply([changeOf(entity, id)]);
   }
 
   /** What adapters call after the outermost commit. No more entries go than the rules of the entities say. @throws StoreUnavailableError */

@@ -46,8 +46,11 @@ export class LockAcquisition {
       if (!keeper.isHeld) throw this.refusal(this.addresses[0] as LockAddress, 0, 0);
       keeper.limit(plan.maxHoldMs);
       engine.adopt(keeper);
+      engine.counters.acquired++;
       return keeper;
     } catch (error) {
+      if (error instanceof ResourceLockedError) engine.counters.refused++;
+      else if (error instanceof LockStoreUnavailableError) engine.counters.unavailable++;
       if (keeper.holds.length > 0) await engine.release(keeper);
       throw error;
     } finally {
@@ -105,8 +108,12 @@ export class LockAcquisition {
     }
   }
 
-  private async ask(address: LockAddress, waitMs: number): Promise<LockAnswer> {
-    if (!this.engine.isChecked) await this.engine.ready();
+  private ask(address: LockAddress, waitMs: number): Promise<LockAnswer> {
+    if (!this.engine.isChecked) return this.engine.ready().then(() => this.send(address, waitMs));
+    return this.send(address, waitMs);
+  }
+
+  private send(address: LockAddress, waitMs: number): Promise<LockAnswer> {
     const { leaseMs, maxQueue } = this.plan;
     const request = { owner: this.owner, leaseMs, waitMs, maxQueue };
     // An answer must leave most of the lease to be of use.

@@ -117,7 +117,7 @@ describe('an invalidation while the store cannot be reached', () => {
 
   it('voids a load that began before it, and whose result arrives when the store is back', async () => {
     const { here, there, engine, proxy } = await pair();
-    let finish = (_: string): void => undefined;
+    let finish: (value: string) => void = () => undefined;
     const value = new Promise<string>((resolve) => (finish = resolve));
     let begin = (): void => undefined;
     const begun = new Promise<void>((resolve) => (begin = resolve));

@@ -265,7 +265,6 @@ export const VALUES = [
   'cookies',
   'public',
   'stale',
-  'few',
   'accept',
 ];
 

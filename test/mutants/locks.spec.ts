@@ -50,7 +50,7 @@ const CASES: readonly Case[] = [
     4,
     'a lock ends with its lease',
     'locks/processes.spec.ts',
-    { module: SCRIPTS, find: "integer(fence), 'PX', ms)", replace: "integer(fence), 'PX', 100 * ms)" },
+    { module: SCRIPTS, find: "'|' .. fence, 'PX', ms)", replace: "'|' .. fence, 'PX', 100 * ms)" },
   ],
   [
     5,

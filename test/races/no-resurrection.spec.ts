@@ -11,7 +11,7 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: fc.constant('load' as const) },
   { weight: 4, arbitrary: fc.constantFrom('late', 'late', 'soft', 'fail') },
   { weight: 2, arbitrary: fc.constant('get' as const) },
-  { weight: 5, arbitrary: fc.constantFrom('delete', 'set', 'expire', 'clear', 'tag') },
+  { weight: 5, arbitrary: fc.constantFrom('delete', 'set', 'expire', 'clear', 'tag', 'age') },
   { weight: 1, arbitrary: fc.constantFrom('flush', 'lose', 'stamp') },
   { weight: 2, arbitrary: fc.constantFrom('cut', 'heal') },
 );
@@ -19,7 +19,7 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
 const outageAction: fc.Arbitrary<Action> = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom('cut', 'heal', 'heal') },
   { weight: 4, arbitrary: fc.constantFrom('load', 'get') },
-  { weight: 4, arbitrary: fc.constantFrom('delete', 'tag', 'clear', 'set', 'expire') },
+  { weight: 4, arbitrary: fc.constantFrom('delete', 'tag', 'clear', 'set', 'expire', 'age') },
 );
 
 function clientsDoing(actions: fc.Arbitrary<Action>, maxLength: number): fc.Arbitrary<Client[]> {

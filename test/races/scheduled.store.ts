@@ -66,7 +66,7 @@ export function scheduledStore(
     write: (key, frame, ttlMs, condition) => through(() => inner.write(key, frame, ttlMs, condition)),
     remove: (keys) => through(() => inner.remove(keys)),
     tokens: (names) => through(() => inner.tokens(names)),
-    rotate: (names) => through(() => inner.rotate(names)),
+    rotate: (names, soft) => through(() => inner.rotate(names, soft)),
     now: async () => {
       check();
       return inner.now();

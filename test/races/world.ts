@@ -12,7 +12,7 @@ import { SteppedClock } from './stepped.clock.js';
 export type Client = readonly [process: 0 | 1, actions: readonly Action[]];
 export type Action =
   | ('load' | 'late' | 'soft' | 'fail' | 'get')
-  | ('set' | 'delete' | 'expire' | 'clear' | 'tag')
+  | ('set' | 'delete' | 'expire' | 'clear' | 'tag' | 'age')
   | ('flush' | 'lose' | 'stamp')
   | ('cut' | 'heal');
 
@@ -104,7 +104,9 @@ export class World {
       case 'tag':
         return this.update(process, () => cache.invalidateTags([TAG]));
       case 'expire':
-        return this.soften(process);
+        return this.soften(process, () => cache.expire(KEY));
+      case 'age':
+        return this.soften(process, () => cache.expireTags([TAG]));
       case 'flush':
         return this.database.flush();
       case 'lose':
@@ -191,10 +193,10 @@ export class World {
     });
   }
 
-  private soften(process: 0 | 1): Promise<void> {
+  private soften(process: 0 | 1, tell: () => Promise<unknown>): Promise<void> {
     return this.inTurn(async () => {
       const version = ++this.truth;
-      await (this.caches[process] as CacheService).expire(KEY);
+      await tell();
       this.freshFloors[process] = Math.max(this.freshFloors[process] as number, version);
     });
   }

@@ -32,6 +32,8 @@ describe('the README', () => {
           'nestjs-tiered-cache/drizzle': ['./src/invalidation/drizzle/index.ts'],
           'nestjs-tiered-cache/outbox': ['./src/invalidation/outbox/index.ts'],
           'nestjs-tiered-cache/testing': ['./src/testing/index.ts'],
+          'nestjs-tiered-cache/event-emitter': ['./src/invalidation/event-emitter/index.ts'],
+          'nestjs-tiered-cache/cqrs': ['./src/invalidation/cqrs/index.ts'],
         },
       },
       root,

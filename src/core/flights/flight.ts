@@ -18,7 +18,7 @@ export interface Patience {
 const LANDED = new Promise<never>(() => undefined);
 const NOBODY: Array<() => void> = [];
 
-/** The answer to callers who came at one moment and ask for the same. */
+/** The answer to callers who came at one moment and would act alike. */
 export interface JointAnswer {
   readonly plan: LoadPlan;
   readonly since: number;

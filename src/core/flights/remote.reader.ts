@@ -8,7 +8,7 @@ import type { StoreGuard, WaitBudget } from '../outage/store-guard.js';
 import type { Found } from '../tiers/found.js';
 import type { MemoryTier } from '../tiers/memory.tier.js';
 import type { Epoch, Fence } from '../tokens/epoch.js';
-import { makeFence } from '../tokens/epoch.js';
+import { makeFence, standingOf } from '../tokens/epoch.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
 import type { KeyWatch } from './key-watch.js';
 
@@ -53,8 +53,14 @@ export class RemoteReader {
   /** Readings of several keys, in order, in one operation. Rejects with StoreUnavailableError. */
   async read(namespace: Namespace, addresses: readonly Address[], budget: WaitBudget): Promise<Reading[]> {
     const isOne = addresses.length === 1;
-    const questions = addresses.map((address) => ({ namespace, address, budget: isOne ? budget : { ...budget } }));
-    return Promise.all(await this.answer(questions, budget));
+    const questions = addresses.map((address) => ({
+      namespace,
+      address,
+      budget: isOne ? budget : { remainingMs: budget.remainingMs },
+    }));
+    const answers = await this.answer(questions, budget);
+    // Promise.all makes a promise of everything it is given.
+    return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as Reading[]);
   }
 
   /** Adds a question to those of this tick, as the last one so far. Takes a budget nothing was spent of. */
@@ -158,12 +164,21 @@ export class RemoteReader {
   }
 
   private compare(namespace: Namespace, frame: Frame, tags: readonly FrameTag[], epochs: readonly Epoch[]): Reading {
-    const isCurrent = epochs.every((epoch, i) => epoch.token === tags[i]?.token);
-    return this.reading(namespace, frame, isCurrent ? makeFence(epochs) : undefined);
+    let isStale = false;
+    for (let i = 0; i < epochs.length; i++) {
+      const standing = standingOf(tags[i]?.token, epochs[i]?.token);
+      if (standing === 'void') return { frame: frame.bytes, found: undefined };
+      isStale ||= standing === 'stale';
+    }
+    const reading = this.reading(namespace, frame, makeFence(epochs));
+    if (!isStale || reading.found === undefined) return reading;
+    // One of its tags was expired after it was loaded.
+    const freshUntil = Math.min(reading.found.freshUntil, this.clock.now());
+    return { frame: reading.frame, found: { ...reading.found, freshUntil, isHeldOver: false } };
   }
 
-  private reading(namespace: Namespace, frame: Frame, fence: Fence | undefined): Reading {
-    return { frame: frame.bytes, found: fence && this.entries.found(namespace, frame, fence, 'remote') };
+  private reading(namespace: Namespace, frame: Frame, fence: Fence): Reading {
+    return { frame: frame.bytes, found: this.entries.found(namespace, frame, fence, 'remote') };
   }
 
   isFresh(found: Found): boolean {

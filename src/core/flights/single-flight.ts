@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.js';
+import type { LoadPlan } from '../freshness/load-plan.js';
 import type { Found } from '../tiers/found.js';
 import { coldError, isCold } from './cold-error.js';
 import { Flight, type Patience } from './flight.js';
@@ -65,7 +66,7 @@ export class SingleFlight {
     for (const flight of this.underway) flight.abort(reason);
   }
 
-  /** Thousands may come at one moment; those who ask for the same, by the same plan, are one caller from here on. */
+  /** Thousands may come at one moment; those who would act alike are one caller from here on. */
   private join(flight: Flight, request: FlightRequest): Promise<Found> {
     const { namespace, plan, signal, onIdle, notBefore } = request;
     namespace.counters.coalesced++;
@@ -74,7 +75,7 @@ export class SingleFlight {
     if (signal !== undefined || onIdle !== undefined || notBefore !== undefined) return this.accompany(flight, request);
     const now = this.clock.now();
     const { joint } = flight;
-    if (joint !== undefined && joint.plan === plan && now - joint.since < ONE_MOMENT_MS) return joint.found;
+    if (joint !== undefined && areAlike(joint.plan, plan) && now - joint.since < ONE_MOMENT_MS) return joint.found;
     const found = this.accompany(flight, request);
     flight.joint = { plan, since: now, found };
     return found;
@@ -141,6 +142,15 @@ export class SingleFlight {
     flight.land();
     onIdle?.();
   };
+}
+
+/** As far as what one does who joins a flight depends on it. */
+function areAlike(one: LoadPlan, other: LoadPlan): boolean {
+  if (one === other) return true;
+  const { onCold, waitBudgetMs, staleWhileLoading } = one;
+  return (
+    onCold === other.onCold && waitBudgetMs === other.waitBudgetMs && staleWhileLoading === other.staleWhileLoading
+  );
 }
 
 /** Of a rejection that nobody is left to await. */

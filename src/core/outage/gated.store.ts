@@ -76,9 +76,9 @@ export class GatedStore implements CacheStore {
     return this.store.tokens(names);
   }
 
-  async rotate(names: readonly string[]): Promise<string[]> {
+  async rotate(names: readonly string[], soft = false): Promise<string[]> {
     await this.queue.settle();
-    return this.store.rotate(names);
+    return this.store.rotate(names, soft);
   }
 
   now(): Promise<number> {

@@ -37,7 +37,7 @@ interface Waiting {
  */
 export class InvalidationQueue {
   private readonly keys = new Map<string, Waiting & { readonly namespace: string }>();
-  private readonly tokens = new Map<string, Waiting>();
+  private readonly tokens = new Map<string, Waiting & { readonly soft: boolean }>();
   private wishes = 0;
   private retryAt = -Infinity;
   private flushing: Promise<boolean> | undefined;
@@ -76,8 +76,9 @@ export class InvalidationQueue {
     this.scheduleRetry();
   }
 
-  addTokens(names: readonly string[]): void {
-    for (const name of names) this.tokens.set(name, { wish: ++this.wishes });
+  /** @param soft what carries them is to be stale, unless it is to be void already */
+  addTokens(names: readonly string[], soft = false): void {
+    for (const name of names) this.addToken(name, soft && this.tokens.get(name)?.soft !== false);
     if (this.tokens.size > MAX_PENDING) {
       this.tokens.clear();
       for (const name of this.ends.allNamespaces()) this.generalise(name);
@@ -104,7 +105,11 @@ export class InvalidationQueue {
   /** The namespace's token in place of its keys. */
   private generalise(namespace: string): void {
     for (const [key, waiting] of this.keys) if (waiting.namespace === namespace) this.keys.delete(key);
-    this.tokens.set(namespace, { wish: ++this.wishes });
+    this.addToken(namespace, false);
+  }
+
+  private addToken(name: string, soft: boolean): void {
+    this.tokens.set(name, { wish: ++this.wishes, soft });
   }
 
   /** A store that refuses some operations (out of memory) may accept others. */
@@ -117,9 +122,10 @@ export class InvalidationQueue {
       done(this.keys, part);
       this.ends.removed(names);
     }
-    const tokens = [...this.tokens];
-    const names = tokens.map(([name]) => name);
-    if (names.length > 0 && (await this.try('rotate', (store) => store.rotate(names)))) {
+    for (const soft of [false, true]) {
+      const tokens = [...this.tokens].filter(([, waiting]) => waiting.soft === soft);
+      const names = tokens.map(([name]) => name);
+      if (names.length === 0 || !(await this.try('rotate', (store) => store.rotate(names, soft)))) continue;
       done(this.tokens, tokens);
       this.ends.rotated(names);
     }

@@ -10,7 +10,7 @@ import type { Namespace } from '../namespace.js';
 import type { WaitBudget } from '../outage/store-guard.js';
 import type { Found } from '../tiers/found.js';
 import type { NearTiers } from '../tiers/near-tiers.js';
-import type { Epoch } from '../tokens/epoch.js';
+import { epochsOf, type Epoch } from '../tokens/epoch.js';
 
 import { MAX_ATTEMPTS, type EntryWriter } from './entry-writer.js';
 import type { Invalidations } from './invalidations.js';
@@ -74,7 +74,7 @@ export class EntryUpdates {
         const outcome = await this.writer.write(
           address,
           encoded,
-          reading.found ? epochsOf(reading.found) : epochs,
+          reading.found ? epochsOf(reading.found.fence) : epochs,
           lives,
           { absent: !reading.found, seen: reading.frame },
           budget,
@@ -152,8 +152,4 @@ export class EntryUpdates {
       if (this.turns.get(key) === turn) this.turns.delete(key);
     }
   }
-}
-
-function epochsOf(found: Found): Epoch[] {
-  return [found.fence.first, ...(found.fence.rest ?? [])];
 }

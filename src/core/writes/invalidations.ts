@@ -47,10 +47,25 @@ export class Invalidations {
   }
 
   async invalidateTags(tags: readonly string[], whenDown?: WhenDown): Promise<void> {
-    await this.rotate(tags.map(tagToken), whenDown);
+    const names = tags.map(tagToken);
+    try {
+      if (!(await this.rotate(names, whenDown))) this.engine.waitingTags.add(names, tags);
+    } finally {
+      this.engine.tagsInvalidated(tags);
+    }
+  }
+
+  /** Soft: what carries them is stale, and there to be served while it is refreshed. */
+  async expireTags(tags: readonly string[], whenDown?: WhenDown): Promise<void> {
+    await this.rotate(tags.map(tagToken), whenDown, true);
   }
 
   async invalidatePrefix(prefix: CacheKey, whenDown?: WhenDown): Promise<void> {
+    await this.rotate([this.tokenOf(prefix)], whenDown);
+  }
+
+  /** @throws CacheUsageError `undeclared_prefix` */
+  tokenOf(prefix: CacheKey): string {
     const encoded = encodeKey(prefix);
     const declared = this.space.prefixes.find((candidate) => candidate.encoded === encoded);
     if (!declared) {
@@ -59,7 +74,7 @@ export class Invalidations {
         `prefix "${encoded}" is not declared: add it to the "prefixes" of namespace "${this.space.name}"`,
       );
     }
-    await this.rotate([declared.token], whenDown);
+    return declared.token;
   }
 
   async clear(whenDown?: WhenDown): Promise<void> {
@@ -74,19 +89,22 @@ export class Invalidations {
     if (!isDown || whenDown === 'reject') throw error;
   }
 
-  private async rotate(names: readonly string[], whenDown: WhenDown | undefined): Promise<void> {
-    if (this.engine.passThrough || names.length === 0) return;
+  /** `false`: it waits for the store. */
+  private async rotate(names: readonly string[], whenDown: WhenDown | undefined, soft = false): Promise<boolean> {
+    if (this.engine.passThrough || names.length === 0) return true;
     const { tokens, coherence, guard } = this.engine;
     tokens.doubt(names);
     coherence.detachAll();
     const adopt = tokens.replace(names);
     try {
-      adopt(await guard.run('rotate', guard.budget(), (store) => store.rotate(names)));
+      adopt(await guard.run('rotate', guard.budget(), (store) => store.rotate(names, soft)));
+      return true;
     } catch (error) {
       this.checkQueues(error, whenDown);
       this.space.counters.queued += names.length;
-      guard.queue.addTokens(names);
+      guard.queue.addTokens(names, soft);
       tokens.doubt(names);
+      return false;
     } finally {
       coherence.detachAll();
     }

@@ -1,4 +1,5 @@
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
+import { SOFT_MARK } from '../contract/cache-store.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
 
 const RUN_LENGTH = 10;
@@ -44,7 +45,7 @@ export class RedisLineage {
     const tokens = await read();
     const run = await this.#run;
     if (connections !== this.#connections) throw new StoreUnavailableError('redis', operation, 'connection');
-    return run === '' ? tokens : tokens.map((token) => `${token}.${run}`);
+    return run === '' ? tokens : tokens.map((token) => marked(token, run));
   }
 
   #learn(info: string): string {
@@ -52,4 +53,10 @@ export class RedisLineage {
     if (this.#last !== undefined && this.#last !== run) this.changed();
     return (this.#last = run);
   }
+}
+
+/** In the part that a soft rotation keeps: nothing of another run is merely stale. */
+function marked(token: string, run: string): string {
+  const softAt = token.indexOf(SOFT_MARK);
+  return softAt < 0 ? `${token}.${run}` : `${token.slice(0, softAt)}.${run}${token.slice(softAt)}`;
 }

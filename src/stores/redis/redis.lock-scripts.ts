@@ -26,10 +26,10 @@ end`;
 // A fence outlives its lock by a week, in which clocks that went back have caught up.
 const GRANT = `
 local function grant(owner, ms)
-  local fence = math.max(micros(), (tonumber(redis.call('GET', KEYS[2])) or 0) + 1)
-  redis.call('SET', KEYS[2], integer(fence), 'PX', 604800000)
-  redis.call('SET', KEYS[1], owner .. '|' .. integer(fence), 'PX', ms)
-  return integer(fence)
+  local fence = integer(math.max(micros(), (tonumber(redis.call('GET', KEYS[2])) or 0) + 1))
+  redis.call('SET', KEYS[2], fence, 'PX', 604800000)
+  redis.call('SET', KEYS[1], owner .. '|' .. fence, 'PX', ms)
+  return fence
 end`;
 
 // The first that is not silent. PUBLISH counts who hears it: nobody there, nobody alive; not in a cluster, and not without the right to.

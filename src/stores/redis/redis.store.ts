@@ -21,7 +21,7 @@ import { placeOf, type RedisPlace } from './redis.place.js';
 import { own, RedisReadBatch } from './redis.read-batch.js';
 import { RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
 import * as scripts from './redis.scripts.js';
-import { RedisSubscriber } from './redis.subscriber.js';
+import { RedisSubscriber, type ChangeKind } from './redis.subscriber.js';
 
 /** Redis or Valkey, from version 6: every operation is one command or one script. See {@link RedisStoreOptions}. */
 export class RedisStore implements CacheStore, LockStoreSource {
@@ -80,7 +80,14 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   async fill(key: string, token: string, frame: Uint8Array, ttlMs: number): Promise<boolean> {
-    return (await this.#run('fill', scripts.FILL, this.#pair(key), [token, bytes(frame), ttl(ttlMs)])) === 1;
+    return (
+      (await this.#run('fill', scripts.FILL, this.#pair(key), [
+        token,
+        bytes(frame),
+        ttl(ttlMs),
+        ...this.#report('e', key),
+      ])) === 1
+    );
   }
 
   async release(key: string, token: string): Promise<void> {
@@ -89,14 +96,25 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async write(key: string, frame: Uint8Array, ttlMs: number, condition?: WriteCondition): Promise<WriteOutcome> {
     const conditional = flag(condition?.absent === true || condition?.seen !== undefined);
-    const args = [bytes(frame), ttl(ttlMs), conditional, identity(condition?.seen), flag(condition?.absent)];
+    const args = [
+      bytes(frame),
+      ttl(ttlMs),
+      conditional,
+      identity(condition?.seen),
+      flag(condition?.absent),
+      ...this.#report('e', key),
+    ];
     const reply = await this.#run('write', scripts.WRITE, this.#pair(key), args);
     return reply === 1 ? { written: true } : { written: false, frame: own(reply as Buffer | null) };
   }
 
   async remove(keys: readonly string[]): Promise<number> {
     const removed = await this.#each('remove', keys, (client, key) =>
-      this.#scripts.run(client, scripts.REMOVE, this.#pair(key), [this.#keyspace.channel, key]),
+      this.#scripts.run(client, scripts.REMOVE, this.#pair(key), [
+        this.#keyspace.channel,
+        key,
+        ...this.#report('e', key),
+      ]),
     );
     return removed.reduce<number>((sum, one) => sum + Number(one), 0);
   }
@@ -112,8 +130,9 @@ export class RedisStore implements CacheStore, LockStoreSource {
     });
   }
 
-  async rotate(names: readonly string[]): Promise<string[]> {
-    return this.#lineage.mark('rotate', () => this.#mint('rotate', scripts.ROTATE_TOKEN, names));
+  async rotate(names: readonly string[], soft = false): Promise<string[]> {
+    const script = soft ? scripts.SOFTEN_TOKEN : scripts.ROTATE_TOKEN;
+    return this.#lineage.mark('rotate', () => this.#mint('rotate', script, names));
   }
 
   async now(): Promise<number> {
@@ -152,7 +171,12 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async #mint(operation: string, script: scripts.RedisScript, names: readonly string[]): Promise<string[]> {
     const minted = await this.#each(operation, names, (client, name) =>
-      this.#scripts.run(client, script, [this.#keyspace.token(name)], [randomBytes(16).toString('base64url')]),
+      this.#scripts.run(
+        client,
+        script,
+        [this.#keyspace.token(name)],
+        [randomBytes(16).toString('base64url'), ...this.#report('t', name)],
+      ),
     );
     return minted.map(String);
   }
@@ -171,6 +195,11 @@ export class RedisStore implements CacheStore, LockStoreSource {
     return this.#connection.run(operation, (client) =>
       inOneWrite(client, () => Promise.all(names.map((name) => send(client, name)))),
     );
+  }
+
+  /** What changed, and where to tell it. */
+  #report(kind: ChangeKind, name: string): [channel: string, report: string] {
+    return this.capabilities.bus ? [this.#keyspace.changes, kind + name] : ['', ''];
   }
 
   #pair(key: string): string[] {
