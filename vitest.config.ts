@@ -2,16 +2,43 @@ import { defineConfig } from 'vitest/config';
 
 const report = process.env['TC_TEST_REPORT'];
 
+/** Tests of time, signals, outages and many processes: one file at a time, so that the servers and workers they start have a core. */
+const alone = [
+  'test/faults/**/*.spec.ts',
+  'test/functions/{cold-cache.load,timeouts,upstream-down}.spec.ts',
+  'test/http/{clients,page}.spec.ts',
+  'test/locks/**/*.spec.ts',
+  'test/nest/{sample-*,shutdown}.spec.ts',
+  'test/packaging/nest-11.spec.ts',
+  'test/processes/**/*.spec.ts',
+  'test/servers/**/*.spec.ts',
+  'test/stores/**/*.spec.ts',
+];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.spec.ts'],
-    // A process per file, one at a time: tests of time, signals and unhandled rejections share nothing, and on two cores the servers and
-    // worker processes they start have the other core.
+    // A process per file: tests share nothing.
     pool: 'forks',
-    maxWorkers: 1,
     testTimeout: 30_000,
     hookTimeout: 120_000,
     globalSetup: ['test/servers/global-setup.ts'],
     reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'together',
+          include: ['test/**/*.spec.ts'],
+          // Mutants are no tests of the package but of its tests: `npm run test:mutants`.
+          exclude: [...alone, 'test/mutants/**'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'alone', include: alone, maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
+    ],
   },
 });

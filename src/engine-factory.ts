@@ -1,9 +1,12 @@
+import { Logger } from '@nestjs/common';
 import { applicationVersion } from './application-version.js';
 import type { NamespaceOptions } from './core/cache.options.js';
 import { CacheEngine } from './core/cache-engine.js';
+import type { PendingCounts } from './core/outage/invalidation-queue.js';
 import { durationMs } from './core/clock/duration.js';
 import type { StampParts } from './core/keys/stamp.js';
 import { ColdCacheException } from './functions/cold-cache.exception.js';
+import type { PurgeService } from './invalidation/purge/purge.service.js';
 import type { NamespaceSettings } from './namespace-settings.js';
 import { remoteStore } from './remote-store.js';
 import type { RequestContext } from './request-cache/request-context.js';
@@ -27,6 +30,7 @@ export async function createEngine(
   settings: NamespaceSettings,
   context: RequestContext,
   store: CacheStore,
+  purges: PurgeService,
 ): Promise<CacheEngine> {
   const [enabled, version] = await Promise.all([resolve(options.enabled), resolveVersion(options.version ?? {})]);
   validateResolved('enabled', enabled);
@@ -40,8 +44,18 @@ export async function createEngine(
     deadlineMs: durationMs(options.deadline ?? DEFAULT_DEADLINE_MS, 'deadline'),
     requestScope: context.current,
     enabled: enabled ?? true,
+    onTagsInvalidated: (tags) => purges.purge(tags),
     newColdError: (key, retryAfterMs) => new ColdCacheException(key, retryAfterMs),
+    onUnsent: warnOfUnsent,
   });
+}
+
+const logger = new Logger('TieredCache');
+
+function warnOfUnsent({ keys, tokens }: PendingCounts): void {
+  logger.warn(
+    `the cache closes with invalidations that never reached the store: ${keys} keys and ${tokens} tags, prefixes or namespaces; others may serve them until they expire`,
+  );
 }
 
 async function resolveVersion(version: VersionOptions): Promise<StampParts> {

@@ -22,6 +22,7 @@ export type {
   CallOptions,
   EntryOptions,
   FailedLoad,
+  InvalidationOptions,
   Isolation,
   KeyPart,
   LoadContext,
@@ -33,6 +34,7 @@ export type {
   OfValue,
   OnCold,
   StaleValue,
+  WhenDown,
 } from './core/cache.options.js';
 export type { CacheExplanation } from './core/cache-explanation.js';
 export type { CacheCounters } from './core/namespace.js';
@@ -74,7 +76,12 @@ export { CachePage } from './http/policy/cache-page.decorator.js';
 export { CacheResponse } from './http/policy/cache-response.decorator.js';
 export { NoCache } from './http/policy/no-cache.decorator.js';
 export { ResponseCacheInterceptor } from './http/response-cache.interceptor.js';
-export type { KeyContext, OfContext, ResponseCachePolicy } from './http/policy/response-cache.policy.js';
+export type {
+  Answer as PageAnswer,
+  KeyContext,
+  OfContext,
+  ResponseCachePolicy,
+} from './http/policy/response-cache.policy.js';
 export type { RequestView } from './http/policy/request-view.js';
 export type { KeyComponent } from './http/keys/key-component.js';
 export { byAccept, byCookies, byHeaders, byIp, byLocale } from './http/keys/header.components.js';
@@ -89,6 +96,15 @@ export { defineEntity, EntityDefinition, type EntityRule, type ListContents } fr
 export type { EntityChange, EntityId, EntityRow } from './invalidation/entity-change.js';
 export { EntityInvalidationService } from './invalidation/entity-invalidation.service.js';
 export { entityTags } from './invalidation/entity-tags.js';
+export { InvalidatesCache } from './invalidation/methods/invalidates-cache.decorator.js';
+export type { ChangedEntity, InvalidatesCacheOptions } from './invalidation/methods/invalidates-cache.options.js';
+export { purgeByHeader, type PurgeByHeaderOptions } from './invalidation/purge/purge-by-header.js';
+export { purgeByJson, type PurgeByJsonOptions } from './invalidation/purge/purge-by-json.js';
+export type { PurgeOptions } from './invalidation/purge/purge.options.js';
+export type { PurgeCounters } from './invalidation/purge/purge-queue.js';
+export { PurgeService } from './invalidation/purge/purge.service.js';
+export type { PurgeSink } from './invalidation/purge/purge-sink.js';
+export { surrogateKey } from './http-semantics/fields/surrogate-keys.js';
 
 export { CacheLockService } from './locks/cache-lock.service.js';
 export type { LockInspection } from './locks/cache-lock.service.js';

@@ -35,6 +35,11 @@ export const isFraction: Check = (value, field) => {
 
 export const isAnything: Check = () => {};
 
+export const isHeaderName: Check = (value, field) => {
+  if (typeof value !== 'string' || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value))
+    fail(field, 'the name of a header or cookie', value);
+};
+
 export function matches(pattern: RegExp, wanted: string): Check {
   return (value, field) => {
     if (typeof value !== 'string' || !pattern.test(value)) fail(field, wanted, value);

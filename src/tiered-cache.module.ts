@@ -8,6 +8,7 @@ import type {
 } from '@nestjs/common';
 import {
   APP_FILTER,
+  ApplicationConfig,
   DiscoveryModule,
   DiscoveryService,
   HttpAdapterHost,
@@ -22,11 +23,15 @@ import { CacheWarmer } from './functions/cache-warmer.js';
 import { ColdCacheFilter } from './functions/cold-cache.filter.js';
 import { FunctionRegistry } from './functions/function-registry.js';
 import { versioningOf } from './http/lane/lane-policy.js';
+import { placeGuards } from './http/place-guards.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
 import { EntityInvalidationService } from './invalidation/entity-invalidation.service.js';
 import { EntityRules } from './invalidation/entity-rules.js';
+import { checkDeclaredMethods } from './invalidation/methods/declared-methods.js';
+import { DeclaredInvalidations } from './invalidation/methods/declared-invalidations.js';
+import { PurgeService } from './invalidation/purge/purge.service.js';
 import { checkLocks, createLockEngine } from './lock-factory.js';
 import { CacheLockService } from './locks/cache-lock.service.js';
 import { IdempotencyRecords } from './locks/idempotency-records.js';
@@ -96,7 +101,7 @@ const DRAIN_MS = 5000;
     },
     {
       provide: TIERED_CACHE_ENGINE,
-      inject: [VALID_OPTIONS, NamespaceSettings, RequestContext, TIERED_CACHE_STORE],
+      inject: [VALID_OPTIONS, NamespaceSettings, RequestContext, TIERED_CACHE_STORE, PurgeService],
       useFactory: createEngine,
     },
     {
@@ -130,9 +135,23 @@ const DRAIN_MS = 5000;
     { provide: APP_FILTER, useClass: ColdCacheFilter },
     {
       provide: EntityInvalidationService,
-      inject: [CacheService, VALID_OPTIONS],
-      useFactory: (cache: CacheService, { entities }: TieredCacheOptions) =>
-        new EntityInvalidationService(cache, new EntityRules(entities)),
+      inject: [CacheService, EntityRules],
+      useFactory: (cache: CacheService, rules: EntityRules) => new EntityInvalidationService(cache, rules),
+    },
+    {
+      provide: EntityRules,
+      inject: [VALID_OPTIONS],
+      useFactory: ({ entities }: TieredCacheOptions) => new EntityRules(entities),
+    },
+    {
+      provide: DeclaredInvalidations,
+      inject: [CacheService, EntityRules],
+      useFactory: (cache: CacheService, rules: EntityRules) => new DeclaredInvalidations(cache, rules),
+    },
+    {
+      provide: PurgeService,
+      inject: [VALID_OPTIONS],
+      useFactory: ({ purge }: TieredCacheOptions) => new PurgeService(purge),
     },
     {
       provide: RequestCacheService,
@@ -171,6 +190,7 @@ const DRAIN_MS = 5000;
           host,
           (namespace) => settings.complete(namespace),
           responses?.name ?? 'tiered-cache',
+          responses?.surrogateKeys,
         ),
     },
     {
@@ -188,6 +208,8 @@ const DRAIN_MS = 5000;
     IdempotencyRecords,
     getCacheToken(DEFAULT_NAMESPACE),
     EntityInvalidationService,
+    DeclaredInvalidations,
+    PurgeService,
     RequestCacheService,
     CacheWarmer,
     ResponseCaches,
@@ -205,10 +227,13 @@ export class TieredCacheModule
     @Inject(IdempotencyRecords) private readonly records: IdempotencyRecords,
     @Inject(NamespaceSettings) private readonly settings: NamespaceSettings,
     @Inject(RequestContext) private readonly context: RequestContext,
+    @Inject(DeclaredInvalidations) private readonly invalidations: DeclaredInvalidations,
+    @Inject(PurgeService) private readonly purges: PurgeService,
     @Inject(ResponseCaches) private readonly responses: ResponseCaches,
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
+    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
     @Optional() @Inject(HttpAdapterHost) private readonly host?: HttpAdapterHost,
   ) {
     super();
@@ -241,6 +266,8 @@ export class TieredCacheModule
   /** Not for middleware of ours on routes, whose patterns differ between adapters and versions: for the one before all routes. */
   configure(): void {
     mountRequestContext(this.context, this.host?.httpAdapter);
+    // Routes are made next, before `onModuleInit`.
+    placeGuards(this.discovery, this.scanner, this.config, this.responses);
   }
 
   /** Begins to connect; a store that is down does not stop the boot. A lock store that was asked for, or that routes need, is checked. */
@@ -248,6 +275,7 @@ export class TieredCacheModule
     this.settings.check();
     checkPageParameters(this.discovery, this.scanner, this.responses.policies);
     this.responses.prepare();
+    checkDeclaredMethods(this.discovery, this.invalidations);
     this.openLane();
     this.engine.open();
     const isLocking = checkLockRoutes(this.discovery, this.scanner);
@@ -273,9 +301,10 @@ export class TieredCacheModule
   /** After the last request was answered, unlike `onModuleDestroy`. A loader that hangs does not hold up the end for ever. */
   async onApplicationShutdown(): Promise<void> {
     await Promise.race([
-      Promise.all([this.engine.drain(), this.locks.drain()]),
+      Promise.all([this.engine.drain(), this.locks.drain(), this.purges.drain()]),
       new Promise<void>((resolve) => this.engine.clock.after(DRAIN_MS, resolve)),
     ]);
+    this.purges.close();
     await Promise.all([this.engine.close(), this.locks.close()]);
   }
 }

@@ -8,6 +8,7 @@ import {
   isDuration,
   isFraction,
   isFunction,
+  isHeaderName,
   isLifetime,
   isText,
   listOf,
@@ -19,6 +20,7 @@ import {
   type Check,
 } from './option-checks.js';
 import { EntityDefinition } from './invalidation/define-entity.js';
+import { isPurgeOptions } from './invalidation/purge/purge.options.js';
 import type { TieredCacheOptions } from './tiered-cache.options.js';
 
 /** A lifetime in which Infinity, too, means for ever. */
@@ -45,6 +47,7 @@ const entryDefaults = {
   lease: isDuration,
   isolation: oneOf('shared', 'copy'),
   codec: oneOf('json', 'bytes'),
+  whenDown: oneOf('queue', 'reject'),
 };
 
 const isSchemaVersion: Check = (value, field) => {
@@ -118,8 +121,10 @@ const areOptions = fields({
     base: isAnything,
     policies: isAnything,
     cacheAll: isBoolean,
+    surrogateKeys: isHeaderName,
   }),
   entities: listOf(isEntity),
+  purge: isPurgeOptions,
   enabled: resolvable(isBoolean),
 });
 

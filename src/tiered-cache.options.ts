@@ -1,6 +1,7 @@
 import type { LoadOptions, NamespaceOptions } from './core/cache.options.js';
 import type { Duration, Lifetime } from './core/clock/duration.js';
 import type { EntityDefinition } from './invalidation/define-entity.js';
+import type { PurgeOptions } from './invalidation/purge/purge.options.js';
 import type { LockStore } from './locks/contract/lock-store.js';
 import type { LockOptions } from './locks/lock.options.js';
 import type { MapLockException } from './locks/nest/lock-calls.js';
@@ -58,6 +59,9 @@ export interface TieredCacheOptions {
   /** By what lists of entities are filtered and sorted (`defineEntity()`), so that a change takes no more of them than it must. */
   entities?: readonly EntityDefinition[];
 
+  /** Caches in front of the application, which are told of every tag that is invalidated. Default: none. */
+  purge?: PurgeOptions;
+
   /** `false`: every call goes through to its loader, nothing is read or stored. Default `true`. */
   enabled?: Resolvable<boolean>;
 }
@@ -65,6 +69,11 @@ export interface TieredCacheOptions {
 export interface ResponsesOptions extends ResponseCacheOptions {
   /** What this cache is called in `Cache-Status` (RFC 9211). Default `tiered-cache`. */
   readonly name?: string;
+  /**
+   * The header that tells caches in front of the application the labels of a public page, so that they can be purged by them:
+   * `Surrogate-Key` (Fastly), `Cache-Tag` (Cloudflare, Akamai), `xkey` (Varnish). Those caches should take it off. Default: none is sent.
+   */
+  readonly surrogateKeys?: 'Surrogate-Key' | 'Cache-Tag' | 'xkey' | (string & {});
 }
 
 export interface VersionOptions {
@@ -110,7 +119,7 @@ export interface LifetimeOptions {
   freshFor?: Lifetime;
 }
 
-export type NamespaceDefaults = Omit<LoadOptions, 'tags'> & Pick<NamespaceOptions, 'isolation' | 'codec'>;
+export type NamespaceDefaults = Omit<LoadOptions, 'tags'> & Pick<NamespaceOptions, 'isolation' | 'codec' | 'whenDown'>;
 
 /** For `forRootAsync({ useClass | useExisting })`. */
 export interface TieredCacheOptionsFactory {

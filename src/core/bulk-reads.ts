@@ -1,18 +1,17 @@
 import type { CacheEngine } from './cache-engine.js';
-import type { CacheKey, Loaded, ManyLoader } from './cache.options.js';
+import type { CacheKey, CallOptions, Loaded, ManyLoader } from './cache.options.js';
 import { CachedResponse } from './cached-response.js';
 import { StoreUnavailableError } from './errors/cache.error.js';
 import { BatchLoad, NotLoaded } from './flights/batch-load.js';
 import type { Address } from './keys/address.js';
 import { addressOf, isPlain } from './keys/address.js';
 import { encodeKey } from './keys/key-encoding.js';
+import type { LoadingReads } from './loading-reads.js';
 import type { Namespace } from './namespace.js';
 import type { Found } from './tiers/found.js';
+import type { NearTiers } from './tiers/near-tiers.js';
 import type { RequestScope } from './tiers/request.scope.js';
 import { remember } from './tiers/request.tier.js';
-
-/** Finds or loads one key of many; `onIdle` is called when it turns out that its loader need not be waited for. */
-type FindOrLoad<T> = (key: CacheKey, load: () => Promise<T>, onIdle: () => void) => Promise<Found>;
 
 /** A key whose answer must be asked for, and its place in the result. */
 interface Missing {
@@ -25,8 +24,8 @@ export class BulkReads {
   constructor(
     private readonly engine: CacheEngine,
     private readonly space: Namespace,
-    /** The request and memory tiers. */
-    private readonly nearby: (address: Address, scope: RequestScope | undefined) => Found | undefined,
+    private readonly near: NearTiers,
+    private readonly loading: LoadingReads,
   ) {}
 
   async getMany<T>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
@@ -42,7 +41,7 @@ export class BulkReads {
         continue;
       }
       const address = addressOf(this.space, key);
-      const found = this.nearby(address, scope);
+      const found = this.near.find(address, scope);
       if (found === undefined || now >= found.freshUntil) missing.push({ at: responses.length, address });
       responses.push(responseTo(address, found, now));
     }
@@ -70,7 +69,7 @@ export class BulkReads {
     ids: Iterable<I>,
     loader: ManyLoader<I, T>,
     keyOf: (id: I) => CacheKey,
-    findOrLoad: FindOrLoad<T>,
+    options: CallOptions<T>,
   ): Promise<Map<I, T>> {
     const asked = [...new Set(ids)];
     if (this.engine.passThrough) return inOrder(asked, toMap(await loader(asked)));
@@ -84,7 +83,7 @@ export class BulkReads {
       asked.map(async (id) => {
         const pass = (): void => batch.pass(id);
         try {
-          return (await findOrLoad(keyOf(id), () => batch.load(id), pass)).value.take() as T;
+          return (await this.loading.entry(keyOf(id), () => batch.load(id), options, pass)).value.take() as T;
         } catch (error) {
           pass();
           throw error;
@@ -100,7 +99,7 @@ export class BulkReads {
   }
 
   private fresh(key: string, now: number): Found | undefined {
-    const found = this.engine.memory?.find(this.space.index, key, now);
+    const found = this.engine.memory?.find(this.space.index.get(key), now);
     if (found === undefined || now >= found.freshUntil) return undefined;
     this.space.counters.memoryHits++;
     return found;

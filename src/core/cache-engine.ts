@@ -17,7 +17,9 @@ import { Waiters } from './flights/waiters.js';
 import type { StampParts } from './keys/stamp.js';
 import { makeStamp } from './keys/stamp.js';
 import { Namespace } from './namespace.js';
+import type { PendingCounts } from './outage/invalidation-queue.js';
 import { StoreGuard } from './outage/store-guard.js';
+import { WaitingTags } from './outage/waiting-tags.js';
 import type { MemoryLimits } from './tiers/memory.tier.js';
 import { MemoryTier } from './tiers/memory.tier.js';
 import type { RequestScope } from './tiers/request.scope.js';
@@ -45,6 +47,13 @@ export interface EngineOptions {
   readonly enabled?: boolean;
   /** What a caller of a cold key is thrown; its `code` must be `cold_cache`. Default: a ColdCacheError. */
   readonly newColdError?: (key: string, retryAfterMs: number) => Error;
+  /**
+   * For caches elsewhere: told of tags when the store has acknowledged their invalidation, or has refused it; where it waited for the store,
+   * once more when it has landed. Must not throw.
+   */
+  readonly onTagsInvalidated?: (tags: readonly string[]) => void;
+  /** Told at the end of invalidations that never reached the store. */
+  readonly onUnsent?: (counts: PendingCounts) => void;
 }
 
 /** What the services of all namespaces share: the tiers, the store behind its guard, and what is under way. */
@@ -63,9 +72,12 @@ export class CacheEngine {
   readonly requestScope: (() => RequestScope | undefined) | undefined;
   /** Nothing is kept: every call passes through to its loader. */
   readonly passThrough: boolean;
+  readonly waitingTags = new WaitingTags();
+  readonly tagsInvalidated: (tags: readonly string[]) => void;
   private readonly store: CacheStore;
   private readonly filling: FencedFill;
   private readonly newColdError: (key: string, retryAfterMs: number) => Error;
+  private readonly onUnsent: (counts: PendingCounts) => void;
   private version: Omit<StampParts, 'schema'>;
   private readonly namespaces = new Map<string, Namespace>();
   private readonly services = new Map<string, CacheService>();
@@ -74,12 +86,27 @@ export class CacheEngine {
   constructor(options: EngineOptions) {
     this.store = options.store;
     this.newColdError = options.newColdError ?? ((key, retryAfterMs) => new ColdCacheError(key, retryAfterMs));
+    this.tagsInvalidated = options.onTagsInvalidated ?? (() => undefined);
+    this.onUnsent = options.onUnsent ?? (() => undefined);
     this.clock = options.clock ?? systemClock;
     this.version = options.version ?? {};
     this.passThrough = options.enabled === false || !options.store.capabilities.stores;
     this.requestScope = this.passThrough ? undefined : options.requestScope;
-    this.guard = new StoreGuard(options.store, this.clock, options.deadlineMs ?? DEFAULT_DEADLINE_MS, () =>
-      this.storeClock.reset(),
+    this.guard = new StoreGuard(
+      options.store,
+      this.clock,
+      options.deadlineMs ?? DEFAULT_DEADLINE_MS,
+      () => this.storeClock.reset(),
+      {
+        removed: (keys) => this.coherence.changed(keys),
+        rotated: (names) => {
+          this.coherence.rotated(names);
+          // Once more: until now other processes may have served what was to go.
+          const landed = this.waitingTags.take(names, this.guard.queue.isEmpty);
+          if (landed.length > 0) this.tagsInvalidated(landed);
+        },
+        allNamespaces: () => [...this.namespaces.values()].map((namespace) => namespace.token),
+      },
     );
     this.storeClock = new StoreClock(this.clock, () => this.store.now());
     this.waiters = new Waiters(this.clock);
@@ -95,9 +122,10 @@ export class CacheEngine {
             options.memory ?? { maxEntries: 10_000, maxBytes: 64 * 1024 * 1024, maxStaleWithoutBusMs: 5000 },
             this.clock,
           );
-    this.coherence = new TierCoherence(this.namespaces, this.memory, this.tokens, this.watch, this.waiters, () =>
-      this.storeClock.reset(),
-    );
+    this.coherence = new TierCoherence(this.namespaces, this.memory, this.tokens, this.watch, this.waiters, () => {
+      this.storeClock.reset();
+      void this.guard.queue.flush();
+    });
     this.entries = new EntryCodec(this.clock, this.storeClock);
     this.reader = new RemoteReader(
       this.clock,
@@ -201,6 +229,8 @@ export class CacheEngine {
     underway: number;
     waiting: number;
     watched: number;
+    /** Invalidations that wait for the store. */
+    pending: PendingCounts;
   } {
     let flights = 0;
     for (const namespace of this.namespaces.values()) flights += namespace.flights.size;
@@ -216,17 +246,20 @@ export class CacheEngine {
       underway: this.singleFlight.size,
       waiting: this.waiters.size,
       watched: this.watch.size,
+      pending: this.guard.queue.size,
     };
   }
 
-  /** Resolves when what is under way has landed, background refreshes included. */
+  /** Resolves when what is under way has landed, background refreshes included, and what waits for the store was tried once more. */
   async drain(): Promise<void> {
     await this.singleFlight.drain();
     await this.filling.drain();
+    await this.guard.queue.flush();
   }
 
   /** Ends what is under way; {@link drain} it first. */
   async close(): Promise<void> {
+    if (!this.guard.queue.isEmpty) this.onUnsent(this.guard.queue.size);
     this.singleFlight.abortAll(new StoreUnavailableError(this.store.name, 'load', 'closed'));
     this.guard.close();
     this.coherence.lost();

@@ -30,7 +30,7 @@ export interface CacheExplanation {
 
 export async function explain(engine: CacheEngine, space: Namespace, address: Address): Promise<CacheExplanation> {
   const now = engine.clock.now();
-  const near = engine.memory?.find(space.index, address.local);
+  const near = engine.memory?.find(space.index.get(address.local));
   return {
     key: address.encoded,
     storeKey: address.store,
@@ -42,7 +42,7 @@ export async function explain(engine: CacheEngine, space: Namespace, address: Ad
       ageMs: now - near.createdAt,
     },
     remote: await explainRemote(engine, space, address),
-    isLoading: space.flights.has(address.local),
+    isLoading: space.flights.get(address.local) !== undefined,
     isHeard: engine.coherence.isHeard,
     isStoreDown: engine.guard.breaker.isOpen,
   };

@@ -17,6 +17,17 @@ export type KeyPart =
 /** `shared`: one deep-frozen value for all readers (no copying). `copy`: every reader gets a private, mutable copy. */
 export type Isolation = 'shared' | 'copy';
 
+/**
+ * What becomes of an invalidation that the store does not acknowledge. `queue`: it holds in this process at once, and is sent again until
+ * it is acknowledged. `reject`: the call rejects with StoreUnavailableError and nothing is sent again.
+ */
+export type WhenDown = 'queue' | 'reject';
+
+export interface InvalidationOptions {
+  /** Default: the namespace's (`queue`). */
+  whenDown?: WhenDown;
+}
+
 /** What a caller on a cold key does while somebody else computes it. */
 export type OnCold = 'wait' | 'throw' | 'load';
 
@@ -141,6 +152,8 @@ export interface NamespaceOptions extends LoadOptions {
   maxConcurrentLoads?: number;
   /** Raise it when the shape of the values changes: entries of other versions become misses. Default 1. */
   schemaVersion?: number | string;
+  /** What becomes of invalidations while the store is down. Default `queue`. */
+  whenDown?: WhenDown;
   /** Default `shared`. */
   isolation?: Isolation;
   /** How values become bytes. `json` keeps Date, Map, Set, BigInt, Buffer, undefined, NaN and more; `bytes` takes and gives Uint8Array only. Default `json`. */

@@ -3,7 +3,7 @@ import type {
   CacheKey,
   CallOptions,
   EntryOptions,
-  LoadContext,
+  InvalidationOptions,
   Loader,
   LoadOptions,
   ManyLoader,
@@ -14,35 +14,35 @@ import type { Lifetime } from './clock/duration.js';
 import { lifetimeMs } from './clock/duration.js';
 import type { CacheExplanation } from './cache-explanation.js';
 import { explain } from './cache-explanation.js';
-import { EntryWriter } from './entry-writer.js';
 import { CacheUsageError } from './errors/cache.error.js';
-import type { FlightRequest } from './flights/single-flight.js';
-import { LoadRun } from './flights/load-run.js';
-import { isDue } from './freshness/due.js';
 import { makePlan, planOf, type LoadPlan } from './freshness/load-plan.js';
-import type { Address } from './keys/address.js';
 import { addressOf, isPlain } from './keys/address.js';
-import { EncodedKey } from './keys/encoded-key.js';
+import type { EncodedKey } from './keys/encoded-key.js';
+import { LoadingReads } from './loading-reads.js';
 import type { CacheCounters, Namespace } from './namespace.js';
-import type { Found } from './tiers/found.js';
 import { MISS } from './tiers/memory.tier.js';
-import type { RequestScope } from './tiers/request.scope.js';
-import { recall, remember } from './tiers/request.tier.js';
-
-/** A plain key of up to so many characters stands for itself in memory; a longer one may be kept under a digest. */
-const SURELY_SHORT = 16;
+import { NearTiers } from './tiers/near-tiers.js';
+import { EntryUpdates } from './writes/entry-updates.js';
+import { EntryWriter } from './writes/entry-writer.js';
+import { Invalidations } from './writes/invalidations.js';
 
 /**
  * One named cache over three tiers: this request, this process, everyone. Inject it, or another namespace with `@InjectCache(name)`.
  *
  * Reads and `getOrSet` never fail and hardly wait because of a broken store. `set` and `add` tell by `false` that nothing was shared;
- * the invalidations (`delete`, `expire`, `clear`, ...) reject with StoreUnavailableError, so that none is lost without your knowing.
+ * the invalidations (`delete`, `expire`, `clear`, ...) resolve when the store has acknowledged them, or when they wait for it to come back:
+ * they hold in this process at once, and are sent before anything that the store says is believed. With `whenDown: 'reject'` they reject
+ * with StoreUnavailableError instead.
  * @example const book = await cache.getOrSet(['book', id], () => db.load(id), { ttl: '24h', freshFor: '1h' });
  */
 export class CacheService {
   readonly name: string;
-  private readonly writer: EntryWriter;
+  private readonly near: NearTiers;
+  private readonly loading: LoadingReads;
   private readonly bulk: BulkReads;
+  private readonly invalidations: Invalidations;
+  private readonly writer: EntryWriter;
+  private readonly updates: EntryUpdates;
 
   /** Made by the engine; inject it instead of calling this. */
   constructor(
@@ -50,8 +50,12 @@ export class CacheService {
     private readonly space: Namespace,
   ) {
     this.name = space.name;
-    this.writer = new EntryWriter(engine, space);
-    this.bulk = new BulkReads(engine, space, (address, scope) => this.nearby(address, scope));
+    this.near = new NearTiers(engine, space);
+    this.loading = new LoadingReads(engine, space, this.near);
+    this.bulk = new BulkReads(engine, space, this.near, this.loading);
+    this.invalidations = new Invalidations(engine, space, this.near);
+    this.writer = new EntryWriter(engine, space, this.near, this.invalidations);
+    this.updates = new EntryUpdates(engine, space, this.near, this.writer, this.invalidations);
   }
 
   /** What the tiers have, stale or not. Never loads. */
@@ -62,26 +66,15 @@ export class CacheService {
 
   /** The fresh value in the memory tier, synchronously, or `undefined`. */
   peek<T = unknown>(key: CacheKey): T | undefined {
-    const { memory } = this.engine;
-    if (memory === undefined) return undefined;
-    if (typeof key === 'string' && isPlain(key)) {
-      const value = memory.fresh(this.space.index, key);
-      if (value !== MISS || key.length <= SURELY_SHORT) return value === MISS ? undefined : (value as T);
-    }
-    const value = memory.fresh(this.space.index, addressOf(this.space, key).local);
+    const value = this.near.peek(key);
     return value === MISS ? undefined : (value as T);
   }
 
   /** As {@link get}, but from the memory tier alone and at once: a stale value, too. `undefined` where it has nothing. */
   peekEntry<T = unknown>(key: string): CachedResponse<T> | undefined {
-    const { memory, clock } = this.engine;
-    if (memory === undefined || this.engine.requestScope?.()?.forced) return undefined;
-    const found =
-      (isPlain(key) ? memory.find(this.space.index, key) : undefined) ??
-      (isPlain(key) && key.length <= SURELY_SHORT
-        ? undefined
-        : memory.find(this.space.index, addressOf(this.space, key).local));
-    return found && CachedResponse.found<T>(key, found, clock.now());
+    if (this.engine.requestScope?.()?.forced) return undefined;
+    const found = this.near.peekFound(key);
+    return found && CachedResponse.found<T>(key, found, this.engine.clock.now());
   }
 
   /**
@@ -93,10 +86,10 @@ export class CacheService {
   getOrSet<T>(key: CacheKey | EncodedKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
     // The hot path: nothing is built before the memory tier has been asked.
     if (typeof key === 'string' && !this.mustLookCloser(options) && isPlain(key)) {
-      const value = this.hit(key);
+      const value = this.near.hit(key);
       if (value !== MISS) return Promise.resolve(value as T);
     }
-    return this.getOrLoad(key, loader, options);
+    return this.loading.value(key, loader, options);
   }
 
   /**
@@ -104,11 +97,7 @@ export class CacheService {
    * @param local the key in the memory tier's index
    */
   hit(local: string): unknown {
-    const { memory } = this.engine;
-    if (memory === undefined || this.engine.requestScope?.() !== undefined) return MISS;
-    const value = memory.fresh(this.space.index, local);
-    if (value !== MISS) this.space.counters.memoryHits++;
-    return value;
+    return this.near.hit(local);
   }
 
   /**
@@ -125,90 +114,6 @@ export class CacheService {
     return options !== undefined && (options.forceFresh === true || options.eagerRefresh !== undefined);
   }
 
-  private async getOrLoad<T>(asked: CacheKey | EncodedKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
-    const address = addressOf(this.space, asked);
-    const key = asked instanceof EncodedKey ? asked.parts : asked;
-    if (this.engine.passThrough) return this.loadUncached(key, loader, options);
-    const found = await this.findOrLoad(key, address, loader, options);
-    return found.value.take() as T;
-  }
-
-  private async loadUncached<T>(key: CacheKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
-    const run = new LoadRun(key, planOf(this.space, options), this.engine.clock);
-    const { signal } = options ?? {};
-    signal?.throwIfAborted();
-    let forget: (() => void) | undefined;
-    const loaded = run.run(
-      (context) => loader(context as LoadContext<T>),
-      (stop) => {
-        const abort = (): void => stop(signal?.reason);
-        signal?.addEventListener('abort', abort);
-        forget = () => signal?.removeEventListener('abort', abort);
-      },
-    );
-    return (await loaded.finally(() => forget?.())).value as T;
-  }
-
-  private async findOrLoad<T>(
-    key: CacheKey,
-    address: Address,
-    loader: Loader<T>,
-    options?: CallOptions<T>,
-    onIdle?: () => void,
-  ): Promise<Found> {
-    const { engine, space } = this;
-    const scope = engine.requestScope?.();
-    const forced = options?.forceFresh === true || scope?.forced === true;
-    const near = options?.forceFresh ? undefined : this.nearby(address, scope);
-    const isGood = near && engine.clock.now() < near.freshUntil && (!forced || near.tier === 'request');
-    const plan = planOf(space, options);
-    if (isGood && !isDue(plan, near, engine.clock.now())) {
-      onIdle?.();
-      return near;
-    }
-    const failure = forced ? undefined : space.failures.find(address.local);
-    if (failure) throw failure.error;
-    const load = (run: LoadRun): unknown => loader(run as LoadContext<T>);
-    const request: FlightRequest = {
-      flight: undefined,
-      namespace: space,
-      key,
-      address,
-      plan,
-      near,
-      forced,
-      load,
-      onIdle,
-      signal: options?.signal,
-      notBefore: scope?.learnsSince,
-    };
-    if (isGood) {
-      engine.singleFlight.refresh(request);
-      return near;
-    }
-    const found = await engine.singleFlight.fly(request);
-    if (found.tier !== 'loader' && engine.clock.now() >= found.freshUntil) space.counters.staleHits++;
-    // What was not to be stored is not remembered here, either.
-    if (scope && found.expiresAt > found.createdAt) remember(scope, space, address.local, found);
-    return found;
-  }
-
-  /** The request and memory tiers. */
-  private nearby(address: Address, scope: RequestScope | undefined): Found | undefined {
-    const remembered = scope && recall(scope, this.space, address.local);
-    if (remembered) {
-      this.space.counters.requestHits++;
-      return remembered;
-    }
-    if (scope?.forced || scope?.learnsSince !== undefined) return undefined;
-    const found = this.engine.memory?.find(this.space.index, address.local);
-    if (found && this.engine.clock.now() < found.freshUntil) {
-      this.space.counters.memoryHits++;
-      if (scope) remember(scope, this.space, address.local, found);
-    }
-    return found;
-  }
-
   /** Stores in all tiers. `false`: not shared with other processes (the store is down, or `ttl` is 0, which removes the entry). */
   async set(key: CacheKey, value: unknown, options?: EntryOptions): Promise<boolean> {
     return this.writer.set(addressOf(this.space, key), value, planOf(this.space, options));
@@ -221,26 +126,35 @@ export class CacheService {
 
   /** Gives an entry a new hard lifetime from now. `false` if there is none. */
   async touch(key: CacheKey, ttl: Lifetime): Promise<boolean> {
-    return this.writer.touch(addressOf(this.space, key), lifetimeMs(ttl, 'ttl'));
+    return this.updates.touch(addressOf(this.space, key), lifetimeMs(ttl, 'ttl'));
   }
 
-  /** Removes an entry everywhere; a load under way will not bring it back. `true` if there was one. @throws StoreUnavailableError */
-  async delete(key: CacheKey): Promise<boolean> {
-    return (await this.deleteMany([key])) > 0;
+  /**
+   * Removes an entry everywhere; a load under way will not bring it back. `true` if there was one. While the store is down the removal
+   * waits (see {@link InvalidationOptions}), and the answer is whether this process knew of an entry.
+   * @throws StoreUnavailableError where it is not to wait
+   */
+  async delete(key: CacheKey, options?: InvalidationOptions): Promise<boolean> {
+    return (await this.deleteMany([key], options)) > 0;
   }
 
-  /** @throws StoreUnavailableError */
-  async deleteMany(keys: readonly CacheKey[]): Promise<number> {
-    return this.writer.remove(keys.map((key) => addressOf(this.space, key)));
+  /** {@link delete} for many; resolves to how many there were. @throws StoreUnavailableError where it is not to wait */
+  async deleteMany(keys: readonly CacheKey[], options?: InvalidationOptions): Promise<number> {
+    const addresses = keys.map((key) => addressOf(this.space, key));
+    return this.invalidations.remove(addresses, options?.whenDown);
   }
 
   async has(key: CacheKey): Promise<boolean> {
     return (await this.get(key)).isFound;
   }
 
-  /** Soft purge: the entry is stale from now on, but still there to be served while it is refreshed. @throws StoreUnavailableError */
-  async expire(key: CacheKey): Promise<boolean> {
-    return this.writer.expire(addressOf(this.space, key));
+  /**
+   * Soft purge: the entry is stale from now on, but still there to be served while it is refreshed. While the store is down, a removal waits
+   * in its place.
+   * @throws StoreUnavailableError where it is not to wait
+   */
+  async expire(key: CacheKey, options?: InvalidationOptions): Promise<boolean> {
+    return this.updates.expire(addressOf(this.space, key), options?.whenDown);
   }
 
   /** Adds to a number atomically; starts from `initial` (0) if there is none. Keeps the entry's lifetime. @throws StoreUnavailableError */
@@ -253,7 +167,7 @@ export class CacheService {
       if (!Number.isFinite(number))
         throw new CacheUsageError('invalid_option', `${field} must be a finite number; got a ${typeof number}`);
     }
-    return this.writer.increment(addressOf(this.space, key), by, initial, planOf(this.space, entry));
+    return this.updates.increment(addressOf(this.space, key), by, initial, planOf(this.space, entry));
   }
 
   /** {@link increment} by the negative. */
@@ -292,24 +206,44 @@ export class CacheService {
     options: CallOptions<T> & { key?: (id: I) => CacheKey } = {},
   ): Promise<Map<I, T>> {
     const { key: keyOf = (id: I): CacheKey => (typeof id === 'string' ? id : [id]), ...load } = options;
-    return this.bulk.getOrSetMany(ids, loader, keyOf, (key, loadOne, onIdle) =>
-      this.findOrLoad(key, addressOf(this.space, key), loadOne, load, onIdle),
-    );
+    return this.bulk.getOrSetMany(ids, loader, keyOf, load);
   }
 
-  /** Makes every entry that carries one of the tags a miss, in all namespaces, in one step each. @throws StoreUnavailableError */
-  async invalidateTags(tags: readonly string[]): Promise<void> {
-    await this.writer.invalidateTags(tags);
+  /** Makes every entry that carries one of the tags a miss, in all namespaces, in one step each. @throws StoreUnavailableError where it is not to wait */
+  async invalidateTags(tags: readonly string[], options?: InvalidationOptions): Promise<void> {
+    await this.invalidations.invalidateTags(tags, options?.whenDown);
   }
 
-  /** Makes every entry under a declared prefix a miss, in one step. @throws CacheUsageError `undeclared_prefix` @throws StoreUnavailableError */
-  async deleteByPrefix(prefix: CacheKey): Promise<void> {
-    await this.writer.invalidatePrefix(prefix);
+  /**
+   * Soft purge by tags: every entry that carries one of them is stale from now on, but still there to be served while it is refreshed; one
+   * step each. While the store is down, such entries are misses here.
+   * @throws StoreUnavailableError where it is not to wait
+   * @example await cache.expireTags(['prices']); // the next reader of each refreshes it, nobody waits
+   */
+  async expireTags(tags: readonly string[], options?: InvalidationOptions): Promise<void> {
+    await this.invalidations.expireTags(tags, options?.whenDown);
   }
 
-  /** Makes every entry of this namespace a miss, in one step; nothing else is touched, locks least of all. @throws StoreUnavailableError */
-  async clear(): Promise<void> {
-    await this.writer.clear();
+  /**
+   * Makes every entry under a declared prefix a miss, in one step.
+   * @throws CacheUsageError `undeclared_prefix`
+   * @throws StoreUnavailableError where it is not to wait
+   */
+  async deleteByPrefix(prefix: CacheKey, options?: InvalidationOptions): Promise<void> {
+    await this.invalidations.invalidatePrefix(prefix, options?.whenDown);
+  }
+
+  /** For options that name prefixes. @throws CacheUsageError `undeclared_prefix` */
+  checkPrefix(prefix: CacheKey): void {
+    this.invalidations.tokenOf(prefix);
+  }
+
+  /**
+   * Makes every entry of this namespace a miss, in one step; nothing else is touched, locks least of all.
+   * @throws StoreUnavailableError where it is not to wait
+   */
+  async clear(options?: InvalidationOptions): Promise<void> {
+    await this.invalidations.clear(options?.whenDown);
   }
 
   /** @throws CacheUsageError `unknown_namespace` */

@@ -1,4 +1,4 @@
-import type { Frame } from './envelope/frame.js';
+import type { Frame, FrameTag } from './envelope/frame.js';
 import { encodeFrame, parseFrame } from './envelope/frame.js';
 import type { StoreClock } from './clock/store-clock.js';
 import type { Clock } from './clock/clock.js';
@@ -9,7 +9,7 @@ import type { Namespace } from './namespace.js';
 import type { Found, Tier, ValueSource } from './tiers/found.js';
 import { decodeFrozen, SharedValue, StoredValue } from './tiers/stored-value.js';
 import type { Epoch, Fence } from './tokens/epoch.js';
-import { makeFence } from './tokens/epoch.js';
+import { epochsOf, makeFence } from './tokens/epoch.js';
 
 /** Turns values into frames and frames into values with a life on this process's clock. */
 export class EntryCodec {
@@ -33,7 +33,7 @@ export class EntryCodec {
       codecId: namespace.codec.id,
       rebuild: encoded.rebuild,
       isHeldOver: false,
-      tags: epochs.map((epoch) => ({ name: epoch.name, token: epoch.token ?? '' })),
+      tags: frameTags(epochs),
       side: encoded.side,
       payload: encoded.payload,
     });
@@ -100,11 +100,15 @@ export class EntryCodec {
     return { ...found, isHeldOver: true, freshUntil: heldUntil(found, this.clock.now() + backOffMs) };
   }
 
-  /** The frame of {@link heldOver}. */
-  heldOverFrame(frame: Frame, backOffMs: number): Buffer {
+  /** The frame of {@link heldOver}, under the tokens that it was judged by: a tag may have been expired since it was loaded. */
+  heldOverFrame(frame: Frame, fence: Fence, backOffMs: number): Buffer {
     const freshUntil = heldUntil(frame, this.storeClock.now() + backOffMs);
-    return encodeFrame(frame.with({ isHeldOver: true, freshUntil }));
+    return encodeFrame(frame.with({ isHeldOver: true, freshUntil, tags: frameTags(epochsOf(fence)) }));
   }
+}
+
+function frameTags(epochs: readonly Epoch[]): FrameTag[] {
+  return epochs.map(({ name, token }) => ({ name, token: token ?? '' }));
 }
 
 function heldUntil(entry: { readonly freshUntil: number; readonly expiresAt: number }, backOffUntil: number): number {

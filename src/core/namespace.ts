@@ -1,4 +1,4 @@
-import type { CacheKey, Isolation, NamespaceOptions } from './cache.options.js';
+import type { CacheKey, Isolation, NamespaceOptions, WhenDown } from './cache.options.js';
 import type { Clock } from './clock/clock.js';
 import { bytesCodec } from './codec/bytes.codec.js';
 import { jsonCodec } from './codec/json.codec.js';
@@ -6,9 +6,9 @@ import type { ValueCodec } from './codec/value.codec.js';
 import { CacheUsageError } from './errors/cache.error.js';
 import { checkTags, makePlan, type LoadPlan } from './freshness/load-plan.js';
 import { encodeKey } from './keys/key-encoding.js';
-import { shorten } from './keys/store-key.js';
+import { shorten, storePrefix } from './keys/store-key.js';
 import { Failures } from './flights/failures.js';
-import type { Flight } from './flights/flight.js';
+import { FlightTable } from './flights/flight-table.js';
 import { LoadSlots } from './flights/load-slots.js';
 import type { SlotIndex } from './tiers/s3-fifo.slab.js';
 
@@ -34,6 +34,8 @@ export interface CacheCounters {
   rejected: number;
   /** Calls that went on without the store. */
   storeFailures: number;
+  /** Invalidations that the store did not acknowledge at once, and which were queued. */
+  queued: number;
 }
 
 /** One named cache: its defaults, its place in the key space, its index into the memory tier. */
@@ -46,6 +48,7 @@ export class Namespace {
   readonly slots: LoadSlots | undefined;
   readonly failures: Failures;
   readonly isolation: Isolation;
+  readonly whenDown: WhenDown;
   /** A request remembers what it has read of it. */
   readonly isRecalled: boolean;
   readonly codec: ValueCodec;
@@ -55,9 +58,12 @@ export class Namespace {
   /** The name under which the store keeps this namespace's token. */
   readonly token: string;
   readonly index: SlotIndex = new Map();
-  readonly flights = new Map<string, Flight>();
+  readonly flights = new FlightTable();
+  /** What its keys in the store begin with. */
+  storePrefix = '';
   /** How long its loaders have taken lately; 0 while there is no knowing. */
   usualLoadMs = 0;
+  private currentStamp = '';
   readonly counters: CacheCounters = {
     requestHits: 0,
     memoryHits: 0,
@@ -70,12 +76,13 @@ export class Namespace {
     fenced: 0,
     rejected: 0,
     storeFailures: 0,
+    queued: 0,
   };
 
   /** @throws CacheUsageError `invalid_option`, `invalid_duration` */
   constructor(
     options: NamespaceOptions,
-    public stamp: string,
+    stamp: string,
     clock: Clock,
     /** What a caller of a cold key is thrown. */
     readonly newColdError: (key: string, retryAfterMs: number) => Error,
@@ -89,6 +96,7 @@ export class Namespace {
       );
     }
     this.name = name;
+    this.stamp = stamp;
     const where = `namespace "${name}": `;
     this.plan = makePlan({ ...options, tags: [] }, undefined, where);
     this.tags = checkTags(options.tags ?? [], `${where}tags`);
@@ -102,11 +110,22 @@ export class Namespace {
     this.slots = maxConcurrentLoads === undefined ? undefined : new LoadSlots(clock, maxConcurrentLoads);
     this.failures = new Failures(clock);
     this.isolation = options.isolation ?? 'shared';
+    this.whenDown = options.whenDown ?? 'queue';
     this.isRecalled = options.requestTier ?? true;
     this.codec = codec ?? (options.codec === 'bytes' ? bytesCodec : jsonCodec);
     this.schemaVersion = options.schemaVersion ?? 1;
     this.token = `ns:${name}`;
     this.prefixes = (options.prefixes ?? []).map((prefix) => this.declare(prefix));
+  }
+
+  /** Part of every key in the store: entries stored under another one do not exist here. */
+  get stamp(): string {
+    return this.currentStamp;
+  }
+
+  set stamp(stamp: string) {
+    this.currentStamp = stamp;
+    this.storePrefix = storePrefix(stamp, this.name);
   }
 
   /** The names of all tokens an entry of this key carries: namespace, tags, declared prefixes. */

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
-import { Observable } from 'rxjs';
 import type { LoadOptions } from '../core/cache.options.js';
 import { makePlan } from '../core/freshness/load-plan.js';
+import { returnsObservable } from '../method-decorator.js';
 import type { Method } from '../replace-method.js';
 import { checkCachedOptions, type CachedOptions } from './cached.options.js';
 
@@ -39,10 +39,7 @@ export class CachedFunction {
     const { prefix: _p, name: _n, namespace: _s, key: _k, returns, tags, ...load } = options;
     this.loadOptions = typeof tags === 'function' || tags === undefined ? load : { ...load, tags };
     makePlan(this.loadOptions, undefined, `${where}: `);
-    this.returnsObservable =
-      returns === undefined
-        ? isObservableType(Reflect.getMetadata('design:returntype', home, property))
-        : returns === 'observable';
+    this.returnsObservable = returnsObservable(home, property, returns);
     const parameters: unknown = Reflect.getMetadata('design:paramtypes', home, property);
     this.takesNothing = Array.isArray(parameters) && parameters.length === 0;
   }
@@ -80,10 +77,4 @@ function ownerOf(self: object, property: PropertyKey): object | undefined {
 
 function prototypeOf(value: object): object | null {
   return Object.getPrototypeOf(value) as object | null;
-}
-
-function isObservableType(type: unknown): boolean {
-  if (typeof type !== 'function') return false;
-  const prototype: unknown = type.prototype;
-  return type === Observable || prototype instanceof Observable;
 }

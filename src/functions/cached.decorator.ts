@@ -1,4 +1,4 @@
-import { Inject } from '@nestjs/common';
+import { injectProperty, type Takes } from '../method-decorator.js';
 import { replaceMethod, type Method } from '../replace-method.js';
 import { MISS } from '../core/tiers/memory.tier.js';
 import type { BoundFunction } from './bound-function.js';
@@ -19,13 +19,6 @@ interface Slots {
   readonly [slot: symbol]: BoundFunction | undefined;
 }
 
-/** `key` and `tags` are called with what the method is called with. */
-type Takes<A extends unknown[], M extends (...args: never[]) => unknown> = ((...args: A) => void) extends (
-  ...args: Parameters<M>
-) => void
-  ? unknown
-  : { readonly 'key and tags must take the arguments of the method': never };
-
 /**
  * Keeps what a method of a provider or controller resolves to: {@link CacheService.getOrSet} under the key
  * `[prefix, '<class>.<method>', ...arguments]`, with the same options and the same promises. `this` is no part of the key.
@@ -43,7 +36,7 @@ export function Cached<A extends unknown[] = unknown[], T = unknown>(
 ): <M extends (...args: never[]) => CachedReturn<T>>(
   target: object,
   property: string | symbol,
-  descriptor: TypedPropertyDescriptor<M> & Takes<A, M>,
+  descriptor: TypedPropertyDescriptor<M> & Takes<A, M, 'key and tags must take the arguments of the method'>,
 ) => void {
   return (target: object, property: string | symbol, descriptor?: PropertyDescriptor) => {
     const original = descriptor?.value as Method | undefined;
@@ -51,11 +44,7 @@ export function Cached<A extends unknown[] = unknown[], T = unknown>(
       throw new TypeError(`@Cached() is for methods of objects; ${String(property)} is none`);
     const fn = new CachedFunction(target, property, original, options as unknown as CachedOptions);
     fn.register();
-    // By property injection, never through a global: each application's instances get that application's registry.
-    if (!Object.hasOwn(target, REGISTRY)) {
-      Object.defineProperty(target, REGISTRY, { value: undefined, writable: true, enumerable: false });
-      Inject(FunctionRegistry)(target, REGISTRY);
-    }
+    injectProperty(target, REGISTRY, FunctionRegistry);
     replaceMethod(descriptor, fn.returnsObservable ? observing(fn) : promising(fn));
   };
 }

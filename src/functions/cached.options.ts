@@ -1,10 +1,10 @@
-import type { Observable } from 'rxjs';
 import type { KeyPart, LoadOptions } from '../core/cache.options.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
+import type { AsyncReturn } from '../method-decorator.js';
 import { fields, isAnything, isFunction, isText, oneOf, type Check } from '../option-checks.js';
 
 /** What {@link Cached} can be put on. */
-export type CachedReturn<T = unknown> = Promise<T> | Observable<T>;
+export type CachedReturn<T = unknown> = AsyncReturn<T>;
 
 /** The options of `@Cached()`. `A`: the method's arguments. `T`: what it resolves to. Name both in functions, as in any callback. */
 export interface CachedOptions<A extends unknown[] = unknown[], T = unknown> extends Omit<LoadOptions<T>, 'tags'> {

@@ -1,6 +1,7 @@
 import { Catch, Inject, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { BaseExceptionFilter, ModulesContainer } from '@nestjs/core';
 import { throwError } from 'rxjs';
+import { sendEvent } from '../gateway-client.js';
 import { ColdCacheException } from './cold-cache.exception.js';
 
 /** Where Nest keeps what a filter's `@Catch()` names; its own constant is exported from different places in 11 and 12. */
@@ -18,7 +19,7 @@ export interface ColdCacheMessage {
 /**
  * Tells a client of a {@link ColdCacheException} when to come back, in the way of its transport:
  * - HTTP: `Retry-After` (RFC 9110, 10.2.3), and else what Nest answers to any HttpException: 503 and the exception's body.
- * - Microservices: fails with a {@link ColdCacheMessage}. WebSockets: emits one as `exception`, as Nest's own filter does.
+ * - Microservices: fails with a {@link ColdCacheMessage}. WebSockets: sends one as the event `exception`, as Nest's own filter does.
  * - GraphQL: the error itself, whose `extensions` have the code, the status and the header.
  *
  * TieredCacheModule binds it globally. Filters of yours come first, as ever in Nest: one on the handler or its controller, or given to
@@ -41,10 +42,7 @@ export class ColdCacheFilter extends BaseExceptionFilter<ColdCacheException> {
       case 'rpc':
         return throwError(() => this.message(exception));
       case 'ws':
-        host
-          .switchToWs()
-          .getClient<{ emit(event: string, data: unknown): unknown }>()
-          .emit('exception', this.message(exception));
+        sendEvent(host.switchToWs().getClient<object>(), 'exception', this.message(exception));
         return undefined;
       case 'graphql':
         return exception;

@@ -87,7 +87,7 @@ export class StateCache<
     }
   }
 
-  /** Removes all states. @throws StoreUnavailableError */
+  /** Removes all states: at once, or as soon as the store is back. */
   async clear(id: Id): Promise<void> {
     await this.cache.deleteMany(this.keysOf(id));
   }
@@ -107,7 +107,7 @@ export class StateCache<
     const standing = await this.highest(higher);
     if (standing !== undefined) {
       if (!mayOverwrite) return this.refuse(standing);
-      await this.cache.deleteMany(higher);
+      await this.cache.deleteMany(higher, { whenDown: 'reject' });
       this.counters.overwritten++;
     }
     const key = keys[rank] as CacheKey;

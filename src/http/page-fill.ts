@@ -10,10 +10,12 @@ import { formatHttpDate } from '../http-semantics/fields/http-date.js';
 import { isOriginError } from '../http-semantics/judge.js';
 import { merge304, mergeHead, type HeadEffect, type Merged } from '../http-semantics/merge304.js';
 import type { Exchange } from '../http-semantics/exchange.js';
+import { formatSurrogateKeys } from '../http-semantics/fields/surrogate-keys.js';
 import { isOfTheRequest, storable, type Storable } from '../http-semantics/storable.js';
 import { usableUntil, type StoredResponse } from '../http-semantics/stored-response.js';
 import { mergeVary } from '../http-semantics/vary.js';
 import { ABANDONED, NOT_SHARED, type Fork, type Held, type Page } from './page.js';
+import { groupTag } from './response-tags.js';
 import { keyOfVariant, type Hit, type Place } from './page-lookup.js';
 import { isCaptured, type HeaderChanges, type HeaderFields, type Replacement } from './wire/index.js';
 import type { ResponseHead, TapDecision, TapOutcome } from './wire/index.js';
@@ -44,7 +46,9 @@ export interface FillOrder {
   readonly keepToConfirmMs: number;
   /** Labels of every page at this place. */
   readonly tags: readonly string[];
-  readonly tagsOf: (page: Pick<Page, 'stored' | 'headers' | 'body'>) => readonly string[];
+  readonly tagsOf: (page: Pick<Page, 'stored' | 'headers'>) => readonly string[];
+  /** The header that names the labels to caches in front, if one does. */
+  readonly surrogateKeys: string | undefined;
   readonly shouldCache: (page: Pick<Page, 'stored' | 'headers' | 'body'>) => boolean;
   /** Fields set before the handler ran. */
   readonly baseline: HeaderFields;
@@ -62,6 +66,9 @@ export class PageFill {
   private vary: readonly string[] | undefined;
   private refusal: string | undefined;
   private headEffect: HeadEffect | undefined;
+  /** Labels by what was answered; asked for once, before outer interceptors can change what the handler returned. */
+  private late: readonly string[] | undefined;
+  private fault: Error | undefined;
 
   constructor(
     private readonly order: FillOrder,
@@ -103,10 +110,12 @@ export class PageFill {
   /** What is kept of it, and under what conditions. @throws OriginError if the stale page is to be held over */
   async conclude(outcome: TapOutcome): Promise<Held> {
     if (this.failure) throw this.failure;
+    if (this.fault) throw this.fault;
     const { stale } = this.order;
     if (this.merged && stale) return this.keepMerged(this.merged, stale.page);
     if (this.order.method === 'HEAD') return this.concludeHead(stale?.page);
-    if (!isCaptured(outcome) && outcome.hasClientLeft) return this.abandoned();
+    if (!isCaptured(outcome) && outcome.hasClientLeft) return this.skipped(ABANDONED);
+    if (hasFailed(outcome)) return this.failed(outcome);
     if (!isCaptured(outcome) || outcome.addedLate.some((name) => OF_ONE.has(name))) return this.notShared();
     // While its body was written more may have been read.
     this.judgeReads();
@@ -118,7 +127,7 @@ export class PageFill {
       return this.notShared();
     }
     const page = { stored: made.stored, headers: this.ownFields(made.headers), body: outcome.body };
-    return this.order.shouldCache(page) ? this.keep(page) : this.notShared();
+    return this.order.shouldCache(page) ? this.keep(page, this.lateTags(made)) : this.notShared();
   }
 
   private judgeReads(): void {
@@ -136,7 +145,28 @@ export class PageFill {
     headers['date'] ??= formatHttpDate(Date.now());
     const exchange = this.exchange({ status: head.status, headers });
     const size = body && { bytes: body.length, isComplete: true };
-    return storable(size ? { ...exchange, body: size } : exchange, place.semantics);
+    const made = storable(size ? { ...exchange, body: size } : exchange, place.semantics);
+    return made.isStorable ? this.labelled(made) : made;
+  }
+
+  /** Caches in front are told the labels; not of what is for one principal, which none of them may keep. */
+  private labelled(made: Made): Made {
+    const { place, tags, surrogateKeys: field } = this.order;
+    const late = this.lateTags(made);
+    if (field === undefined || place.semantics.view !== 'shared') return made;
+    const own = made.headers[field];
+    const keys = formatSurrogateKeys(field, [...tags, ...late]);
+    return { ...made, headers: { ...made.headers, [field]: own === undefined ? keys : [own, keys].flat() } };
+  }
+
+  private lateTags(made: Made): readonly string[] {
+    try {
+      this.late ??= [...this.order.tagsOf(made), ...(made.stored.groups ?? []).map(groupTag)];
+      return this.late;
+    } catch (error) {
+      this.fault = error as Error;
+      throw error;
+    }
   }
 
   private exchange(response: ResponseHead): Exchange {
@@ -154,7 +184,8 @@ export class PageFill {
     const now = made.stored.receivedAt;
     const made200 = answer(made.stored, { ...head.headers, ...made.headers }, request, { now, length, status });
     const changes: Record<string, string | readonly string[] | undefined> = {};
-    for (const name of ['cache-control', 'cache-status', 'date', 'etag', 'expires', 'vary'])
+    const { surrogateKeys } = this.order;
+    for (const name of [...COMPUTED, ...(surrogateKeys === undefined ? [] : [surrogateKeys])])
       changes[name] = made200.headers[name];
     if (made200.status === head.status && made200.body === 'full') return { action: 'pass', headers: changes };
     if (method === 'HEAD') return { action: 'pass', headers: changes };
@@ -187,7 +218,8 @@ export class PageFill {
   }
 
   private async keepMerged(merged: Merged, page: Page): Promise<Held> {
-    if (merged.stored) return this.keep({ stored: merged.stored, headers: merged.headers, body: page.body });
+    // Confirmed without an answer of its own: it keeps the labels that it has.
+    if (merged.stored) return this.keep({ stored: merged.stored, headers: merged.headers, body: page.body }, page.tags);
     if (merged.isWithdrawn) await this.remove();
     return this.notShared();
   }
@@ -212,14 +244,14 @@ export class PageFill {
   }
 
   /** Gives the page its lives, its labels, and, if it varies, its own place behind a fork. */
-  private async keep(made: Pick<Page, 'stored' | 'headers' | 'body'>): Promise<Held> {
+  private async keep(made: Pick<Page, 'stored' | 'headers' | 'body'>, labels: readonly string[]): Promise<Held> {
     const { order, run } = this;
     const { stored } = made;
     const hasValidator = stored.etag !== undefined || stored.lastModified !== undefined;
     const keepUntil = usableUntil(stored) + (hasValidator ? order.keepToConfirmMs : 0);
     const freshMs = stored.noCache ? 0 : Math.max(0, stored.freshUntil - stored.receivedAt);
     run.setTtl(Math.max(0, keepUntil - stored.receivedAt), freshMs);
-    const late = [...order.tagsOf(made), ...(stored.groups ?? []).map((group) => `group:${group}`)];
+    const late = labels.filter((tag) => !order.tags.includes(tag));
     if (late.length > 0) run.setTags(late);
     const page: Page = { kind: 'page', ...made, tags: [...order.tags, ...late] };
     const names = [...new Set([...(order.fork?.names ?? []), ...(stored.vary ?? []).map(([name]) => name)])].sort();
@@ -241,14 +273,25 @@ export class PageFill {
     return true;
   }
 
-  private abandoned(): Held {
-    this.run.skip();
-    return ABANDONED;
+  private failed({ status = 0 }: TapOutcome): Held {
+    this.judgeReads();
+    if (this.refusal !== undefined) return this.notShared();
+    const names = this.vary ?? [];
+    return this.skipped({
+      kind: 'failed',
+      status: Math.max(500, status),
+      names,
+      variant: keyOfVariant(this.order.place, names),
+    });
   }
 
   private notShared(): Held {
+    return this.skipped(NOT_SHARED);
+  }
+
+  private skipped(held: Held): Held {
     this.run.skip();
-    return NOT_SHARED;
+    return held;
   }
 
   /** Middleware and static decorators set theirs anew for each request; what describes the body is the page's own. */
@@ -269,6 +312,14 @@ export class PageFill {
     return { 'cache-status': before + mine };
   }
 }
+
+/** An error that is not kept, or half a response. */
+function hasFailed(outcome: TapOutcome): boolean {
+  if (isCaptured(outcome)) return false;
+  return outcome.reason === 'aborted' || (outcome.reason === 'declined' && (outcome.status ?? 0) >= 500);
+}
+/** What a response that will be stored is sent with, whatever its handler has set. */
+const COMPUTED = ['cache-control', 'cache-status', 'date', 'etag', 'expires', 'vary'];
 
 /** What a session that is saved late adds: the response is for one client. */
 const OF_ONE = new Set(['set-cookie', 'cache-control', 'vary']);

@@ -2,6 +2,7 @@ import type { ExecutionContext } from '@nestjs/common';
 import type { Duration } from '../core/clock/duration.js';
 import type { FillOrder } from './page-fill.js';
 import type { Place } from './page-lookup.js';
+import type { InputName } from './policy/input-name.js';
 
 /** One request, as far as the response cache has to do with it. */
 export interface PageRequest {
@@ -20,8 +21,19 @@ export interface PageRequest {
   readonly confirms: boolean;
   readonly backOff: Duration;
   readonly hardTimeout: Duration | 'forever';
-  tagsOf(...made: Parameters<FillOrder['tagsOf']>): readonly string[];
-  shouldCache(...made: Parameters<FillOrder['shouldCache']>): boolean;
+  readonly surrogateKeys: string | undefined;
+  /** @param value what the handler returned, as far as it is known */
+  tagsOf(page: Parameters<FillOrder['tagsOf']>[0], value: unknown): readonly string[];
+  shouldCache(page: Parameters<FillOrder['shouldCache']>[0], value: unknown): boolean;
+  /** `false`: interceptors outside of the cache's have seen the request, and nobody knows what they read. It may be answered, it fills nothing. */
+  readonly mayFill: boolean;
+  /**
+   * From here on interceptors outside of the cache's may go on reading, while this one waits: what they read is noted with what they have.
+   * @param reads what they have read so far; undefined if nobody has looked
+   */
+  goOnNoting(reads: Set<InputName> | undefined): void;
+  /** Nothing is filled, or not yet: the request is again as it came. Idempotent. */
+  release(): void;
   /** Shows the handler what it may see while it fills an entry, and keeps an eye on what it reads. */
   guardInputs(confirm: Readonly<Record<string, string>>): InputGuard;
 }

@@ -1,6 +1,6 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { Duration } from '../core/clock/duration.js';
-import { durationMs } from '../core/clock/duration.js';
+import { DEFAULT_TTL_MS, lifetimeOf } from './lifetimes.js';
 import { cachePolicy, type CachePolicy } from '../http-semantics/cache-policy.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import type { BypassedPage, PageKey } from './keys/page-key.js';
@@ -10,13 +10,15 @@ import type { Page } from './page.js';
 import type { InputGuard, PageRequest } from './page-request.js';
 import { settingFor, type CompiledPolicy } from './policy/compiled.policy.js';
 import { CONDITIONAL_HEADERS } from './policy/input-lists.js';
+import type { InputName } from './policy/input-name.js';
+import { policyChecks } from './policy/policy.validation.js';
 import { judgeReads } from './policy/judge-reads.js';
-import { recordReads } from './policy/record-reads.js';
+import { recordReads, type Recording } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
+import { uriOf, uriTag } from './response-tags.js';
 
 /** Lifetimes beyond this are for ever, as far as dates in headers can say. */
 const LONGEST_MS = 10 * 365 * 86_400_000;
-const DEFAULT_TTL_MS = 30 * 60_000;
 /** A page with a validator is confirmed more cheaply than made again. */
 const KEEP_TO_CONFIRM_MS = 86_400_000;
 const BACK_OFF_MS = 5000;
@@ -26,7 +28,10 @@ export class PageRequests {
   private readonly keys = new PrimaryKeys();
   private readonly constants = new WeakMap<CompiledPolicy, CachePolicy>();
 
-  constructor(private readonly cacheName: string) {}
+  constructor(
+    private readonly cacheName: string,
+    private readonly surrogateKeys: string | undefined,
+  ) {}
 
   of(view: RequestView, policy: CompiledPolicy): PageRequest | BypassedPage {
     const keyed = this.keys.of(view, policy);
@@ -36,7 +41,7 @@ export class PageRequests {
       headers: view.headers as Fields,
       semantics: this.semanticsOf(view, policy),
     };
-    return new PolicedRequest(view, policy, place, this.cacheName, keyed.key);
+    return new PolicedRequest(view, policy, place, this.cacheName, this.surrogateKeys, keyed.key);
   }
 
   private semanticsOf(view: RequestView, policy: CompiledPolicy): CachePolicy {
@@ -48,17 +53,29 @@ export class PageRequests {
   }
 }
 
-type PageParts = Pick<Page, 'stored' | 'headers' | 'body'>;
+type PageParts = Pick<Page, 'stored' | 'headers'>;
+
+/** What only a fill needs of a policy. */
+interface Settings {
+  readonly tags: readonly string[];
+  readonly maxBytes: number;
+  readonly maxVariants: number;
+  readonly hardTimeout: Duration | 'forever';
+}
 
 /** What a hit does not need is worked out when it is asked for. */
 class PolicedRequest implements PageRequest {
-  private labels: readonly string[] | undefined;
+  mayFill = true;
+  private known: Settings | undefined;
+  private readBefore: Set<InputName> | undefined;
+  private recording: Recording | undefined;
 
   constructor(
     private readonly view: RequestView,
     private readonly policy: CompiledPolicy,
     readonly place: Place,
     readonly cacheName: string,
+    readonly surrogateKeys: string | undefined,
     private readonly key: () => PageKey,
   ) {}
 
@@ -69,14 +86,13 @@ class PolicedRequest implements PageRequest {
     return this.view.method;
   }
   get tags(): readonly string[] {
-    const { tags } = this.policy;
-    return (this.labels ??= [uriTag(this.view), ...this.key().tags, ...(typeof tags === 'function' ? [] : tags)]);
+    return this.settings.tags;
   }
   get maxBytes(): number {
-    return settingFor(this.policy.maxBytes, this.view);
+    return this.settings.maxBytes;
   }
   get maxVariants(): number {
-    return settingFor(this.policy.maxVariants, this.view);
+    return this.settings.maxVariants;
   }
   get keepToConfirmMs(): number {
     return this.confirms ? KEEP_TO_CONFIRM_MS : 0;
@@ -91,27 +107,55 @@ class PolicedRequest implements PageRequest {
     return BACK_OFF_MS;
   }
   get hardTimeout(): Duration | 'forever' {
-    return durationOf(settingFor(this.policy.hardTimeout, this.view));
+    return this.settings.hardTimeout;
   }
 
-  tagsOf(page: PageParts): readonly string[] {
-    return lateTags(page, this.policy, this.view);
+  private get settings(): Settings {
+    const { view, policy } = this;
+    const tags = typeof policy.tags === 'function' ? [] : policy.tags;
+    return (this.known ??= {
+      tags: [uriTag(uriOf(view)), ...this.key().tags, ...tags],
+      maxBytes: settingFor(policy.maxBytes, view),
+      maxVariants: settingFor(policy.maxVariants, view),
+      hardTimeout: lifetimeOf(settingFor(policy.hardTimeout, view)),
+    });
   }
 
-  shouldCache({ stored, headers }: PageParts): boolean {
+  tagsOf({ stored, headers }: PageParts, value: unknown): readonly string[] {
+    const { tags, where } = this.policy;
+    if (typeof tags !== 'function') return [];
+    const made = tags({ value, status: stored.status, headers } as never, this.view);
+    policyChecks.tags(made, `${where}.tags()`);
+    return made;
+  }
+
+  shouldCache({ stored, headers }: PageParts, value: unknown): boolean {
     const { shouldCache } = this.policy;
-    return shouldCache?.({ value: undefined as never, status: stored.status, headers }, this.view) ?? true;
+    return shouldCache?.({ value: value as never, status: stored.status, headers }, this.view) ?? true;
+  }
+
+  goOnNoting(reads: Set<InputName> | undefined): void {
+    this.mayFill = reads !== undefined;
+    if (reads === undefined) return;
+    // While reads are noted no function of the policy may look at the request.
+    void this.settings;
+    this.readBefore = reads;
+    this.recording = noteReads(this.view, this.policy, reads);
+  }
+
+  release(): void {
+    this.recording?.stop();
   }
 
   guardInputs(confirm: Readonly<Record<string, string>>): InputGuard {
-    return guardInputs(this.view, this.policy, this.key(), confirm);
+    this.release();
+    return guardInputs(this.view, this.policy, this.key(), confirm, this.readBefore);
   }
 }
 
-/** The label of every response to a URI, in whatever variant. */
-export function uriTag({ protocol, host, url }: RequestView): string {
-  const uri = `${protocol}://${host}${url}`;
-  return `uri:${URL.canParse(uri) ? new URL(uri).href : uri}`;
+/** Before it is known what is to be done with a request, and what its key covers. */
+export function noteReads(view: RequestView, policy: CompiledPolicy, reads?: Set<InputName>): Recording {
+  return recordReads(view, policy, policy, { hide: CONDITIONAL_HEADERS }, reads);
 }
 
 const FIELDS = [
@@ -158,17 +202,14 @@ function toSemantics(policy: CompiledPolicy, view: RequestView): CachePolicy {
   });
 }
 
-function lateTags({ stored, headers }: PageParts, { tags }: CompiledPolicy, view: RequestView): readonly string[] {
-  return typeof tags === 'function' ? tags({ value: undefined, status: stored.status, headers } as never, view) : [];
-}
-
 function guardInputs(
   view: RequestView,
   policy: CompiledPolicy,
   key: PageKey,
   confirm: Readonly<Record<string, string>>,
+  readBefore: Set<InputName> | undefined,
 ): InputGuard {
-  const recording = recordReads(view, policy, key, { hide: CONDITIONAL_HEADERS, set: confirm });
+  const recording = recordReads(view, policy, key, { hide: CONDITIONAL_HEADERS, set: confirm }, readBefore);
   return {
     reads: () => {
       const judged = judgeReads(recording.reads, key.covers, policy.ignoredReads);
@@ -176,8 +217,4 @@ function guardInputs(
     },
     done: () => void recording.stop(),
   };
-}
-
-function durationOf(ms: number): number | 'forever' {
-  return ms === Infinity ? 'forever' : durationMs(ms, 'hardTimeout');
 }

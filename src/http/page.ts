@@ -31,7 +31,16 @@ export interface Abandoned {
   readonly kind: 'abandoned';
 }
 
-export type Held = Page | Fork | NotShared | Abandoned;
+/** The handler failed, or broke off: somebody else may try. Never stored. */
+export interface Failed {
+  readonly kind: 'failed';
+  readonly status: number;
+  /** Header names and, as one text, their values on which this may have depended, besides the key: who sends others may fare better. */
+  readonly names: readonly string[];
+  readonly variant: string;
+}
+
+export type Held = Page | Fork | NotShared | Abandoned | Failed;
 
 export const NOT_SHARED: NotShared = { kind: 'not-shared' };
 export const ABANDONED: Abandoned = { kind: 'abandoned' };

@@ -4,14 +4,22 @@ import { mergeMap, type Observable } from 'rxjs';
 import { invalidates, isUnsafe } from '../http-semantics/invalidates.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import { pageKeyOf } from './keys/page-key.js';
+import { leaveArrival, takeArrival, type Arrival } from './arrival.js';
+import type { PageRequest } from './page-request.js';
+import { noteReads } from './page-requests.js';
 import type { CompiledPolicy } from './policy/compiled.policy.js';
 import type { RequestView } from './policy/request-view.js';
 import { requestViewOf } from './policy/request-view-of.js';
 import { claimCall } from './policy/response-cache.metadata.js';
 import { writesResponse } from './policy/writes-response.js';
-import { DetachedFill } from './response-cache.js';
+import { DetachedFill } from './page-refresh.js';
+import type { Found } from './response-cache.js';
+import { groupTag, uriOf, uriTag } from './response-tags.js';
 import { ResponseCaches } from './response-caches.js';
 import { baselineOf, detachedTaskOf, statusOf } from './wire/index.js';
+
+/** As much of a call as decides which policy holds. */
+export type CallOf = Pick<ExecutionContext, 'getClass' | 'getHandler' | 'getType'>;
 
 /** Answers from the response cache, and fills it; once for a call, however often it is registered. Runs after guards, always. */
 @Injectable()
@@ -21,7 +29,9 @@ export class ResponseCacheInterceptor implements NestInterceptor {
   constructor(@Inject(ResponseCaches) protected readonly caches: ResponseCaches) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    if (!claimCall(context) || this.caches.isOff) return next.handle();
+    if (!claimCall(context)) return next.handle();
+    const arrival = takeArrival(context);
+    if (this.caches.isOff) return next.handle();
     const policy = this.policyOf(context);
     if (policy === undefined) return next.handle();
     const view = requestViewOf(context);
@@ -38,13 +48,56 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     if ('bypass' in request) return next.handle();
     const pages = this.caches.pagesOf(policy.namespace);
     if (policy.beforeGuards) this.caches.lane?.learn(view, policy, request.place, pages);
+    const found = this.foundBefore(request, view, policy, arrival);
     const task = detachedTaskOf(view.request);
-    return task instanceof DetachedFill ? pages.handleDetached(request, task, next) : pages.handle(request, next);
+    return task instanceof DetachedFill
+      ? pages.handleDetached(request, task, next)
+      : pages.handle(request, next, found);
+  }
+
+  /**
+   * Called when the guards of a handler with interceptors outside of this one have let a request in: finds what answers it, or begins to note
+   * what they read. For {@link ResponseCacheGuard}.
+   */
+  arrive(context: ExecutionContext): true | Promise<true> {
+    if (context.getType<string>() !== 'http' || this.caches.isOff) return true;
+    takeArrival(context);
+    const policy = this.policyOf(context);
+    const view = requestViewOf(context);
+    if (policy?.kind !== 'page' || view === undefined) return true;
+    if (isUnsafe(view.method) || writesResponse(view.controller, view.handler)) return true;
+    if (detachedTaskOf(view.request) instanceof DetachedFill || this.caches.keyedLate.has(policy)) {
+      leaveArrival(view, { recording: noteReads(view, policy) });
+      return true;
+    }
+    const request = this.caches.requests.of(view, policy);
+    if ('bypass' in request) return true;
+    const { primary } = request.place;
+    const leave = (found: Found): true => {
+      leaveArrival(view, { primary, found, ...(!found.isAnswer && { recording: noteReads(view, policy) }) });
+      return true;
+    };
+    const found = this.caches.pagesOf(policy.namespace).find(request);
+    return found instanceof Promise ? found.then(leave) : leave(found);
   }
 
   /** What holds for the handler of a call; `undefined`: it is not cached. */
-  protected policyOf(context: ExecutionContext): CompiledPolicy | undefined {
+  policyOf(context: CallOf): CompiledPolicy | undefined {
     return this.caches.policies.of(context);
+  }
+
+  /** Tells a request what was read before, and what was found for it, unless another page is asked for by now. */
+  private foundBefore(
+    request: PageRequest,
+    view: RequestView,
+    policy: CompiledPolicy,
+    arrival: Arrival | undefined,
+  ): Found | undefined {
+    if (this.caches.behindOthers.get(view.controller, view.handler) === undefined) return undefined;
+    request.goOnNoting(arrival?.recording?.reads);
+    if (arrival?.primary === request.place.primary) return arrival.found;
+    if (arrival === undefined || arrival.primary !== undefined) this.caches.keyedLate.add(policy);
+    return undefined;
   }
 
   /** A successful unsafe request makes what is stored for its URI, and for those it names, a miss (RFC 9111 4.4, RFC 9875). */
@@ -53,9 +106,9 @@ export class ResponseCacheInterceptor implements NestInterceptor {
       mergeMap(async (value) => {
         const response = view.context.switchToHttp().getResponse<object>();
         const head = { status: statusOf(response), headers: baselineOf(response) as Fields };
-        const target = `${view.protocol}://${view.host}${view.url}`;
+        const target = uriOf(view);
         const { uris, groups } = invalidates({ method: view.method, headers: view.headers as Fields }, head, target);
-        const tags = [...uris.map((uri) => `uri:${uri}`), ...groups.map((group) => `group:${group}`)];
+        const tags = [...uris.map(uriTag), ...groups.map(groupTag)];
         if (tags.length > 0) await this.invalidate(tags);
         return value as unknown;
       }),

@@ -1,69 +1,26 @@
-import { GatewayTimeoutException, Logger } from '@nestjs/common';
+import { GatewayTimeoutException, HttpException } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, HttpServer } from '@nestjs/common';
-import { concatAll, from, mergeMap, of, type Observable } from 'rxjs';
+import { concatAll, from, of, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
-import type { CallOptions } from '../core/cache.options.js';
-import { LoadTimeoutError } from '../core/errors/cache.error.js';
 import type { LoadRun } from '../core/flights/load-run.js';
 import { answer, type Answer } from '../http-semantics/answer.js';
 import { formatCacheStatus, type CacheStatus } from '../http-semantics/fields/cache-status.js';
-import { validators } from '../http-semantics/forwarded-fields.js';
 import { isShareable, judge, judgeMiss, type Judgement } from '../http-semantics/judge.js';
-import { ABANDONED, NOT_SHARED, type Held, type Page } from './page.js';
-import { bodyOf, OriginError, PageFill, type FillOrder } from './page-fill.js';
+import type { Failed, Page } from './page.js';
+import { elect, pass, type Lead } from './page-election.js';
+import { bodyOf } from './page-fill.js';
 import { ReadyAnswers } from './ready-answers.js';
-import { PageLookup, type Hit, type Located, type Place } from './page-lookup.js';
-import type { InputGuard, PageRequest } from './page-request.js';
-import {
-  answer as replay,
-  baselineOf,
-  detachedRequestOf,
-  dispatchDetached,
-  patchAdapter,
-  rawResponseOf,
-  restoreHead,
-  statusOf,
-  tapResponse,
-  watchHandler,
-  type ResponseTap,
-  type TapOutcome,
-} from './wire/index.js';
+import { keyOfVariant, PageLookup, type Hit, type Located, type Place } from './page-lookup.js';
+import type { PageRequest } from './page-request.js';
+import { refreshPage, type DetachedFill } from './page-refresh.js';
+import { PageRun, type Purpose } from './page-run.js';
+import { answer as replay, rawResponseOf } from './wire/index.js';
 
-/** A vary that is learned while a request waits makes it look again; more often than this something is odd, and it goes on alone. */
+/**
+ * A vary that is learned while a request waits makes it look again, and so does a leader that fails. More often than this something is odd, and
+ * it goes on alone; or the handler is broken, and it need not be shown once more.
+ */
 const MAX_LOOKS = 4;
-
-/** What a refresh without a client carries through the application to its own interceptor. */
-export class DetachedFill {
-  attempt: Attempt | undefined;
-
-  constructor(
-    readonly run: LoadRun,
-    readonly located: Located,
-    readonly primary: string,
-  ) {}
-}
-
-/** Somebody has to run the handler: this request, or another one, whose answer is then here. */
-type Turn = { readonly held: Held } | Lead;
-
-interface Lead {
-  readonly run: LoadRun;
-  readonly settle: (held: Held) => void;
-  readonly fail: (error: unknown) => void;
-}
-
-/** A run of the handler; replaced by another one, if it confirmed something that is not stored here. */
-interface Attempt {
-  fill: PageFill;
-  inputs: InputGuard;
-}
-
-/** What is to become of what the handler answers. */
-interface Purpose {
-  readonly isUsableOnError: boolean;
-  /** Why the request goes forward. */
-  readonly because: CacheStatus['fwd'];
-}
 
 /** A stored page, and the response made of it. */
 export interface NearAnswer {
@@ -71,11 +28,18 @@ export interface NearAnswer {
   readonly made: Answer;
 }
 
+/** What is stored for a request. */
+export interface Found {
+  readonly near?: NearAnswer;
+  readonly located?: Located;
+  /** The handler need not run. */
+  readonly isAnswer: boolean;
+}
+
 /** Answers requests with stored pages, and stores the pages that handlers make. */
 export class ResponseCache {
   private readonly lookup: PageLookup;
   private ready: ReadyAnswers | undefined;
-  private readonly logger = new Logger('ResponseCache');
 
   constructor(
     private readonly cache: CacheService,
@@ -84,11 +48,25 @@ export class ResponseCache {
     this.lookup = new PageLookup(cache);
   }
 
-  handle(request: PageRequest, next: CallHandler): Observable<unknown> {
+  /** @param found what was found before the interceptors outside of the cache's ran */
+  handle(request: PageRequest, next: CallHandler, found?: Found): Observable<unknown> {
     const { context, method, place, cacheName } = request;
-    const near = this.near(place, method, cacheName);
-    if (near) return of(this.replay(context, method, near.page, near.made));
-    return from(this.look(request, next)).pipe(concatAll());
+    const near = found?.near ?? this.near(place, method, cacheName);
+    if (near) {
+      request.release();
+      return of(this.replay(context, method, near.page, near.made));
+    }
+    return from(this.look(request, next, found?.located)).pipe(concatAll());
+  }
+
+  /** What there is for a request, as far as that decides whether its handler will run. */
+  find(request: PageRequest): Found | Promise<Found> {
+    const near = this.near(request.place, request.method, request.cacheName);
+    if (near) return { near, isAnswer: true };
+    return this.lookup.far(request.place).then((located) => {
+      const verdict = located.hit && this.judged(request, located.hit).verdict;
+      return { located, isAnswer: verdict === 'fresh' || verdict === 'stale' };
+    });
   }
 
   /** What there is to be sent at once: the page is in the memory tier, and fresh. */
@@ -108,17 +86,37 @@ export class ResponseCache {
   /** A request that was sent by {@link refresh}: it only fills. */
   handleDetached(request: PageRequest, task: DetachedFill, next: CallHandler): Observable<unknown> {
     // Another user, another tenant: whatever is answered now has nothing to do with the page that is to be refreshed.
-    if (request.place.primary !== task.primary) return next.handle();
-    const { run, located } = task;
-    const { attempt, handled } = this.begin(request, next, run, located, { isUsableOnError: true, because: 'stale' });
-    task.attempt = attempt;
-    return handled;
+    if (request.place.primary !== task.primary || !request.mayFill) {
+      request.release();
+      return next.handle();
+    }
+    task.run = this.runOf(request, task.load, task.located, { isUsableOnError: true, because: 'stale' });
+    return task.run.start(next).handled;
   }
 
-  private async look(request: PageRequest, next: CallHandler): Promise<Observable<unknown>> {
+  private async look(
+    request: PageRequest,
+    next: CallHandler,
+    found: Located | undefined,
+  ): Promise<Observable<unknown>> {
+    try {
+      return await this.turns(request, next, found);
+    } finally {
+      request.release();
+    }
+  }
+
+  private async turns(
+    request: PageRequest,
+    next: CallHandler,
+    found: Located | undefined,
+  ): Promise<Observable<unknown>> {
+    let first = found;
     let waited = false;
+    let failed: Failed | undefined;
     for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      const located = await this.lookup.far(request.place);
+      const located = first ?? (await this.lookup.far(request.place));
+      first = undefined;
       const { hit } = located;
       const judged = hit && this.judged(request, hit);
       const isForbidden = judged
@@ -126,26 +124,31 @@ export class ResponseCache {
         : judgeMiss(request.place.headers, request.place.semantics) === 'gateway-timeout';
       if (isForbidden) throw new GatewayTimeoutException('not in the cache, and the request is only-if-cached');
       if (hit && judged && (judged.verdict === 'fresh' || judged.verdict === 'stale')) {
-        if (judged.isRefreshDue) this.refresh(request, located);
+        if (judged.isRefreshDue) refreshPage(this.cache, this.adapter(), request, located);
         return of(this.send(request, hit, { hit: true, ...(hit.tier && { detail: hit.tier }) }));
       }
       // What is asked for is less than what could be stored; but the answer to a HEAD may confirm, or refute, what is.
       const isLess = request.method === 'GET' ? !hit && 'range' in request.place.headers : !(hit && request.confirms);
-      if (isLess) return next.handle();
+      if (isLess || !request.mayFill) return next.handle();
       // Whoever waited and has left makes nothing any more: nobody would ask for it.
       if (hasLeft(request)) return of(undefined);
       const because = fwdOf(located, judged);
-      const turn = await this.elect(request, located, judged);
+      const turn = await elect(this.cache, request, located, judged);
       if ('run' in turn) {
-        if (hasLeft(request)) return pass(turn);
+        if (hasLeft(request)) {
+          pass(turn);
+          return of(undefined);
+        }
         const isUsableOnError = judged?.isUsableOnError === true;
         return this.lead(request, next, turn, located, { isUsableOnError, because });
       }
       waited = true;
       const { held } = turn;
+      const isOwnFailure = held.kind === 'failed' && keyOfVariant(request.place, held.names) === held.variant;
+      failed = isOwnFailure ? held : undefined;
       if (held.kind === 'not-shared') break;
-      // Each of those who wait leaves, or makes it: this ends.
-      if (held.kind === 'abandoned') looks--;
+      // Each of those who wait leaves, fails, or makes it: this ends.
+      if (held.kind === 'abandoned' || (held.kind === 'failed' && !isOwnFailure)) looks--;
       if (held.kind !== 'page' || !this.lookup.matches(held, request.place)) continue;
       // The stale page, held over, or the one that was made while this request waited.
       const isHeldOver = hit?.page.stored.receivedAt === held.stored.receivedAt;
@@ -154,6 +157,8 @@ export class ResponseCache {
       if (!isAllowed) break;
       return of(this.send(request, { page: held, tier: 'loader', now }, { fwd: because, collapsed: true }));
     }
+    // Nothing of what others were answered: it may name them.
+    if (failed) throw new HttpException('the handler keeps failing', failed.status);
     if (waited) this.setStatus(request, { fwd: 'miss', collapsed: false });
     return next.handle();
   }
@@ -166,30 +171,6 @@ export class ResponseCache {
     return isShareable(stored, place.headers, stored.receivedAt, place.semantics);
   }
 
-  /** The right, and duty, to run the handler for all who wait for it here and in other processes; or what came of somebody else's run. */
-  private async elect(request: PageRequest, located: Located, judged: Judgement | undefined): Promise<Turn> {
-    const { tags, backOff, hardTimeout } = request;
-    const options: CallOptions<Held> = {
-      tags,
-      backOff,
-      hardTimeout,
-      staleWhileLoading: false,
-      staleIfError: judged?.isUsableOnError === true,
-      forceFresh: judged?.because === 'request',
-    };
-    try {
-      return await new Promise<Turn>((resolve, reject) => {
-        const load = (context: unknown): Promise<Held> =>
-          new Promise<Held>((settle, fail) => resolve({ run: context as LoadRun, settle, fail }));
-        this.cache.getOrSet<Held>(located.key, load, options).then((held) => resolve({ held }), reject);
-      });
-    } catch (error) {
-      // Not ours: whoever led has told its client. This request has its own try.
-      if (error instanceof OriginError || error instanceof LoadTimeoutError) return { held: NOT_SHARED };
-      throw error;
-    }
-  }
-
   private lead(
     request: PageRequest,
     next: CallHandler,
@@ -198,8 +179,9 @@ export class ResponseCache {
     purpose: Purpose,
   ): Observable<unknown> {
     try {
-      const { attempt, tapped, handled } = this.begin(request, next, turn.run, located, purpose);
-      tapped.finished.then((outcome) => this.concluded(attempt, turn.run, outcome)).then(turn.settle, turn.fail);
+      const run = this.runOf(request, turn.run, located, purpose);
+      const { tapped, handled } = run.start(next);
+      tapped.finished.then((outcome) => run.conclude(outcome)).then(turn.settle, turn.fail);
       return handled;
     } catch (error) {
       turn.fail(error);
@@ -207,98 +189,8 @@ export class ResponseCache {
     }
   }
 
-  /** What is wrong with a policy's function concerns neither the client, who has its answer, nor those who wait for it. */
-  private async concluded({ fill }: Attempt, run: LoadRun, outcome: TapOutcome): Promise<Held> {
-    try {
-      return await fill.conclude(outcome);
-    } catch (error) {
-      if (error instanceof OriginError) throw error;
-      this.logger.error(`a response could not be stored: ${(error as Error).message}`);
-      run.skip();
-      return NOT_SHARED;
-    }
-  }
-
-  /** One refresh for all who are sent the stale page, without a client: a fresh run through the whole application. */
-  private refresh(request: PageRequest, located: Located): void {
-    const { tags, backOff, hardTimeout, place } = request;
-    // A page is made of what GET answers, whoever finds that it is stale.
-    const detached = { ...detachedRequestOf(request.context.switchToHttp().getRequest()), method: 'GET' };
-    const load = async (context: unknown): Promise<Held> => {
-      const run = context as LoadRun;
-      const task = new DetachedFill(run, located, place.primary);
-      const outcome = await dispatchDetached(this.adapter(), { request: detached, task, signal: run.signal });
-      if (task.attempt) return this.concluded(task.attempt, run, outcome);
-      run.skip();
-      return NOT_SHARED;
-    };
-    const options: CallOptions<Held> = { tags, backOff, hardTimeout, softTimeout: 0 };
-    this.cache.getOrSet<Held>(located.key, load, options).catch(() => undefined);
-  }
-
-  /** From now on the handler sees what it may see, and what it writes is looked at before it is sent. */
-  private begin(
-    request: PageRequest,
-    next: CallHandler,
-    run: LoadRun,
-    located: Located,
-    purpose: Purpose,
-  ): { attempt: Attempt; tapped: ResponseTap; handled: Observable<unknown> } {
-    // Also where nothing is replayed: it is there that a response cut off by an exception filter is noticed.
-    patchAdapter(this.adapter());
-    const response = request.context.switchToHttp().getResponse<object>();
-    const baseline = baselineOf(response);
-    const before = statusOf(response);
-    const { hit } = located;
-    // Before the inputs are guarded: functions of the policy may look at what the handler may not see.
-    const { place, method, tags, maxBytes, maxVariants, keepToConfirmMs, cacheName } = request;
-    const start = (confirm: Record<string, string>): Attempt => {
-      const inputs = request.guardInputs(confirm);
-      const order: FillOrder = {
-        place,
-        method,
-        tags,
-        maxVariants,
-        keepToConfirmMs,
-        cacheName,
-        tagsOf: (page) => request.tagsOf(page),
-        shouldCache: (page) => request.shouldCache(page),
-        ...purpose,
-        key: located.key,
-        fork: located.fork,
-        stale: hit,
-        isConditional: Object.keys(confirm).length > 0,
-        baseline: request.keepsAllFields ? {} : baseline,
-        reads: inputs.reads,
-      };
-      return { fill: new PageFill(order, run, this.cache), inputs };
-    };
-    const attempt = start(hit && request.confirms ? (validators(hit.page.stored) as Record<string, string>) : {});
-    const tapped = tapResponse(rawResponseOf(response), {
-      maxBytes,
-      baseline,
-      decide: (head, body) => {
-        const decision = attempt.fill.decide(head, body);
-        // A stream goes on reading; so may interceptors further out and exception filters up to here.
-        if (body !== undefined) attempt.inputs.done();
-        return decision;
-      },
-    });
-    void tapped.finished.then(() => attempt.inputs.done());
-    const handled = next.handle().pipe(
-      mergeMap((value) => {
-        const status = statusOf(response);
-        if (status !== 304 || tapped.begun) return of(value);
-        if (!attempt.fill.isOfAnother({ status, headers: baselineOf(response) })) return of(value);
-        attempt.inputs.done();
-        restoreHead(response, before, baseline);
-        attempt.inputs.done();
-        Object.assign(attempt, start({}));
-        return next.handle();
-      }),
-      watchHandler(tapped),
-    );
-    return { attempt, tapped, handled };
+  private runOf(request: PageRequest, load: LoadRun, located: Located, purpose: Purpose): PageRun {
+    return new PageRun(request, { cache: this.cache, adapter: this.adapter(), load, located, purpose });
   }
 
   private send(request: PageRequest, { page, now }: Hit, status: Omit<CacheStatus, 'cache'>): unknown {
@@ -334,13 +226,6 @@ export class ResponseCache {
 
 function hasLeft({ context }: PageRequest): boolean {
   return rawResponseOf(context.switchToHttp().getResponse()).destroyed;
-}
-
-/** To the next one who waits. */
-function pass({ run, settle }: Lead): Observable<undefined> {
-  run.skip();
-  settle(ABANDONED);
-  return of(undefined);
 }
 
 function fwdOf({ fork, hit }: Located, judged: Judgement | undefined): NonNullable<CacheStatus['fwd']> {

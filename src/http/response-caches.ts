@@ -7,6 +7,9 @@ import type { NamespaceOptions } from '../core/cache.options.js';
 import { FastLane, type FastLaneOptions } from './lane/fast-lane.js';
 import { pageCodec } from './page.codec.js';
 import { PageRequests } from './page-requests.js';
+import type { CompiledPolicy } from './policy/compiled.policy.js';
+import { OfHandlers } from './policy/of-handlers.js';
+import type { ResponseCacheInterceptor } from './response-cache.interceptor.js';
 import type { ResponseCachePolicies } from './policy/response-cache.policies.js';
 import { ResponseCache } from './response-cache.js';
 import { ValueCache } from './value-cache.js';
@@ -16,6 +19,10 @@ export class ResponseCaches {
   readonly requests: PageRequests;
   /** In front of the application, if a policy has it there. */
   lane: FastLane | undefined;
+  /** Handlers with interceptors outside of the cache's, and which of ours is theirs; `false` if it belongs to one request. */
+  readonly behindOthers = new OfHandlers<ResponseCacheInterceptor | false>();
+  /** Their keys depend on something that interceptors outside of the cache's put on the request. */
+  readonly keyedLate = new WeakSet<CompiledPolicy>();
   private readonly pages = new Map<string, ResponseCache>();
   private readonly values = new Map<string, ValueCache>();
 
@@ -25,8 +32,9 @@ export class ResponseCaches {
     private readonly host: HttpAdapterHost | undefined,
     private readonly complete: (namespace: NamespaceOptions) => NamespaceOptions,
     private readonly cacheName: string,
+    surrogateKeys?: string,
   ) {
-    this.requests = new PageRequests(cacheName);
+    this.requests = new PageRequests(cacheName, surrogateKeys?.toLowerCase());
   }
 
   /** Makes the namespaces of all known policies, so that they are there before the first request. */

@@ -1,6 +1,7 @@
 import type { CallHandler, HttpServer } from '@nestjs/common';
 import { lastValueFrom, type Observable, from } from 'rxjs';
-import type { LoadContext } from '../core/cache.options.js';
+import type { CallOptions, LoadContext } from '../core/cache.options.js';
+import { DEFAULT_TTL_MS, lifetimeOf } from './lifetimes.js';
 import type { CacheService } from '../core/cache.service.js';
 import { jsonCodec } from '../core/codec/json.codec.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
@@ -8,13 +9,15 @@ import { cachePolicy } from '../http-semantics/cache-policy.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import { storable } from '../http-semantics/storable.js';
 import { settingFor, type CompiledPolicy } from './policy/compiled.policy.js';
+import type { OfContext } from './policy/response-cache.policy.js';
 import { CONDITIONAL_HEADERS } from './policy/input-lists.js';
 import { isCovered } from './policy/input-name.js';
 import { judgeReads } from './policy/judge-reads.js';
 import { recordReads } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
 import type { PageKey } from './keys/page-key.js';
-import { baselineOf, headerFields, ownHeaders, statusOf, type HeaderFields } from './wire/index.js';
+import { groupTags, uriOf, uriTag } from './response-tags.js';
+import { baselineOf, headerFields, isStream, ownHeaders, statusOf, type HeaderFields } from './wire/index.js';
 
 /** What a handler returned, and what it did to its response. */
 interface HeldValue {
@@ -35,10 +38,14 @@ class FailureOfOne extends Error {
   }
 }
 
+type Lives = Pick<CallOptions<HeldValue>, 'ttl' | 'freshFor' | 'staleWhileLoading' | 'staleIfError'>;
+
 /** One run of a handler: what its own caller gets, and what is made of it for others. */
 interface Run {
   readonly returned: unknown;
   readonly made: HeldValue;
+  /** Labels that its response names. */
+  readonly groups?: readonly string[];
 }
 
 /** Keeps the values that handlers return, before outer interceptors and the transport make something of them. */
@@ -63,11 +70,14 @@ export class ValueCache {
     let own: Run | undefined;
     const load = async (context: LoadContext<HeldValue>): Promise<HeldValue> => {
       own = await this.run(view, policy, key, next);
-      const { made } = own;
+      const { made, groups = [] } = own;
       const { tags, shouldCache } = policy;
       const answer = { value: made.value as never, status: made.status ?? 200, headers: made.headers ?? {} };
       if (made.isNotShared || shouldCache?.(answer, view) === false) context.skip();
-      else if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
+      else {
+        if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
+        context.setTags(groups);
+      }
       return made.isNotShared ? { value: null, isNotShared: true } : made;
     };
     let held: HeldValue;
@@ -117,17 +127,23 @@ export class ValueCache {
     if (!isStorable(status, all, view, policy, key)) return notShared;
     const headers = ownHeaders({ headers: all }, baseline);
     const differs = status !== statusBefore && { status };
-    return { returned, made: { value, ...differs, ...(Object.keys(headers).length > 0 && { headers }) } };
+    return {
+      returned,
+      made: { value, ...differs, ...(Object.keys(headers).length > 0 && { headers }) },
+      groups: groupTags(all as Fields),
+    };
   }
 
   private options(view: RequestView, policy: CompiledPolicy, key: PageKey): object {
-    const { ttl, freshFor, staleIfError, hardTimeout, tags } = policy;
+    const { hardTimeout, tags } = policy;
     return {
-      ...(ttl !== undefined && { ttl: lifetime(settingFor(ttl, view)) }),
-      ...(freshFor !== undefined && { freshFor: lifetime(settingFor(freshFor, view)) }),
-      ...(staleIfError !== 0 && { staleIfError: true }),
-      hardTimeout: lifetime(settingFor(hardTimeout, view)),
-      tags: [...key.tags, ...(typeof tags === 'function' ? [] : tags)],
+      ...livesOf(view, policy),
+      hardTimeout: lifetimeOf(settingFor(hardTimeout, view)),
+      tags: [
+        ...(view.kind === 'http' ? [uriTag(uriOf(view))] : []),
+        ...key.tags,
+        ...(typeof tags === 'function' ? [] : tags),
+      ],
     };
   }
 
@@ -138,6 +154,32 @@ export class ValueCache {
     for (const [name, value] of Object.entries(headerFields(headers)))
       adapter.setHeader(response, name, value as string);
   }
+}
+
+/** How long a value is fresh, and kept: the longer one of its stale lives, in each of which it is served for its own reason only. */
+function livesOf(view: RequestView, policy: CompiledPolicy): Lives {
+  const read = (setting: OfContext<number> | undefined): number | undefined =>
+    setting === undefined ? undefined : settingFor(setting, view);
+  const ttl = read(policy.ttl);
+  const freshFor = read(policy.freshFor);
+  const whileRefreshed = read(policy.staleWhileRevalidate) ?? 0;
+  const ifError = read(policy.staleIfError) ?? 0;
+  const longest = Math.max(whileRefreshed, ifError);
+  if (longest === 0)
+    return {
+      ...(ttl !== undefined && { ttl: lifetimeOf(ttl) }),
+      ...(freshFor !== undefined && { freshFor: lifetimeOf(freshFor) }),
+    };
+  const hard = ttl ?? DEFAULT_TTL_MS;
+  if (hard === 0) return { ttl: 0 };
+  const fresh = Math.min(hard, freshFor ?? hard);
+  const isKeptStale = hard > fresh;
+  return {
+    ttl: lifetimeOf(Math.max(hard, fresh + longest)),
+    freshFor: lifetimeOf(fresh),
+    staleWhileLoading: isKeptStale || whileRefreshed > 0,
+    staleIfError: isKeptStale || ifError > 0,
+  };
 }
 
 /** What a response says against being kept counts for the value it is made of as well. Values have no variants. */
@@ -165,23 +207,6 @@ function isStorable(
 function snapshotOf(value: unknown): unknown {
   const { payload, side } = jsonCodec.encode(value);
   return jsonCodec.decode(payload, side);
-}
-
-function lifetime(ms: number): number | 'forever' {
-  return ms === Infinity ? 'forever' : ms;
-}
-
-function isStream(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const stream = value as {
-    getStream?: unknown;
-    getReader?: unknown;
-    pipe?: unknown;
-    body?: unknown;
-    arrayBuffer?: unknown;
-  };
-  const methods = [stream.getStream, stream.getReader, stream.pipe, stream.arrayBuffer];
-  return methods.some((method) => typeof method === 'function') || Symbol.asyncIterator in value;
 }
 
 /**

@@ -20,3 +20,8 @@ export type EntityChange =
   | { readonly entity: string; readonly kind: 'delete'; readonly id: EntityId; readonly before?: EntityRow }
   /** Any rows may have changed: a bulk statement, raw SQL, a truncation, an import. */
   | { readonly entity: string; readonly kind: 'table' };
+
+/** A change of which no more is known than the row, or not even that. */
+export function changeOf(entity: string, id: EntityId | undefined): EntityChange {
+  return id === undefined ? { entity, kind: 'table' } : { entity, kind: 'update', id };
+}

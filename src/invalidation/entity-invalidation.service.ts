@@ -1,8 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { CacheService } from '../core/cache.service.js';
-import type { EntityChange, EntityId } from './entity-change.js';
+import { changeOf, type EntityChange, type EntityId } from './entity-change.js';
 import type { EntityRules } from './entity-rules.js';
-import { anyRow, lists, row, table } from './entity-tags.js';
 
 /**
  * Makes entries that show saved or deleted entities misses, in all namespaces and all processes. Inject it where no adapter of an ORM
@@ -23,8 +22,7 @@ export class EntityInvalidationService {
    * @example await this.entities.invalidateEntity('Course', 42)
    */
   async invalidateEntity(entity: string, id?: EntityId): Promise<void> {
-    const tags = id === undefined ? [table(entity)] : [row(entity, id), lists(entity)];
-    await this.cache.invalidateTags([anyRow(entity), ...tags]);
+    await this.apply([changeOf(entity, id)]);
   }
 
   /** What adapters call after the outermost commit. No more entries go than the rules of the entities say. @throws StoreUnavailableError */
@@ -32,6 +30,7 @@ export class EntityInvalidationService {
     const tags = this.tagsOf(changes);
     if (tags.length > 0) await this.cache.invalidateTags(tags);
   }
+
   /** Whether it matters to what goes how a row of it was before: only if it is declared by what its lists are filtered. */
   needsBefore(entity: string): boolean {
     return this.rules.has(entity);
@@ -44,7 +43,7 @@ export class EntityInvalidationService {
 
   /**
    * As {@link apply}, for adapters, whose changes are saved already: a failure is logged, with what and how many, and does not reach the
-   * caller. Resolves to whether all were invalidated.
+   * caller. Resolves to whether all were invalidated, or wait in this process for the store.
    */
   async applyOrWarn(changes: readonly EntityChange[]): Promise<boolean> {
     try {
@@ -54,6 +53,18 @@ export class EntityInvalidationService {
       const entities = [...new Set(changes.map(({ entity }) => entity))].join(', ');
       const reason = error instanceof Error ? error.message : typeof error;
       this.logger.warn(`${changes.length} committed change(s) of ${entities} could not be invalidated: ${reason}`);
+      return false;
+    }
+  }
+
+  /** As {@link applyOrWarn}, but resolves to whether the store has acknowledged it. Else it waits for the store in this process, as ever. */
+  async applyAcknowledged(changes: readonly EntityChange[]): Promise<boolean> {
+    try {
+      const tags = this.tagsOf(changes);
+      if (tags.length > 0) await this.cache.invalidateTags(tags, { whenDown: 'reject' });
+      return true;
+    } catch {
+      await this.applyOrWarn(changes);
       return false;
     }
   }

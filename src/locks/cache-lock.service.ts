@@ -6,7 +6,7 @@ import { decodeLeaseToken } from './lease-token.js';
 import { LockAcquisition } from './lock-acquisition.js';
 import { LockContext } from './lock-context.js';
 import type { LockCounters, LockEngine } from './lock-engine.js';
-import { LockLostError, LockStoreUnavailableError, ResourceLockedError } from './lock.errors.js';
+import { LockLostError, ResourceLockedError } from './lock.errors.js';
 import { addressesOf, type LockAddress, type LockTarget } from './lock-key.js';
 import { planLock, type LockOptions, type LockPlan } from './lock.options.js';
 
@@ -59,7 +59,7 @@ export class CacheLockService {
     const addresses = addressesOf(target);
     const outer = plan.reentrant ? this.around(addresses) : undefined;
     if (outer) return this.within(outer, () => fn(outer));
-    const lease = await this.take(addresses, plan);
+    const lease = this.leaseOf(await new LockAcquisition(this.engine, addresses, plan).run(), plan);
     let result: T;
     try {
       result = await this.within(lease, () => fn(lease));
@@ -75,7 +75,8 @@ export class CacheLockService {
 
   /** The lock, to be released by the caller: `await using lease = await locks.acquire(key)`. @throws as {@link run} */
   async acquire(target: LockTarget, options: LockOptions = {}): Promise<Lease> {
-    return this.take(addressesOf(target), planLock(options, this.defaults));
+    const plan = planLock(options, this.defaults);
+    return this.leaseOf(await new LockAcquisition(this.engine, addressesOf(target), plan).run(), plan);
   }
 
   /** As {@link acquire}, but `undefined` if somebody else holds it. @throws LockStoreUnavailableError */
@@ -155,19 +156,6 @@ export class CacheLockService {
   stats(): LockCounters & { readonly held: number; readonly waiting: number } {
     const { counters, held, waiters } = this.engine;
     return { ...counters, lost: { ...counters.lost }, held, waiting: waiters.size };
-  }
-
-  private async take(addresses: readonly LockAddress[], plan: LockPlan): Promise<Lease> {
-    const { engine } = this;
-    try {
-      const keeper = await new LockAcquisition(engine, addresses, plan).run();
-      engine.counters.acquired++;
-      return this.leaseOf(keeper, plan);
-    } catch (error) {
-      if (error instanceof ResourceLockedError) engine.counters.refused++;
-      else if (error instanceof LockStoreUnavailableError) engine.counters.unavailable++;
-      throw error;
-    }
   }
 
   private leaseOf(keeper: LeaseKeeper, plan: LockPlan): Lease {

@@ -47,20 +47,26 @@ const MIN_LEASE_MS = 100;
 
 /** @throws CacheUsageError `invalid_duration`, `invalid_option` */
 export function planLock(options: LockOptions, defaults: LockOptions = {}): LockPlan {
-  const { lease = '10s', maxHold = '60s', wait = 0, ...chosen } = { ...known(defaults), ...known(options) };
-  const leaseMs = durationMs(lease, 'lease');
+  const given = <Name extends keyof LockOptions>(name: Name): LockOptions[Name] => options[name] ?? defaults[name];
+  const leaseMs = durationMs(given('lease') ?? '10s', 'lease');
   if (leaseMs < MIN_LEASE_MS) throw invalid(`lease must be at least ${MIN_LEASE_MS} ms`);
-  const { maxQueue = 100, reentrant = false, onLost = 'report', mode = 'mutex', signal } = chosen;
+  const maxQueue = given('maxQueue') ?? 100;
+  const onLost = given('onLost') ?? 'report';
+  const mode = given('mode') ?? 'mutex';
   if (!Number.isSafeInteger(maxQueue) || maxQueue < 0) throw invalid('maxQueue must be a whole number of at least 0');
   if (!['mutex', 'once'].includes(mode)) throw invalid("mode must be 'mutex' or 'once'");
   if (typeof onLost !== 'function' && !['report', 'fail'].includes(onLost))
     throw invalid("onLost must be 'report', 'fail' or a function");
-  const maxHoldMs = lifetimeMs(maxHold, 'maxHold');
-  return { leaseMs, maxHoldMs, waitMs: durationMs(wait, 'wait'), maxQueue, reentrant, onLost, mode, signal };
-}
-
-function known(options: LockOptions): LockOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return {
+    leaseMs,
+    maxHoldMs: lifetimeMs(given('maxHold') ?? '60s', 'maxHold'),
+    waitMs: durationMs(given('wait') ?? 0, 'wait'),
+    maxQueue,
+    reentrant: given('reentrant') ?? false,
+    onLost,
+    mode,
+    signal: given('signal'),
+  };
 }
 
 function invalid(mend: string): CacheUsageError {

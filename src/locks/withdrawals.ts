@@ -31,13 +31,13 @@ export class Withdrawals {
   }
 
   /** As {@link begin}, for what the store has answered before: resolves with the first outcome. */
-  async once(key: string, owner: string, leaseMs: number): Promise<ReleaseOutcome | 'unknown'> {
-    try {
-      return await this.access.run('release', (store) => store.release(key, owner));
-    } catch {
-      this.begin(key, owner, leaseMs);
-      return 'unknown';
-    }
+  once(key: string, owner: string, leaseMs: number): Promise<ReleaseOutcome | 'unknown'> {
+    return this.access
+      .run<ReleaseOutcome | 'unknown'>('release', (store) => store.release(key, owner))
+      .catch(() => {
+        this.begin(key, owner, leaseMs);
+        return 'unknown';
+      });
   }
 
   async drain(): Promise<void> {

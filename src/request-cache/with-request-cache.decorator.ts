@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Inject } from '@nestjs/common';
+import { injectProperty } from '../method-decorator.js';
 import { replaceMethod, type Method } from '../replace-method.js';
 import { RequestCacheService } from './request-cache.service.js';
 
@@ -22,11 +22,7 @@ export function WithRequestCache(): MethodDecorator {
     const original = descriptor.value as Method | undefined;
     if (typeof original !== 'function')
       throw new TypeError(`@WithRequestCache() is for methods; ${String(property)} is none`);
-    // By property injection, never through a global: each application's instances get that application's service.
-    if (!Object.hasOwn(target, SERVICE)) {
-      Object.defineProperty(target, SERVICE, { value: undefined, writable: true, enumerable: false });
-      Inject(RequestCacheService)(target, SERVICE);
-    }
+    injectProperty(target, SERVICE, RequestCacheService);
     const wrapped = function (this: Host, ...args: unknown[]): unknown {
       const service = this[SERVICE];
       if (service === undefined || service.isActive) return original.apply(this, args);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { SOFT_MARK } from '../stores/contract/cache-store.js';
 import { freshKey, type Promised } from './conformance.subject.js';
 
 /** Tokens of tags and namespaces. */
@@ -31,6 +32,21 @@ export function promiseTokens(it: Promised): void {
     assert.notEqual(after[0], before[0]);
     assert.deepEqual(await one.tokens([a, b]), after);
     assert.deepEqual(await one.rotate([]), []);
+  });
+
+  it('a soft rotation keeps what is in front of the mark, and a hard one does not', async (world) => {
+    const [one, two] = [world.session(), world.session()];
+    const [name, missing] = [freshKey(), freshKey()];
+    const hard = (token: string | undefined): string | undefined => token?.split(SOFT_MARK)[0];
+    const [before] = await one.tokens([name]);
+    const [first, created] = await two.rotate([name, missing], true);
+    const [second] = await one.rotate([name], true);
+    assert.equal(hard(first), hard(before));
+    assert.equal(hard(second), hard(before));
+    assert.equal(new Set([before, first, second]).size, 3);
+    assert.deepEqual(await two.tokens([name, missing]), [second, created]);
+    const [last] = await one.rotate([name]);
+    assert.notEqual(hard(last), hard(before));
   });
 
   it('never issues a token twice', async (world) => {

@@ -2,7 +2,9 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openLocks } from './engine.mjs';
+import { lockPeers, unmeasured } from './lock.peers.mjs';
 import { fact, heading } from './table.mjs';
 
 const LEASE_MS = 10_000;
@@ -19,13 +21,6 @@ function cycles(inFlight, acquire, release) {
     },
   };
 }
-
-/**
- * Peers that are installed: name -> port -> { acquire, release }. None is a dependency today: to see one, `npm install --no-save` it and
- * add it here (`redlock`: `acquire([key], ms)` and `lock.release()`; `redis-semaphore`: `new Mutex(client, key)`; `redlock-universal`:
- * `createLock({ adapter, key, ttl })`).
- */
-const peers = {};
 
 /** A lock that nobody else wants, taken and given up. */
 export function lockContestants(inFlight) {
@@ -57,9 +52,9 @@ export function lockContestants(inFlight) {
       );
     },
   };
-  for (const [name, open] of Object.entries(peers)) {
+  for (const [name, open] of Object.entries(lockPeers)) {
     contestants[name] = async (port) => {
-      const { acquire, release } = await open(port);
+      const { acquire, release } = open(port);
       return cycles(inFlight, acquire, release);
     };
   }
@@ -67,9 +62,15 @@ export function lockContestants(inFlight) {
 }
 
 const ROUNDS = 300;
+/** Those who poll take a hundred times as long. */
+const PEER_ROUNDS = 40;
+const WARM_UP = 20;
 const MOST_TIMES = 2;
+/** Until who waits has been refused once; ours tells. */
+const QUEUED_MS = 20;
 const now = () => performance.timeOrigin + performance.now();
 const quantile = (times, share) => times.toSorted((a, b) => a - b)[Math.floor(share * times.length)];
+const show = (times) => `p50 ${quantile(times, 0.5).toFixed(2)} p95 ${quantile(times, 0.95).toFixed(2)} ms`;
 
 /** From the holder's release to the next holder's start, in another process, against a bare PUBLISH from one process to another. */
 export async function handOver(port) {
@@ -77,30 +78,58 @@ export async function handOver(port) {
   const child = fork(new URL('./locks.worker.mjs', import.meta.url), [String(port)]);
   const client = new Redis({ port });
   const locks = openLocks(port);
+  /** `waits` resolves when the other process is in the queue. */
+  const round = async (name, acquire, release, waits) => {
+    const lock = await acquire();
+    const had = once(child, 'message');
+    child.send(name);
+    await waits();
+    const released = now();
+    void release(lock);
+    const [{ at }] = await had;
+    return at - released;
+  };
+  const queued = async () => {
+    while ((await locks.inspect('handed')).waiting === 0);
+  };
   try {
     await once(child, 'message');
     const [handOvers, messages] = [[], []];
-    for (let round = -20; round < ROUNDS; round++) {
-      const lease = await locks.acquire('handed');
-      const had = once(child, 'message');
-      child.send('wait');
-      while ((await locks.inspect('handed')).waiting === 0);
-      const released = now();
-      void lease.release();
-      const [{ at }] = await had;
+    for (let i = -WARM_UP; i < ROUNDS; i++) {
+      const handed = await round(
+        'ours',
+        () => locks.acquire('handed'),
+        (lease) => lease.release(),
+        queued,
+      );
       const heard = once(child, 'message');
       const published = now();
       void client.publish('bare', 'message');
-      const [{ at: heardAt }] = await heard;
-      // The first rounds warm up.
-      if (round < 0) continue;
-      handOvers.push(at - released);
-      messages.push(heardAt - published);
+      const [{ at }] = await heard;
+      if (i < 0) continue;
+      handOvers.push(handed);
+      messages.push(at - published);
     }
     const [ours, bare] = [quantile(handOvers, 0.95), quantile(messages, 0.95)];
-    const show = (times) => `p50 ${quantile(times, 0.5).toFixed(2)} p95 ${quantile(times, 0.95).toFixed(2)} ms`;
     fact('bare PUBLISH', show(messages));
     fact('release -> next holder', show(handOvers), `p95 at most ${MOST_TIMES} times`, ours <= MOST_TIMES * bare);
+    for (const [name, open] of Object.entries(lockPeers)) {
+      const { acquire, release, close } = open(port);
+      const times = [];
+      for (let i = 0; i < PEER_ROUNDS; i++) {
+        times.push(
+          await round(
+            name,
+            () => acquire('handed'),
+            release,
+            () => sleep(QUEUED_MS),
+          ),
+        );
+      }
+      close();
+      fact(name, show(times));
+    }
+    for (const why of unmeasured) fact(why, '');
   } finally {
     child.kill();
     client.disconnect();

@@ -44,9 +44,9 @@ function filledMap() {
   return new Map(KEYS.map((key) => [key, { value: valueOf(key), expiresAt: Date.now() + TTL_MS }]));
 }
 
-async function ours() {
+async function ours(tags = []) {
   const cache = (await openEngine()).namespace('default');
-  for (const key of KEYS) await cache.set(key, valueOf(key), { ttl: TTL_MS });
+  for (const key of KEYS) await cache.set(key, valueOf(key), { ttl: TTL_MS, tags });
   return cache;
 }
 
@@ -113,6 +113,18 @@ export const callContestants = {
     const layer = bentostore().useL1Layer(memoryDriver({ maxItems: 100_000, serialize: false }));
     const bento = new BentoCache({ default: 'memory', stores: { memory: layer } });
     return calls((key) => bento.getOrSet({ key, ttl: TTL_MS, factory: () => valueOf(key) }));
+  },
+};
+
+/** What a tag costs on a hit. */
+export const taggedContestants = {
+  async 'with a tag'() {
+    const cache = await ours(['product']);
+    return calls((key) => cache.getOrSet(key, load));
+  },
+  async without() {
+    const cache = await ours();
+    return calls((key) => cache.getOrSet(key, load));
   },
 };
 

@@ -6,6 +6,7 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { coherence } from './coherence.mjs';
 import { hitRatios } from './hit-ratio.mjs';
 import { overheadOfAnEntry } from './overhead.mjs';
 import { startRedis } from './redis.mjs';
@@ -73,6 +74,7 @@ try {
   for (const [title, race] of Object.entries(races)) if (title.includes(wanted)) await run(title, race, redis.port);
   if ('lock hand-over'.includes(wanted)) await handOver(redis.port);
   if ('stampede'.includes(wanted)) await stampede(redis.port);
+  if ('coherence'.includes(wanted)) await coherence(redis.port);
   if ('hit ratio'.includes(wanted)) await hitRatios();
   if ('overhead'.includes(wanted)) overheadOfAnEntry();
 } finally {

@@ -17,9 +17,9 @@ interface Fleet {
 }
 
 /** `there` has `old` in its memory tier, for hours if nothing happens. */
-async function remembering(): Promise<Fleet> {
+async function remembering(url = server.url): Promise<Fleet> {
   await server.command('FLUSHALL');
-  const [acting, listening] = await Promise.all([heard(openEngine(server.url)), heard(openEngine(server.url))]);
+  const [acting, listening] = await Promise.all([heard(openEngine(server.url)), heard(openEngine(url))]);
   const here = acting.namespace('default');
   const there = listening.namespace('default');
   expect(await here.set('k', 'old', { ttl: '1h', tags: ['t'] })).toBe(true);
@@ -68,6 +68,29 @@ describe('the memory tier of another process drops what', () => {
     await here.expire('k');
     await until(() => there.peek('k') === undefined, 1000);
     expect(await there.get('k')).toMatchObject({ isFound: true, isStale: true });
+  });
+});
+
+describe('where the server refuses to track, the memory tier of another process drops what', () => {
+  const changes: Record<string, (fleet: Fleet) => Promise<unknown>> = {
+    'is deleted': ({ here }) => here.delete('k'),
+    'is deleted when the store has it no more': async ({ here }) => {
+      await server.command('DEL', ...(await entryKeys()));
+      await here.delete('k');
+    },
+    'is under a cleared namespace': ({ here }) => here.clear(),
+    'carries an invalidated tag': ({ here }) => here.invalidateTags(['t']),
+    'is set anew': ({ here }) => here.set('k', 'new'),
+    'is loaded anew': ({ here }) => here.getOrSet('k', () => 'new', { forceFresh: true }),
+    'was missed while its connection was killed': () => server.command('CLIENT', 'KILL', 'TYPE', 'pubsub'),
+  };
+
+  it.each(Object.keys(changes))('%s', async (name) => {
+    await server.command('ACL', 'SETUSER', 'deaf', 'on', '>pw', '~*', '&*', '+@all', '-client|tracking');
+    const fleet = await remembering(`redis://deaf:pw@127.0.0.1:${server.port}`);
+    expect(fleet.there.peek('k')).toBe('old');
+    await changes[name]?.(fleet);
+    await until(() => fleet.there.peek('k') === undefined, 1000);
   });
 });
 

@@ -6,11 +6,7 @@ import type { LoadContext } from '../../src/core/cache.options.js';
 import { unhandledRejections, until } from '../faults/subject.js';
 import { SteppedClock } from '../races/stepped.clock.js';
 import { NoneStore } from '../../src/stores/none/none.store.js';
-import { Gate, memoryFleet } from './fleet.js';
-
-const never = (): never => {
-  throw new Error('this loader must not run');
-};
+import { Gate, memoryFleet, never } from './fleet.js';
 
 /** All that can happen without time passing has happened. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -89,6 +89,16 @@ export function redisFleet(server: RedisServer): Fleet {
   };
 }
 
+/** Two members of a fleet, for `beforeEach`. */
+export async function openPair(open: () => Promise<Fleet>): Promise<{ fleet: Fleet; a: Member; b: Member }> {
+  const fleet = await open();
+  return { fleet, a: await fleet.join(), b: await fleet.join() };
+}
+
+export const never = (): never => {
+  throw new Error('this loader must not run');
+};
+
 /** Both, for `describe.each`: each on a store that is empty when a test begins. */
 export const FLEETS = [
   { name: 'memory', open: async (): Promise<Fleet> => memoryFleet() },

@@ -1,16 +1,14 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { CallOptions, LoadContext, NamespaceOptions } from '../../src/core/cache.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
+import type { Clock } from '../../src/core/clock/clock.js';
 import { until } from '../faults/subject.js';
 import { SteppedClock } from '../races/stepped.clock.js';
-import { codesOf, FLEETS, Gate, memoryFleet, stopFleets } from './fleet.js';
+import { codesOf, FLEETS, Gate, memoryFleet, never, stopFleets } from './fleet.js';
 import type { Member } from './fleet.js';
 
 afterAll(stopFleets);
 
-const never = (): never => {
-  throw new Error('this loader must not run');
-};
 const fail = (): never => {
   throw Object.assign(new Error('upstream'), { code: 'upstream' });
 };
@@ -222,6 +220,18 @@ describe('notModified', () => {
       code: 'nothing_stale',
     });
   });
+});
+
+it('what was expired is stale to a process whose clock has fallen behind since it was compared with the store', async () => {
+  const clock = new SteppedClock();
+  const fleet = memoryFleet(clock);
+  let behindMs = 0;
+  const slow: Clock = { now: () => clock.now() - behindMs, after: (ms, run) => clock.after(ms, run) };
+  const [a, b] = [await fleet.join(), await fleet.join({ clock: slow })];
+  await a.cache.set('k', 'old', { ttl: '1h' });
+  behindMs = 5;
+  await a.cache.expire('k');
+  expect((await b.cache.get('k')).isStale).toBe(true);
 });
 
 describe('errorTtl', () => {

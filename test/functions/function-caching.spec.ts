@@ -2,14 +2,10 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
 import { until } from '../faults/subject.js';
-import { codesOf, FLEETS, Gate, stopFleets } from './fleet.js';
+import { codesOf, FLEETS, Gate, never, openPair, stopFleets } from './fleet.js';
 import type { Fleet, Member } from './fleet.js';
 
 afterAll(stopFleets);
-
-const never = (): never => {
-  throw new Error('this loader must not run');
-};
 
 /** The table of function caching (django-function-caching's README and what it lacks). F15 and F16 are about the decorator. */
 describe.each(FLEETS)('function caching on $name', ({ open }) => {
@@ -18,8 +14,7 @@ describe.each(FLEETS)('function caching on $name', ({ open }) => {
   let b: Member;
 
   beforeEach(async () => {
-    fleet = await open();
-    [a, b] = [await fleet.join(), await fleet.join()];
+    ({ fleet, a, b } = await openPair(open));
   });
 
   /** There is a stale value 'old' in the store. */
@@ -277,25 +272,23 @@ describe.each(FLEETS)('function caching on $name', ({ open }) => {
 
   it('F14 N processes x M callers: one computation; with the store down one each, never N x M', async () => {
     const members = [a, b, await fleet.join(), await fleet.join()];
-    let runs = 0;
-    const load = async (): Promise<string> => {
-      runs++;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      return 'v';
+    /** How often the loader runs for all callers together; it ends when so many have begun. */
+    const runsOf = async (key: string, expected: number): Promise<number> => {
+      const gate = new Gate<string>();
+      const load = (): Promise<string> => {
+        const value = gate.load();
+        if (gate.runs === expected) setImmediate(() => gate.open('v'));
+        return value;
+      };
+      const calls = members.flatMap(({ cache }) => Array.from({ length: 25 }, () => cache.getOrSet(key, load)));
+      expect(new Set(await Promise.all(calls))).toEqual(new Set(['v']));
+      return gate.runs;
     };
-    const callAll = async (key: string): Promise<Set<unknown>> =>
-      new Set(
-        await Promise.all(
-          members.flatMap(({ cache }) => Array.from({ length: 25 }, () => cache.getOrSet<unknown>(key, load))),
-        ),
-      );
-    expect(await callAll('up')).toEqual(new Set(['v']));
-    expect(runs).toBe(1);
+    expect(await runsOf('up', 1)).toBe(1);
     for (const member of members) member.die();
-    runs = 0;
-    expect(await callAll('down')).toEqual(new Set(['v']));
-    expect(await callAll('down')).toEqual(new Set(['v']));
-    expect(runs).toBe(members.length);
-    await expect(a.cache.delete('down')).rejects.toBeInstanceOf(StoreUnavailableError);
+    expect(await runsOf('down', members.length)).toBe(members.length);
+    expect(await runsOf('down', 0)).toBe(0);
+    expect(await a.cache.delete('down')).toBe(true);
+    await expect(a.cache.delete('down', { whenDown: 'reject' })).rejects.toBeInstanceOf(StoreUnavailableError);
   });
 });

@@ -1,13 +1,9 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '../faults/subject.js';
-import { FLEETS, Gate, stopFleets } from './fleet.js';
+import { FLEETS, Gate, never, openPair, stopFleets } from './fleet.js';
 import type { Fleet, Member } from './fleet.js';
 
 afterAll(stopFleets);
-
-const never = (): never => {
-  throw new Error('this loader must not run');
-};
 
 /** Tags that are known only when the value is. */
 describe.each(FLEETS)('late tags on $name', ({ open }) => {
@@ -16,8 +12,7 @@ describe.each(FLEETS)('late tags on $name', ({ open }) => {
   let b: Member;
 
   beforeEach(async () => {
-    fleet = await open();
-    [a, b] = [await fleet.join(), await fleet.join()];
+    ({ fleet, a, b } = await openPair(open));
   });
 
   it.each([

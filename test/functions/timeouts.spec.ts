@@ -2,14 +2,10 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import type { LoadContext } from '../../src/core/cache.options.js';
 import { quantile, unhandledRejections, until } from '../faults/subject.js';
 import { SteppedClock } from '../races/stepped.clock.js';
-import { codesOf, FLEETS, Gate, memoryFleet, stopFleets } from './fleet.js';
+import { codesOf, FLEETS, Gate, memoryFleet, never, stopFleets } from './fleet.js';
 import type { Member } from './fleet.js';
 
 afterAll(stopFleets);
-
-const never = (): never => {
-  throw new Error('this loader must not run');
-};
 
 /** All that can happen without time passing has happened. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

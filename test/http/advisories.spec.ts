@@ -225,10 +225,12 @@ describe.each<Platform>(['express', 'fastify'])('advisories, on %s', (platform) 
   });
 
   it('Nitro 3468: the session of one is shared with those who wait for him', async () => {
-    const url = await start();
+    const arrived = new Gate(5);
+    const url = await start(() => arrived.arrive());
     const asked = Array.from({ length: 5 }, () => ask(`${url}/cookie`));
-    await expect.poll(() => runs).toBe(1);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await arrived.opened;
+    // Who has come before a request that is answered by now has come to wait.
+    await ask(`${url}/nowhere`);
     gate.release();
     const cookies = (await Promise.all(asked)).map(({ headers }) => headers['set-cookie']?.[0]);
     expect(new Set(cookies).size).toBe(5);

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { CachePage, NoCache, TieredCacheModule } from '../../src/index.js';
 import { closeAll, serve, type Platform } from '../nest/boot.js';
 import { fastifyOf } from './wire/wire.application.js';
+import { pass } from './passing-time.js';
 import { ask, steady, type Received } from './wire/wire.client.js';
 
 afterEach(closeAll);
@@ -139,7 +140,7 @@ const statusOf = ({ headers }: Received): string => String(headers['cache-status
 describe.each<Platform>(['express', 'fastify'])('bodies on %s', (platform) => {
   const start = async (prepare?: (app: INestApplication) => unknown): Promise<string> => {
     runs = 0;
-    const controllers = [bodies('cached', CachePage({ ttl: '1m', freshFor: 400 })), bodies('plain', NoCache())];
+    const controllers = [bodies('cached', CachePage({ ttl: '1h', freshFor: '1m' })), bodies('plain', NoCache())];
     return (await serve(platform, { imports: [TieredCacheModule.forRoot()], controllers }, prepare)).url;
   };
 
@@ -151,7 +152,7 @@ describe.each<Platform>(['express', 'fastify'])('bodies on %s', (platform) => {
     const near = await ask(`${url}/cached/${path}`);
     expect(runs).toBe(2);
     expect(statusOf(warm)).toContain('; hit');
-    await new Promise((resolve) => setTimeout(resolve, 450));
+    pass(61_000);
     const stale = await ask(`${url}/cached/${path}`);
     expect(statusOf(stale)).toMatch(/; hit; ttl=(-|0)/);
     await expect.poll(() => runs).toBe(3);

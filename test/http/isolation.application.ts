@@ -80,8 +80,10 @@ export interface Program {
   readonly sometimes: readonly Read[];
   /** Reads while its body is streamed. */
   readonly lazily: readonly Read[];
-  /** What an interceptor further out makes part of the answer. */
+  /** What an interceptor further out makes part of the answer when that passes by. */
   readonly outside: readonly Read[];
+  /** What it makes part of the answer, and has read before it let the request go on. */
+  readonly before: readonly Read[];
   readonly form: 'json' | 'text' | 'bytes' | 'file' | 'iterable' | 'response' | 'error';
   readonly pauses: number;
   readonly status: number;
@@ -263,7 +265,6 @@ export const VALUES = [
   'cookies',
   'public',
   'stale',
-  'few',
   'accept',
 ];
 
@@ -302,19 +303,23 @@ class Recognises implements CanActivate {
   }
 }
 
-/** Registered outside of the cache: it sees answers on their way out. */
+const seenBefore = new WeakMap<object, Record<string, unknown>>();
+
+/** Registered outside of the cache: it sees requests on their way in, and answers on their way out. */
 @Injectable()
 class Outside implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const request = context.switchToHttp().getRequest<AnyRequest & { params: { run: string } }>();
     const program = programs.get(request.params.run);
-    if (program === undefined || program.outside.length === 0) return next.handle();
+    if (program === undefined || program.outside.length + program.before.length === 0) return next.handle();
+    const before = seeAll(request, program.before);
+    seenBefore.set(request, before);
     return next
       .handle()
       .pipe(
         map((value: unknown) =>
           typeof value === 'object' && value !== null && 'run' in value
-            ? { ...value, late: seeAll(request, program.outside) }
+            ? { ...value, late: { ...before, ...seeAll(request, program.outside) } }
             : value,
         ),
       );
@@ -330,7 +335,8 @@ class Filter implements ExceptionFilter {
     const request = host.switchToHttp().getRequest<AnyRequest>();
     const output = exception.getResponse() as Output;
     const outside = programs.get(output.run)?.outside ?? [];
-    this.host.httpAdapter.reply(host.switchToHttp().getResponse(), { ...output, late: seeAll(request, outside) }, 404);
+    const late = { ...seenBefore.get(request), ...seeAll(request, outside) };
+    this.host.httpAdapter.reply(host.switchToHttp().getResponse(), { ...output, late }, 404);
   }
 }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { VersioningType, type INestApplication } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { closeAll, type Platform } from '../nest/boot.js';
+import { pass } from './passing-time.js';
 import { dispatch, type Reply } from './in-process.client.js';
 import {
   clients,
@@ -100,6 +101,7 @@ function programFor(field: Field): fc.Arbitrary<Program> {
     sometimes: seldom(1),
     lazily: seldom(1),
     outside: seldom(1),
+    before: seldom(1),
     form: anyOf('json', 'json', 'json', 'text', 'bytes', 'file', 'iterable', 'response', 'error'),
     pauses: fc.nat(3),
     status: fc.oneof({ weight: 6, arbitrary: anyOf(200) }, { weight: 1, arbitrary: anyOf(203, 206, 404, 500) }),
@@ -165,7 +167,7 @@ class Play {
     for (const step of this.scenario.steps) {
       await Promise.all(step.map((asking) => this.ask(asking)));
       // Fresh for a millisecond only.
-      if (/stale/i.test(this.scenario.route)) await new Promise((resolve) => setTimeout(resolve, 2));
+      if (/stale/i.test(this.scenario.route)) pass(2);
     }
     programs.delete(this.name);
   }

@@ -101,4 +101,28 @@ describe.each<Platform>(['express', 'fastify'])('the names of @nestjs/cache-mana
     expect(await get('/tenants', { 'x-tenant': 'b' })).not.toEqual(await get('/tenants', a));
     expect(await get('/tenants')).not.toEqual(await get('/tenants'));
   });
+
+  it('keeps what two controllers say of a handler that both inherit apart', async () => {
+    class Base {
+      @Get()
+      all(): object {
+        return { runs: ++runs };
+      }
+    }
+    @Controller('kept')
+    @CacheTTL(60_000)
+    class Kept extends Base {}
+    @Controller('unkept')
+    @CacheTTL(0)
+    class Unkept extends Base {}
+    const { url } = await serve(platform, {
+      imports: [TieredCacheModule.forRoot()],
+      controllers: [Kept, Unkept],
+      providers: [{ provide: APP_INTERCEPTOR, useClass: CacheInterceptor }],
+    });
+    const seen: unknown[] = [];
+    for (const path of ['kept', 'kept', 'unkept', 'unkept'])
+      seen.push(((await (await fetch(`${url}/${path}`)).json()) as { runs: number }).runs);
+    expect(seen).toEqual([1, 1, 2, 3]);
+  });
 });

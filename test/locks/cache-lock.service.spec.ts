@@ -100,7 +100,7 @@ describe.each(stores)('CacheLockService on %s', (_name, processes) => {
     expect(() => after.assertHeld()).toThrow(LockLostError);
   });
 
-  it('#3 a late owner removes nothing', async () => {
+  it('4.14 #3 a late owner removes nothing', async () => {
     const { one, two } = processes();
     const late = await one.acquire('k', { lease: 200, maxHold: 1 });
     await until(async () => (await two.inspect('k')) === undefined, 2000);
@@ -165,7 +165,7 @@ describe.each(stores)('CacheLockService on %s', (_name, processes) => {
     expect((await waits).isHeld).toBe(true);
   });
 
-  it('#19 a wait that is called off ends, leaves the queue, and nothing runs', async () => {
+  it('4.14 #19 a wait that is called off ends, leaves the queue, and nothing runs', async () => {
     const { one, two } = processes();
     const first = await one.acquire('k');
     const client = new AbortController();
@@ -179,7 +179,7 @@ describe.each(stores)('CacheLockService on %s', (_name, processes) => {
     expect(await one.inspect('k')).toBeUndefined();
   });
 
-  it('#17 several keys: all or none, without doubles, in one order for everybody', async () => {
+  it('4.14 #17 several keys: all or none, without doubles, in one order for everybody', async () => {
     const { one, two } = processes();
     const held = await one.acquire(allOf('b', 'a', 'a'));
     expect(held.keys).toEqual(['a', 'b']);
@@ -257,7 +257,7 @@ describe.each(stores)('CacheLockService on %s', (_name, processes) => {
     expect(await failure(two.restore('hunter2'))).toMatchObject({ code: 'invalid_lease_token' });
   });
 
-  it('#13 what the function does stands, also when the lock was lost; onLost tells, or fails', async () => {
+  it('4.14 #13 what the function does stands, also when the lock was lost; onLost tells, or fails', async () => {
     const { one, two } = processes();
     const lose = async (): Promise<string> => {
       await two.forceRelease('k');
@@ -296,7 +296,7 @@ describe.each(stores)('CacheLockService on %s', (_name, processes) => {
 
 describe('what cannot be locked', () => {
   it.each([
-    ['#18 a part that is missing', ['voucher', undefined], 'invalid_lock_key', 'key[1]'],
+    ['4.14 #18 a part that is missing', ['voucher', undefined], 'invalid_lock_key', 'key[1]'],
     ['null', ['voucher', null], 'invalid_lock_key', 'key[1]'],
     ['an empty part', ['', 1], 'invalid_lock_key', 'key[0]'],
     ['no part', [], 'invalid_key', 'empty array'],

@@ -20,7 +20,7 @@ async function calls(command: string): Promise<number> {
   return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
 }
 
-describe('#6 Redis hangs (SIGSTOP)', () => {
+describe('4.14 #6 Redis hangs (SIGSTOP)', () => {
   it('the signal is aborted before the lease ends, nobody gets a lock, nothing is left unhandled', async () => {
     const rejections = unhandledRejections();
     const { locks } = redisProcess(server.url);
@@ -56,7 +56,7 @@ describe('#6 Redis hangs (SIGSTOP)', () => {
   });
 });
 
-describe('#8 the first reply is lost', () => {
+describe('4.14 #8 the first reply is lost', () => {
   it('is acquired by asking again, and by nobody else', async () => {
     await using proxy = await FaultProxy.start(server.port);
     const { locks } = redisProcess(`redis://127.0.0.1:${proxy.port}`);
@@ -90,7 +90,7 @@ describe('#8 the first reply is lost', () => {
   });
 });
 
-describe('#9 the client gives up, then Redis goes on', () => {
+describe('4.14 #9 the client gives up, then Redis goes on', () => {
   it('leaves no orphan', async () => {
     const { engine, locks } = redisProcess(server.url);
     await locks.inspect('k');
@@ -119,7 +119,7 @@ describe('#9 the client gives up, then Redis goes on', () => {
   });
 });
 
-it('#10 after FLUSHALL the holder learns of the loss at the next renewal, and the fence grows', async () => {
+it('4.14 #10 after FLUSHALL the holder learns of the loss at the next renewal, and the fence grows', async () => {
   const { locks } = redisProcess(server.url);
   const lease = await locks.acquire('k', { lease: 900 });
   await server.command('FLUSHALL');
@@ -131,7 +131,7 @@ it('#10 after FLUSHALL the holder learns of the loss at the next renewal, and th
   expect(await lease.release()).toBe('not-owner');
 });
 
-it('#12 a short lease and a long function are no hot loop', async () => {
+it('4.14 #12 a short lease and a long function are no hot loop', async () => {
   const { locks } = redisProcess(server.url);
   await locks.inspect('k');
   await server.command('CONFIG', 'RESETSTAT');

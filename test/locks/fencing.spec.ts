@@ -58,7 +58,7 @@ async function account(id = 1): Promise<{ balance: number; fence: string }> {
   return rows[0] as { balance: number; fence: string };
 }
 
-describe('#11 a holder that is stopped between its last check and its write', () => {
+describe('4.14 #11 a holder that is stopped between its last check and its write', () => {
   let redis: RedisServer;
   beforeAll(async () => {
     await compiledEntry();

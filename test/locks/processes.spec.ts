@@ -29,7 +29,7 @@ async function start(count: number): Promise<WorkerProcess[]> {
 }
 
 describe('a process that dies', () => {
-  it('#4 by SIGKILL while it holds the lock: the next has it within its lease and a second', async () => {
+  it('4.14 #4 by SIGKILL while it holds the lock: the next has it within its lease and a second', async () => {
     const [holder] = (await start(1)) as [WorkerProcess];
     await holder.call('acquire', ['k', { lease: 1500 }]);
     const { locks } = redisProcess(server.url);
@@ -41,7 +41,7 @@ describe('a process that dies', () => {
     expect(performance.now() - killed).toBeLessThan(1500 + 1000);
   });
 
-  it('#5 by SIGKILL while it waits: the next that lives has it at once', async () => {
+  it('4.14 #5 by SIGKILL while it waits: the next that lives has it at once', async () => {
     const [first, second, third, alive] = (await start(4)) as [
       WorkerProcess,
       WorkerProcess,
@@ -73,7 +73,7 @@ describe('a process that dies', () => {
   });
 });
 
-it('#7 an event loop that was blocked for longer than the lease: assertHeld throws, before any timer has run', async () => {
+it('4.14 #7 an event loop that was blocked for longer than the lease: assertHeld throws, before any timer has run', async () => {
   const [worker] = (await start(1)) as [WorkerProcess];
   await worker.call('acquire', ['k', { lease: 500 }]);
   expect(await worker.call('block', ['k', 1000])).toEqual({
@@ -85,7 +85,7 @@ it('#7 an event loop that was blocked for longer than the lease: assertHeld thro
   await worker.kill();
 });
 
-it('#16 fifty waiters of five processes: no overlap, in order, at most four requests each', async () => {
+it('4.14 #16 fifty waiters of five processes: no overlap, in order, at most four requests each', async () => {
   const workers = await start(5);
   const { locks } = redisProcess(server.url);
   const lease = await locks.acquire('k', { lease: '30s' });

@@ -23,10 +23,13 @@ export async function boot(imports: Imports, providers: Provider[] = []): Promis
 }
 
 /** What stops the boot. */
-export async function bootError(imports: Imports): Promise<Error> {
+export async function bootError(imports: Imports, providers: Provider[] = []): Promise<Error> {
+  const before = open.length;
   try {
-    await boot(imports);
+    await boot(imports, providers);
   } catch (error) {
+    // In Nest 11 it says again why.
+    for (const failed of open.splice(before)) await failed.close().catch(() => undefined);
     return error as Error;
   }
   throw new Error('the application has started');

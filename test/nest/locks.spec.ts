@@ -164,7 +164,7 @@ describe('the role of the server', () => {
 });
 
 describe('locks and the cache', () => {
-  it('#14 two versions of an application exclude each other', async () => {
+  it('4.14 #14 two versions of an application exclude each other', async () => {
     const [one, two] = await pair(
       { remote: server.url, version: { app: '1', stamp: 'a' } },
       { remote: server.url, version: { app: '2', stamp: 'b' } },
@@ -173,7 +173,7 @@ describe('locks and the cache', () => {
     expect(await two.tryAcquire('k')).toBeUndefined();
   });
 
-  it('#15 clear(), prefix and tag invalidation and a new stamp leave locks alone', async () => {
+  it('4.14 #15 clear(), prefix and tag invalidation and a new stamp leave locks alone', async () => {
     const namespaces = [{ name: 'default', prefixes: ['k'] }];
     const app = await boot([root({ remote: server.url, namespaces })]);
     const cache = app.get(CacheService);
@@ -264,7 +264,7 @@ class Redeem {
   }
 }
 
-describe.each<Platform>(['express', 'fastify'])('#20 shutdown under load on %s', (platform) => {
+describe.each<Platform>(['express', 'fastify'])('4.14 #20 shutdown under load on %s', (platform) => {
   it('keeps locks of running work, refuses those who wait, and leaves nothing', async () => {
     started = gate();
     finish = gate();

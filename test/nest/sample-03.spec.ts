@@ -36,8 +36,17 @@ function environment(more: Record<string, string> = {}): Record<string, string> 
   return { DATABASE_URL: postgres.url, CACHE_URL: redis.url, PROVIDER_MS: '1', ...more };
 }
 
-async function post(sample: SampleProcess, path: string, body: unknown, key = ''): Promise<Answer> {
-  const headers = { 'content-type': 'application/json', ...(key && { 'idempotency-key': key }) };
+async function post(
+  sample: SampleProcess,
+  path: string,
+  { learner = '', ...body }: { learner?: string; amount?: number; budget?: number },
+  key = '',
+): Promise<Answer> {
+  const headers = {
+    'content-type': 'application/json',
+    ...(learner && { 'x-learner': learner }),
+    ...(key && { 'idempotency-key': key }),
+  };
   const response = await fetch(sample.url + path, { method: 'POST', headers, body: JSON.stringify(body) });
   const isReplay = response.headers.get('idempotent-replayed') === 'true';
   return { status: response.status, body: (await response.json()) as Answer['body'], isReplay };
@@ -77,12 +86,15 @@ describe('sample 03-redeem', () => {
     expect(again).toEqual({ ...first, isReplay: true });
     const other = await post(sample, `${policy}/redeem`, { learner: 'ada', amount: 1 }, 'k1');
     expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } });
+    const eve = await post(sample, `${policy}/redeem`, { learner: 'eve', amount: 1 }, 'k1');
+    expect(eve).toMatchObject({ status: 201, body: { learner: 'eve', amount: 1 }, isReplay: false });
     const tooMuch = await post(sample, `${policy}/redeem`, { learner: 'bob', amount: 41 }, 'k2');
-    expect(tooMuch).toMatchObject({ status: 422, body: { code: 'budget_exhausted', left: 40 } });
-    expect((await post(sample, `${policy}/redeem`, { learner: 'bob', amount: 40 }, 'k2')).status).toBe(201);
-    expect(await state(sample, policy)).toMatchObject({ budget: 100, spent: 100, redeemed: 100, redemptions: 2 });
+    expect(tooMuch).toMatchObject({ status: 422, body: { code: 'budget_exhausted', left: 39 } });
+    expect((await post(sample, `${policy}/redeem`, { learner: 'bob', amount: 39 }, 'k3')).status).toBe(201);
+    expect(await state(sample, policy)).toMatchObject({ budget: 100, spent: 100, redeemed: 100, redemptions: 3 });
     expect((await post(sample, `${policy}/redeem`, { learner: 'bob', amount: 1 })).status).toBe(400);
-    expect((await post(sample, '/policies/99/redeem', { learner: 'bob', amount: 1 }, 'k3')).status).toBe(404);
+    expect((await post(sample, '/policies/99/redeem', { learner: 'bob', amount: 1 }, 'k4')).status).toBe(404);
+    expect((await post(sample, `${policy}/redeem`, { amount: 1 }, 'k5')).status).toBe(401);
   });
 
   it('does a double click once, on one process or on two', async () => {
@@ -144,11 +156,13 @@ describe('sample 03-redeem', () => {
 it('a storm: 500 redeems on 4 processes that are stopped and killed as they hold the lock; nothing lost, doubled or overspent', async () => {
   const { code, output, errors } = await run('storm.js', environment({ PROVIDER_MS: '10', SEED: '5', TROUBLES: '10' }));
   expect(output, errors).toContain('"problems"');
-  const report = JSON.parse(output) as Record<string, number> & { problems: string[] };
+  const report = JSON.parse(output) as Record<string, number> & { problems: string[]; retries: Record<string, number> };
   expect(report.problems).toEqual([]);
   expect(report).toMatchObject({ processes: 4, redeems: 500 });
   expect(report['granted']).toBeGreaterThan(300);
   expect(report['holdersStopped']).toBeGreaterThan(0);
   expect(report['holdersKilled']).toBeGreaterThan(0);
+  // Who asked again under the same key was given the same answer, or the storm would have thrown.
+  expect(report.retries['replayed']).toBeGreaterThan(50);
   expect(code).toBe(0);
 }, 240_000);

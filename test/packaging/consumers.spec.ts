@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { compiledEntry } from '../servers/compiled.entry.js';
+import { installedConsumer } from './consumer.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -15,6 +15,8 @@ const MAJORS = {
     '@nestjs/config@4',
     '@nestjs/platform-express@11',
     '@nestjs/platform-fastify@11',
+    '@nestjs/event-emitter@3',
+    '@nestjs/cqrs@11',
   ],
   12: [
     '@nestjs/common@12',
@@ -22,6 +24,8 @@ const MAJORS = {
     '@nestjs/config@12',
     '@nestjs/platform-express@12',
     '@nestjs/platform-fastify@12',
+    '@nestjs/event-emitter@12',
+    '@nestjs/cqrs@12',
   ],
 };
 
@@ -29,34 +33,57 @@ const IMPORTS = {
   esm: `import 'reflect-metadata';
 import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { CqrsModule, EventBus } from '@nestjs/cqrs';
+import { EventEmitter2, EventEmitterModule } from '@nestjs/event-emitter';
 import { CacheService, TieredCacheModule } from 'nestjs-tiered-cache';
+import { CqrsInvalidationModule, invalidateOn } from 'nestjs-tiered-cache/cqrs';
+import { EventInvalidationModule } from 'nestjs-tiered-cache/event-emitter';
 const platform = await import('@nestjs/platform-' + process.argv[2]);`,
   cjs: `require('reflect-metadata');
 const { Controller, Get, Module } = require('@nestjs/common');
 const { NestFactory } = require('@nestjs/core');
+const { CqrsModule, EventBus } = require('@nestjs/cqrs');
+const { EventEmitter2, EventEmitterModule } = require('@nestjs/event-emitter');
 const { CacheService, TieredCacheModule } = require('nestjs-tiered-cache');
+const { CqrsInvalidationModule, invalidateOn } = require('nestjs-tiered-cache/cqrs');
+const { EventInvalidationModule } = require('nestjs-tiered-cache/event-emitter');
 const platform = require('@nestjs/platform-' + process.argv[2]);`,
 };
 
-/** A consumer without a compiler: decorators applied by hand. Prints the answers to two requests. */
+/** A consumer without a compiler: decorators applied by hand. Prints the answers to requests, before and after events of both kinds. */
 const APPLICATION = `
 let runs = 0;
 class Answers {
   constructor(cache) { this.cache = cache; }
-  answer() { return this.cache.getOrSet('answer', () => ({ run: ++runs })); }
+  answer() { return this.cache.getOrSet('answer', () => ({ run: ++runs }), { tags: ['Answer'] }); }
 }
 Reflect.defineMetadata('design:paramtypes', [CacheService], Answers);
 Get()(Answers.prototype, 'answer', Object.getOwnPropertyDescriptor(Answers.prototype, 'answer'));
 Controller('answer')(Answers);
+class Changed {}
+const changes = () => ({ entity: 'Answer', kind: 'table' });
+const imports = [
+  TieredCacheModule.forRoot(),
+  EventEmitterModule.forRoot(),
+  CqrsModule.forRoot(),
+  EventInvalidationModule.forRoot({ events: { changed: changes } }),
+  CqrsInvalidationModule.forRoot({ events: [invalidateOn(Changed, changes)] }),
+];
 class App {}
-Module({ imports: [TieredCacheModule.forRoot()], controllers: [Answers] })(App);
+Module({ imports, controllers: [Answers] })(App);
 async function main() {
   const adapter = process.argv[2] === 'fastify' ? new platform.FastifyAdapter() : new platform.ExpressAdapter();
   const app = await NestFactory.create(App, adapter, { logger: ['error', 'warn'] });
   await app.listen(0, '127.0.0.1');
   const answers = [];
-  for (let i = 0; i < 2; i++) answers.push(await (await fetch((await app.getUrl()) + '/answer')).text());
+  const ask = async () => answers.push(await (await fetch((await app.getUrl()) + '/answer')).text());
+  for (let i = 0; i < 2; i++) await ask();
   const { memoryHits } = app.get(CacheService).stats();
+  await app.get(EventEmitter2).emitAsync('changed');
+  await ask();
+  app.get(EventBus).publish(new Changed());
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await ask();
   await app.close();
   console.log(JSON.stringify({ answers, memoryHits }));
 }
@@ -68,25 +95,19 @@ describe.each([11, 12] as const)('the packed package under Nest %i', (major) => 
 
   beforeAll(async () => {
     await compiledEntry();
-    consumer = mkdtempSync(join(tmpdir(), `tc-nest${major}-`));
-    const [packed] = JSON.parse(
-      execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', consumer], {
-        cwd: root,
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'ignore'],
-      }),
-    ) as Array<{ filename: string }>;
-    writeFileSync(join(consumer, 'package.json'), '{ "name": "consumer", "private": true }');
-    const packages = [join(consumer, packed!.filename), ...MAJORS[major], 'rxjs@7', 'reflect-metadata@0.2'];
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], {
-      cwd: consumer,
-      stdio: 'ignore',
+    consumer = installedConsumer(`nest${major}`, (directory) => {
+      const [packed] = JSON.parse(
+        execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', directory], {
+          cwd: root,
+          encoding: 'utf8',
+          stdio: ['ignore', 'pipe', 'ignore'],
+        }),
+      ) as Array<{ filename: string }>;
+      return [join(directory, packed!.filename), ...MAJORS[major], 'rxjs@7', 'reflect-metadata@0.2'];
     });
     writeFileSync(join(consumer, 'esm.mjs'), IMPORTS.esm + APPLICATION);
     writeFileSync(join(consumer, 'cjs.cjs'), IMPORTS.cjs + APPLICATION);
   }, 180_000);
-
-  afterAll(() => rmSync(consumer, { recursive: true, force: true }));
 
   it.each([
     ['express', 'esm.mjs'],
@@ -100,7 +121,7 @@ describe.each([11, 12] as const)('the packed package under Nest %i', (major) => 
       timeout: 20_000,
     });
     const { answers, memoryHits } = JSON.parse(printed) as { answers: string[]; memoryHits: number };
-    expect(answers).toEqual(['{"run":1}', '{"run":1}']);
+    expect(answers).toEqual(['{"run":1}', '{"run":1}', '{"run":2}', '{"run":3}']);
     expect(memoryHits).toBeGreaterThanOrEqual(1);
   });
 });

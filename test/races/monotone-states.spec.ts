@@ -38,7 +38,7 @@ class World {
     spoil: (store: CacheStore) => CacheStore,
   ) {
     this.caches = [0, 1].map(() => {
-      const ignore = { applied: () => undefined, lastApplied: () => 0, heard: () => undefined };
+      const ignore = { applied: () => undefined, lastApplied: () => 0, heard: () => undefined, isCut: () => false };
       const store = scheduledStore(spoil(new MemoryStore({ database: this.database })), this.delay, ignore);
       const engine = new CacheEngine({ store, clock: this.clock });
       engine.open();

@@ -1,25 +1,31 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
-import type { Client } from './world.js';
+import type { Action, Client } from './world.js';
 import { World } from './world.js';
 
 const SCHEDULES = Number(process.env['TC_SCHEDULES'] ?? 100_000);
 
-const action = fc.oneof(
+/** Everything, more or less as often as in life. */
+const anyAction: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: fc.constant('load' as const) },
   { weight: 4, arbitrary: fc.constantFrom('late', 'late', 'soft', 'fail') },
   { weight: 2, arbitrary: fc.constant('get' as const) },
-  { weight: 5, arbitrary: fc.constantFrom('delete', 'set', 'expire', 'clear', 'tag') },
+  { weight: 5, arbitrary: fc.constantFrom('delete', 'set', 'expire', 'clear', 'tag', 'age') },
   { weight: 1, arbitrary: fc.constantFrom('flush', 'lose', 'stamp') },
+  { weight: 2, arbitrary: fc.constantFrom('cut', 'heal') },
 );
-const clients = fc.array(
-  fc.tuple(fc.constantFrom(0 as const, 1 as const), fc.array(action, { minLength: 1, maxLength: 4 })),
-  {
-    minLength: 2,
-    maxLength: 4,
-  },
+/** Links that come and go under everything that has to wait for them. */
+const outageAction: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom('cut', 'heal', 'heal') },
+  { weight: 4, arbitrary: fc.constantFrom('load', 'get') },
+  { weight: 4, arbitrary: fc.constantFrom('delete', 'tag', 'clear', 'set', 'expire', 'age') },
 );
+
+function clientsDoing(actions: fc.Arbitrary<Action>, maxLength: number): fc.Arbitrary<Client[]> {
+  const client = fc.tuple(fc.constantFrom(0 as const, 1 as const), fc.array(actions, { minLength: 1, maxLength }));
+  return fc.array(client, { minLength: 2, maxLength: 4 });
+}
 
 /** Explores one schedule to its end: whenever nothing can move, time passes (a poll, an expiring lease). */
 async function explore(
@@ -55,8 +61,12 @@ async function settle(scheduler: fc.Scheduler, world: World, work: Array<Promise
   await done;
 }
 
-function holds(spoil?: (store: CacheStore) => CacheStore): fc.IAsyncProperty<[fc.Scheduler, Client[]]> {
-  return fc.asyncProperty(fc.scheduler(), clients, async (scheduler, script) => {
+function holds(
+  actions: fc.Arbitrary<Action>,
+  maxActions = 4,
+  spoil?: (store: CacheStore) => CacheStore,
+): fc.IAsyncProperty<[fc.Scheduler, Client[]]> {
+  return fc.asyncProperty(fc.scheduler(), clientsDoing(actions, maxActions), async (scheduler, script) => {
     const world = await explore(scheduler, script, spoil);
     expect(world.violations).toEqual([]);
     expect(world.leftovers()).toBe(0);
@@ -65,8 +75,16 @@ function holds(spoil?: (store: CacheStore) => CacheStore): fc.IAsyncProperty<[fc
 
 describe('no resurrected values', () => {
   it(`holds over ${SCHEDULES} schedules of two processes on one store`, { timeout: 400_000 }, async () => {
-    await fc.assert(holds(), { numRuns: SCHEDULES });
+    await fc.assert(holds(anyAction), { numRuns: SCHEDULES });
   });
+
+  it(
+    `holds over ${SCHEDULES / 4} schedules of processes whose links to the store are cut`,
+    { timeout: 400_000 },
+    async () => {
+      await fc.assert(holds(outageAction, 10), { numRuns: SCHEDULES / 4 });
+    },
+  );
 
   it('finds the race of a fill without a lease within 1,000 schedules', async () => {
     const naive = (store: CacheStore): CacheStore =>
@@ -79,7 +97,7 @@ describe('no resurrected values', () => {
           return typeof member === 'function' ? (member as () => unknown).bind(target) : member;
         },
       });
-    const result = await fc.check(holds(naive), { numRuns: 1000, endOnFailure: true });
+    const result = await fc.check(holds(anyAction, 4, naive), { numRuns: 1000, endOnFailure: true });
     // A violation, and no mistake of this test.
     expect(String(result.errorInstance)).toContain('to deeply equal []');
   });

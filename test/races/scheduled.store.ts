@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
 import type { CacheStore, StoreListener } from '../../src/stores/contract/cache-store.js';
 
 /** Holds a step back until the schedule lets it happen. */
@@ -10,21 +11,32 @@ export const announced = new AsyncLocalStorage<number>();
 /**
  * A store at the other end of a network: every request, every reply and every report takes its own time. Reports of one process arrive
  * in order (they share a connection), but anyhow relative to replies.
+ * While the link is cut, requests and replies are lost: what was asked may have been done all the same.
  * @param applied told, at the moment an operation takes effect, which version its caller announced
  * @param heard told when a report has been delivered, with what had been applied when it was sent
  */
 export function scheduledStore(
   inner: CacheStore,
   delay: Delay,
-  world: { applied: (version: number) => void; lastApplied: () => number; heard: (version: number) => void },
+  world: {
+    applied: (version: number) => void;
+    lastApplied: () => number;
+    heard: (version: number) => void;
+    isCut: () => boolean;
+  },
 ): CacheStore {
   let line: Promise<unknown> = Promise.resolve();
+  const check = (): void => {
+    if (world.isCut()) throw new StoreUnavailableError(inner.name, 'any', 'connection');
+  };
   const through = async <T>(effect: () => Promise<T>): Promise<T> => {
     await delay();
+    check();
     const version = announced.getStore();
     if (version !== undefined) world.applied(version);
     const result = await effect();
     await delay();
+    check();
     return result;
   };
   const report = (listener: StoreListener, tell: (listener: StoreListener) => void): void => {
@@ -54,8 +66,11 @@ export function scheduledStore(
     write: (key, frame, ttlMs, condition) => through(() => inner.write(key, frame, ttlMs, condition)),
     remove: (keys) => through(() => inner.remove(keys)),
     tokens: (names) => through(() => inner.tokens(names)),
-    rotate: (names) => through(() => inner.rotate(names)),
-    now: () => inner.now(),
+    rotate: (names, soft) => through(() => inner.rotate(names, soft)),
+    now: async () => {
+      check();
+      return inner.now();
+    },
     close: () => inner.close(),
   };
 }

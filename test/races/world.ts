@@ -12,11 +12,14 @@ import { SteppedClock } from './stepped.clock.js';
 export type Client = readonly [process: 0 | 1, actions: readonly Action[]];
 export type Action =
   | ('load' | 'late' | 'soft' | 'fail' | 'get')
-  | ('set' | 'delete' | 'expire' | 'clear' | 'tag')
-  | ('flush' | 'lose' | 'stamp');
+  | ('set' | 'delete' | 'expire' | 'clear' | 'tag' | 'age')
+  | ('flush' | 'lose' | 'stamp')
+  | ('cut' | 'heal');
 
 const KEY = 'k';
 const TAG = 't';
+/** How long a process serves what it could not share. */
+const MAX_STALE_MS = 5000;
 /** A few idle steps. */
 const BACK_OFF_MS = 300;
 
@@ -30,6 +33,8 @@ export class World {
   private readonly caches: CacheService[];
   private readonly engines: CacheEngine[];
   private truth = 0;
+  /** The last version whose announcement was acknowledged, by the store or by the queue. */
+  private announced = 0;
   private stamps = 0;
   /** A value whose refresh has failed counts as fresh to `peek` while the back-off lasts. */
   private isHeldOver = false;
@@ -38,6 +43,8 @@ export class World {
   /** Per process: no read that starts now may return less. The second holds for values that are not stale. */
   private readonly floors = [0, 0];
   private readonly freshFloors = [0, 0];
+  /** Per process: nothing it asks the store gets there, or no answer comes back. What the store reports is heard all the same. */
+  private readonly isCut = [false, false];
   private updates: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -51,11 +58,12 @@ export class World {
         // What this process did itself it hears of by the reply, not by a report.
         lastApplied: () => this.applied[1 - process] as number,
         heard: (version) => this.raise(process, version),
+        isCut: () => this.isCut[process] as boolean,
       });
       return new CacheEngine({
         store,
         clock: this.clock,
-        memory: { maxEntries: 10, maxBytes: 10_000, maxStaleWithoutBusMs: 5000 },
+        memory: { maxEntries: 10, maxBytes: 10_000, maxStaleWithoutBusMs: MAX_STALE_MS },
       });
     });
     for (const engine of this.engines) engine.open();
@@ -96,7 +104,9 @@ export class World {
       case 'tag':
         return this.update(process, () => cache.invalidateTags([TAG]));
       case 'expire':
-        return this.soften(process);
+        return this.soften(process, () => cache.expire(KEY));
+      case 'age':
+        return this.soften(process, () => cache.expireTags([TAG]));
       case 'flush':
         return this.database.flush();
       case 'lose':
@@ -107,13 +117,25 @@ export class World {
         this.stamps++;
         for (const engine of this.engines) engine.setStamp(`${this.stamps}`);
         return;
+      case 'cut':
+        this.isCut[process] = true;
+        return;
+      case 'heal':
+        this.isCut[process] = false;
+        return;
     }
   }
 
   /** When all is quiet and heard, no tier of any process may hold anything older than the truth that was announced. */
   async check(): Promise<void> {
+    this.isCut.fill(false);
+    // Until the breakers have closed, and what waited for the store is there.
+    while (this.engines.some((engine) => engine.inspect().isStoreDown)) await this.idle();
+    await Promise.all(this.engines.map((engine) => engine.drain()));
+    // What a process loaded while it could not ask, it keeps for so long.
+    this.clock.advance(MAX_STALE_MS);
     for (const process of [0, 1] as const) {
-      this.raise(process, Math.max(...this.applied));
+      this.raise(process, this.announced);
       await this.get(process);
       await this.act(process, 'load');
     }
@@ -123,8 +145,8 @@ export class World {
   /** Work that never landed, or lists that were not emptied. */
   leftovers(): number {
     return this.engines.reduce((sum, engine) => {
-      const { flights, underway, waiting, watched } = engine.inspect();
-      return sum + flights + underway + waiting + watched;
+      const { flights, underway, waiting, watched, pending } = engine.inspect();
+      return sum + flights + underway + waiting + watched + pending.keys + pending.tokens;
     }, 0);
   }
 
@@ -166,16 +188,21 @@ export class World {
     return this.inTurn(async () => {
       const version = ++this.truth;
       await announced.run(version, () => tell(version));
+      this.announced = version;
       this.raise(process, version);
     });
   }
 
-  private soften(process: 0 | 1): Promise<void> {
+  private soften(process: 0 | 1, tell: () => Promise<unknown>): Promise<void> {
     return this.inTurn(async () => {
       const version = ++this.truth;
-      await (this.caches[process] as CacheService).expire(KEY);
+      await tell();
       this.freshFloors[process] = Math.max(this.freshFloors[process] as number, version);
     });
+  }
+
+  private idle(): Promise<void> {
+    return new Promise((resolve) => void this.clock.after(1, resolve));
   }
 
   private inTurn(work: () => Promise<void>): Promise<void> {

@@ -29,6 +29,8 @@ describe('the README', () => {
           'nestjs-tiered-cache/typeorm': ['./src/invalidation/typeorm/index.ts'],
           'nestjs-tiered-cache/outbox': ['./src/invalidation/outbox/index.ts'],
           'nestjs-tiered-cache/testing': ['./src/testing/index.ts'],
+          'nestjs-tiered-cache/event-emitter': ['./src/invalidation/event-emitter/index.ts'],
+          'nestjs-tiered-cache/cqrs': ['./src/invalidation/cqrs/index.ts'],
         },
       },
       root,

@@ -68,7 +68,7 @@ describe('the rooms', () => {
     const face = offenders('locks/nest/', ({ to, isPackage }) =>
       isPackage
         ? /^(?:node:|@nestjs\/(?:common|core)|rxjs|reflect-metadata)/.test(to)
-        : /^(?:core|locks|http\/wire|http\/policy|option-checks)/.test(to),
+        : /^(?:core|locks|http\/wire|http\/policy|option-checks|gateway-client)/.test(to),
     );
     expect(face).toEqual([]);
   });
@@ -77,14 +77,20 @@ describe('the rooms', () => {
     expect(offenders('sql/', ({ to, isPackage }) => !isPackage && /^(?:core\/errors|sql)\//.test(to))).toEqual([]);
   });
 
-  it('invalidation knows core and Nest, not the stores, not how responses and functions are cached; an adapter knows its ORM', () => {
-    const orms: Record<string, string> = { 'invalidation/typeorm/': 'typeorm' };
-    const allowed = offenders('invalidation/', ({ from, to, isPackage }) => {
-      if (isPackage && Object.entries(orms).some(([adapter, orm]) => from.startsWith(adapter) && to === orm))
+  it('invalidation knows core and Nest, not the stores, not how responses and functions are cached; an adapter knows its peer', () => {
+    const peers: Record<string, string> = {
+      'invalidation/typeorm/': 'typeorm',
+      'invalidation/event-emitter/': '@nestjs/event-emitter',
+      'invalidation/cqrs/': '@nestjs/cqrs',
+    };
+    const own =
+      /^(?:core|invalidation|option-checks|method-decorator|replace-method|sql\/|http-semantics\/fields\/surrogate-keys)/;
+    const foreign = offenders('invalidation/', ({ from, to, isPackage }) => {
+      if (isPackage && Object.entries(peers).some(([adapter, peer]) => from.startsWith(adapter) && to === peer))
         return true;
-      return isPackage ? /^@nestjs\/common$|^rxjs$/.test(to) : /^(?:core|invalidation|option-checks|sql\/)/.test(to);
+      return isPackage ? /^@nestjs\/common$|^rxjs$|^reflect-metadata$/.test(to) : own.test(to);
     });
-    expect(allowed).toEqual([]);
+    expect(foreign).toEqual([]);
   });
 
   it('folders are at most two deep', () => {

@@ -11,7 +11,8 @@ const CACHE = join(ROOT, 'node_modules/.cache/nestjs-tiered-cache');
 const STAMP = join(CACHE, 'dist.fingerprint');
 const DIST = join(ROOT, 'dist');
 const ENTRY = join(DIST, 'index.js');
-// Workers of vitest inherit what the global setup found: one build in a test run, also when it failed.
+// Workers of vitest inherit what the global setup found: one build in a test run, also when it failed. A copy of the project says that it
+// brings its own.
 const OUTCOME = 'TC_DIST_BUILD';
 
 /**
@@ -19,7 +20,7 @@ const OUTCOME = 'TC_DIST_BUILD';
  * @throws Error with the compiler's messages when src does not compile
  */
 export async function compiledEntry(): Promise<string> {
-  if (process.env[OUTCOME] === undefined) await buildOnce();
+  await buildOnce();
   const outcome = process.env[OUTCOME];
   if (outcome !== 'ok')
     throw new Error(`dist could not be built from src, so that no child process can run it:\n${outcome}`);
@@ -28,6 +29,7 @@ export async function compiledEntry(): Promise<string> {
 
 /** Builds dist if src has changed since and remembers the outcome for {@link compiledEntry}; never throws because of what is in src. */
 export async function buildOnce(): Promise<void> {
+  if (process.env[OUTCOME] !== undefined) return;
   await mkdir(CACHE, { recursive: true });
   const failure = await withFileLock(join(CACHE, 'dist.lock'), async () => {
     const wanted = await fingerprint();

@@ -24,7 +24,7 @@ export class FaultProxy {
 
   private constructor(
     readonly port: number,
-    private readonly targetPort: number,
+    private targetPort: number,
   ) {}
 
   static async start(targetPort: number): Promise<FaultProxy> {
@@ -85,6 +85,12 @@ export class FaultProxy {
     Object.assign(this.#conditions, { delayMs: 0, bytesPerSecond: Infinity, swallow: false });
     for (const link of this.#links) if (!link.upstream || link.lanes.some((lane) => lane.lossy)) this.#drop(link);
     if (!this.#server) await this.#listen();
+  }
+
+  /** Connections from now on go to another server, as after a failover; those there are end. */
+  redirect(targetPort: number): void {
+    this.targetPort = targetPort;
+    this.reset();
   }
 
   async stop(): Promise<void> {

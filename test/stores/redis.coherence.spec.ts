@@ -110,16 +110,25 @@ describe('what a redis store hears', () => {
     await heard.until('heard');
   });
 
-  it('never says that it hears where tracking is refused, but passes released leases on', async () => {
+  it('hears what this package does where tracking is refused, and says that it is lost with the connection', async () => {
     await server.command('ACL', 'SETUSER', 'plain', 'on', '>pw', '~*', '&*', '+@all', '-client|tracking');
     const heard = new RecordingListener();
     const store = redis({ url: `redis://plain:pw@127.0.0.1:${server.port}` });
     opened.push(store);
     store.open(heard);
-    await store.acquire('{r}', { token: 'a', leaseMs: 10_000, fence: '' });
-    while (((await server.command('PUBSUB', 'NUMSUB', 'tc:bus')) as unknown[])[1] === 0) await store.now();
-    await store.release('{r}', 'a');
+    await heard.until('heard');
+    const { store: other } = await listening();
+    await other.acquire('{r}', { token: 'a', leaseMs: 10_000, fence: '' });
+    await other.release('{r}', 'a');
     await heard.until('released', '{r}');
-    expect(heard.count('heard')).toBe(0);
+    await server.command('SET', 'tc:e:{foreign}', 'x');
+    // Not there, but perhaps remembered elsewhere.
+    await other.remove(['{gone}']);
+    await heard.until('changed', '{gone}');
+    await other.rotate(['name']);
+    await heard.until('rotated', 'name');
+    expect(heard.names('changed')).toEqual(['{gone}']);
+    for (const id of await subscribers()) await server.command('CLIENT', 'KILL', 'ID', id);
+    await heard.until('lost');
   });
 });

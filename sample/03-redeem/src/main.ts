@@ -23,9 +23,9 @@ const url = `http://localhost:${port}`;
 console.log(`
 Policies on ${url}. Amounts are in cents; policy 1 has a budget of 100.00.
 
-  curl -i -X POST ${url}/policies/1/redeem -H 'content-type: application/json' -H "Idempotency-Key: $(uuidgen)" -d '{"learner":"ada","amount":1999}'
+  curl -i -X POST ${url}/policies/1/redeem -H 'content-type: application/json' -H 'x-learner: ada' -H "Idempotency-Key: $(uuidgen)" -d '{"amount":1999}'
   curl -i ${url}/policies/1
 
-The same Idempotency-Key again: the same receipt, nothing redeemed. More than the budget: 422. A storm of requests on several processes
+The same Idempotency-Key again: the same answer, replayed; nothing redeemed. More than the budget: 422. A storm of requests on several processes
 that are stopped and killed: npm run storm
 `);

@@ -6,13 +6,13 @@ import {
   Headers,
   NotFoundException,
   Param,
+  ParseIntPipe,
   Post,
-  Res,
+  UseGuards,
 } from '@nestjs/common';
-import { ParseIntPipe } from '@nestjs/common';
-import type { ServerResponse } from 'node:http';
-import { CacheLock, Lease } from 'nestjs-tiered-cache';
+import { CacheLock, Idempotent, Lease } from 'nestjs-tiered-cache';
 import { Database } from './database.js';
+import { LearnerGuard } from './learner.guard.js';
 import { Redemptions, type Receipt } from './redemptions.service.js';
 
 interface PolicyState {
@@ -51,23 +51,19 @@ export class PoliciesController {
     return policy;
   }
 
-  // The number, not the text: '1' and '01' are one policy.
+  // Guards run from below: who asks, then whether it was answered before, then the lock. The number, not the text: '1' and '01' are one policy.
   @Post(':id/redeem')
   @CacheLock({ key: ({ params }) => ['policy', Number(params['id'])], lease: '2s', wait: '20s', maxQueue: 1000 })
+  @Idempotent({ lease: '2s', wait: '20s' })
+  @UseGuards(LearnerGuard)
   async redeem(
     @Lease() lease: Lease,
     @Param('id', ParseIntPipe) policyId: number,
     @Body() body: Fields,
-    @Headers('idempotency-key') key: string | undefined,
-    @Res({ passthrough: true }) response: ServerResponse,
+    @Headers('idempotency-key') key: string,
+    @Headers('x-learner') learner: string,
   ): Promise<Receipt> {
-    if (!key || key.length > 200) throw new BadRequestException('give the request a name: Idempotency-Key: <a UUID>');
-    const learner = body?.['learner'];
-    if (typeof learner !== 'string' || learner === '') throw new BadRequestException('learner must be a name');
-    const request = { policyId, learner, amount: cents(body, 'amount') };
-    const { receipt, isReplay } = await this.redemptions.redeem(lease, request, key);
-    if (isReplay) response.setHeader('idempotent-replayed', 'true');
-    return receipt;
+    return this.redemptions.redeem(lease, { policyId, learner, amount: cents(body, 'amount') }, `${learner} ${key}`);
   }
 }
 

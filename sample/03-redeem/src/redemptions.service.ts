@@ -15,12 +15,6 @@ export interface Receipt extends Redeem {
   readonly id: number;
 }
 
-export interface Redeemed {
-  readonly receipt: Receipt;
-  /** The same request was answered before, and nothing was done now. */
-  readonly isReplay: boolean;
-}
-
 const RECEIPT = 'id, policy_id AS "policyId", learner, amount';
 
 @Injectable()
@@ -31,10 +25,11 @@ export class Redemptions {
   ) {}
 
   /**
-   * Takes `amount` from the policy's budget, once for each idempotency key, however often and from wherever it is asked to.
+   * Takes `amount` from the policy's budget, once for each idempotency key, however often and from wherever it is asked to: `@Idempotent()`
+   * lets one in at a time, and replays what was answered; who was killed between the commit and the answer finds its receipt in the ledger.
    * @param lease of the policy
    */
-  async redeem(lease: Lease, request: Redeem, idempotencyKey: string): Promise<Redeemed> {
+  async redeem(lease: Lease, request: Redeem, idempotencyKey: string): Promise<Receipt> {
     const { policyId, learner, amount } = request;
     const policy = { table: 'policy', where: { id: policyId } };
     // Claim, then read: from here on whoever held the lock before can write no more, so that what is read stays true.
@@ -42,8 +37,8 @@ export class Redemptions {
     const { rows } = await fencedUpdate<{ budget: number; spent: number }>(this.database.query, fenceOf(lease), claim);
     const [found] = rows;
     if (!found) throw new NotFoundException(`there is no policy ${policyId}`);
-    const replay = await this.replay(request, idempotencyKey);
-    if (replay) return replay;
+    const receipt = await this.find(idempotencyKey);
+    if (receipt) return receipt;
     const spent = found.spent + amount;
     if (spent > found.budget)
       throw new UnprocessableEntityException({ code: 'budget_exhausted', left: found.budget - found.spent });
@@ -55,17 +50,13 @@ export class Redemptions {
       await fencedUpdate(query, fenceOf(lease), { ...policy, set: { spent } });
       const text = `INSERT INTO ledger (idempotency_key, policy_id, learner, amount) VALUES ($1, $2, $3, $4) RETURNING ${RECEIPT}`;
       const result = (await query(text, [idempotencyKey, policyId, learner, amount])) as { rows: [Receipt] };
-      return { receipt: result.rows[0], isReplay: false };
+      return result.rows[0];
     });
   }
 
-  private async replay({ policyId, learner, amount }: Redeem, idempotencyKey: string): Promise<Redeemed | undefined> {
+  private async find(idempotencyKey: string): Promise<Receipt | undefined> {
     const text = `SELECT ${RECEIPT} FROM ledger WHERE idempotency_key = $1`;
-    const [receipt] = await this.database.rows<Receipt>(text, [idempotencyKey]);
-    if (!receipt) return undefined;
-    if (receipt.policyId !== policyId || receipt.learner !== learner || receipt.amount !== amount)
-      throw new UnprocessableEntityException({ code: 'idempotency_key_reused' });
-    return { receipt, isReplay: true };
+    return (await this.database.rows<Receipt>(text, [idempotencyKey]))[0];
   }
 }
 

@@ -117,10 +117,12 @@ export class Frame implements FrameFields {
     return true;
   }
 
-  /** The same entry with other lives. */
-  with(lives: Partial<Pick<FrameFields, 'freshUntil' | 'expiresAt'>> & Pick<FrameFields, 'isHeldOver'>): FrameFields {
+  /** The same entry with other lives, or with other tokens. */
+  with(
+    changes: Partial<Pick<FrameFields, 'freshUntil' | 'expiresAt' | 'tags'>> & Pick<FrameFields, 'isHeldOver'>,
+  ): FrameFields {
     const { key, createdAt, freshUntil, expiresAt, codecId, rebuild, tags, side, payload } = this;
-    return { key, createdAt, freshUntil, expiresAt, codecId, rebuild, tags, side, payload, ...lives };
+    return { key, createdAt, freshUntil, expiresAt, codecId, rebuild, tags, side, payload, ...changes };
   }
 }
 

@@ -9,7 +9,7 @@ import type { StoreGuard, WaitBudget } from '../outage/store-guard.js';
 import { sameFrame } from '../../stores/contract/cache-store.js';
 import type { Found } from '../tiers/found.js';
 import type { MemoryTier } from '../tiers/memory.tier.js';
-import { rotatedAt, type Epoch } from '../tokens/epoch.js';
+import { epochsOf, rotatedAt, type Epoch } from '../tokens/epoch.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
 import { addressOf, type Address } from '../keys/address.js';
 import { tagToken, type Namespace } from '../namespace.js';
@@ -166,8 +166,7 @@ export class FencedFill {
     const epochs = new Map(won.epochs.map((epoch) => [epoch.name, epoch]));
     if (loaded.isNotModified && won.stale) {
       if (!(await this.isStillThere(task, won, budget))) return undefined;
-      const { first, rest = [] } = won.stale.fence;
-      for (const epoch of [first, ...rest]) epochs.set(epoch.name, epoch);
+      for (const epoch of epochsOf(won.stale.fence)) epochs.set(epoch.name, epoch);
     }
     const late = loaded.lateTags.map(tagToken).filter((name) => !epochs.has(name));
     if (late.length === 0) return [...epochs.values()];
@@ -191,7 +190,14 @@ export class FencedFill {
     const held = this.entries.heldOver(stale, plan.backOffMs);
     if (frame && (await this.isStillThere(task, won, budget))) {
       const ttlMs = held.expiresAt - this.clock.now();
-      await this.store(task, won, held, () => this.entries.heldOverFrame(frame, plan.backOffMs), ttlMs, budget);
+      await this.store(
+        task,
+        won,
+        held,
+        () => this.entries.heldOverFrame(frame, stale.fence, plan.backOffMs),
+        ttlMs,
+        budget,
+      );
     } else release();
     return held;
   }

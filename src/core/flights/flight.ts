@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.js';
+import type { LoadPlan } from '../freshness/load-plan.js';
 import type { Found } from '../tiers/found.js';
 
 /** How long one caller is content with a flight that is loading. */
@@ -13,11 +14,16 @@ export interface Patience {
   readonly cold: () => Error;
 }
 
-/**
- * Takes the place of a landed flight's promise. V8 keeps the tables that a Map has outgrown alive for long, with all they held; in a
- * Map as restless as that of the flights this would be thousands of values.
- */
+/** Takes the place of a landed flight's promise: who still knows the flight must not keep its value. */
 const LANDED = new Promise<never>(() => undefined);
+const NOBODY: Array<() => void> = [];
+
+/** The answer to callers who came at one moment and would act alike. */
+export interface JointAnswer {
+  readonly plan: LoadPlan;
+  readonly since: number;
+  readonly found: Promise<Found>;
+}
 
 /** One read of a key through to its loader, shared by all concurrent callers in this process. */
 export class Flight {
@@ -28,6 +34,10 @@ export class Flight {
   substitute: Found | undefined;
   /** Why nobody wants the result any more. */
   aborted: { readonly reason: unknown } | undefined;
+  /** Given to who joined last. */
+  joint: JointAnswer | undefined;
+  /** Where it stands among those under way. */
+  place = 0;
   private isLoading = false;
   private callers = 0;
   private listeners: Array<() => void> = [];
@@ -41,7 +51,8 @@ export class Flight {
 
   land(): void {
     this.promise = LANDED;
-    this.listeners = [];
+    this.joint = undefined;
+    this.listeners = NOBODY;
   }
 
   offer(found: Found): void {

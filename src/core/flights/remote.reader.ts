@@ -8,7 +8,7 @@ import type { StoreGuard, WaitBudget } from '../outage/store-guard.js';
 import type { Found } from '../tiers/found.js';
 import type { MemoryTier } from '../tiers/memory.tier.js';
 import type { Epoch, Fence } from '../tokens/epoch.js';
-import { makeFence } from '../tokens/epoch.js';
+import { makeFence, standingOf } from '../tokens/epoch.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
 import type { KeyWatch } from './key-watch.js';
 
@@ -19,12 +19,21 @@ export interface Reading {
   readonly found: Found | undefined;
 }
 
-/** The keys that are read in one tick. */
-interface Tick {
-  readonly keys: string[];
-  readonly tokens: Set<string>;
+/** A promise only if a token had to be asked for. */
+export type Answer = Reading | Promise<Reading>;
+
+/** A key to be read, and how long its caller may still wait for the store. */
+interface Question {
+  readonly namespace: Namespace;
+  readonly address: Address;
   readonly budget: WaitBudget;
-  readonly frames: Promise<Array<Uint8Array | undefined>>;
+}
+
+/** The keys that are read in one tick, together. */
+interface Tick {
+  readonly questions: Question[];
+  /** In the order of the questions. */
+  readonly answers: Promise<Answer[]>;
 }
 
 /** Reads the remote tier, judges what it finds, and fills the memory tier with the remaining life. */
@@ -43,50 +52,64 @@ export class RemoteReader {
 
   /** Readings of several keys, in order, in one operation. Rejects with StoreUnavailableError. */
   async read(namespace: Namespace, addresses: readonly Address[], budget: WaitBudget): Promise<Reading[]> {
-    const moment = this.watch.begin();
-    const readings: Reading[] = [];
-    try {
-      const stores = addresses.map((address) => address.store);
-      const frames = await this.fetch(stores, [namespace.token], budget);
-      const readAt = this.storeClock.now();
-      for (let i = 0; i < addresses.length; i++) {
-        const reading = this.judge(namespace, addresses[i] as Address, frames[i], budget, readAt);
-        readings.push(reading instanceof Promise ? await reading : reading);
-      }
-    } finally {
-      readings.forEach(({ found }, i) => this.remember(namespace, addresses[i] as Address, found, moment));
-      this.watch.end();
-    }
-    return readings;
+    const isOne = addresses.length === 1;
+    const questions = addresses.map((address) => ({
+      namespace,
+      address,
+      budget: isOne ? budget : { remainingMs: budget.remainingMs },
+    }));
+    const answers = await this.answer(questions, budget);
+    // Promise.all makes a promise of everything it is given.
+    return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as Reading[]);
   }
 
-  /** As {@link read}, for one key: the readings of one tick are one operation. Takes a budget nothing was spent of. */
-  async readOne(namespace: Namespace, address: Address, budget: WaitBudget): Promise<Reading> {
+  /** Adds a question to those of this tick, as the last one so far. Takes a budget nothing was spent of. */
+  ask(question: Question): Tick {
+    const tick = (this.tick ??= this.beginTick());
+    tick.questions.push(question);
+    return tick;
+  }
+
+  private beginTick(): Tick {
+    const questions: Question[] = [];
+    const answers = Promise.resolve().then(() => {
+      this.tick = undefined;
+      return this.answer(questions, this.guard.budget());
+    });
+    return { questions, answers };
+  }
+
+  private async answer(questions: readonly Question[], budget: WaitBudget): Promise<Answer[]> {
     const moment = this.watch.begin();
     try {
-      const tick = (this.tick ??= this.beginTick());
-      const at = tick.keys.push(address.store) - 1;
-      tick.tokens.add(namespace.token);
-      const frames = await tick.frames;
-      budget.remainingMs = tick.budget.remainingMs;
-      const judged = this.judge(namespace, address, frames[at], budget);
-      const reading = judged instanceof Promise ? await judged : judged;
+      const frames = await this.fetch(questions, budget);
+      const readAt = this.storeClock.now();
+      return questions.map((question, i) => {
+        const { namespace, address } = question;
+        question.budget.remainingMs = budget.remainingMs;
+        const answer = this.judge(namespace, address, frames[i], question.budget, readAt);
+        if (answer instanceof Promise) return this.answerLate(question, answer, moment);
+        this.remember(namespace, address, answer.found, moment);
+        return answer;
+      });
+    } finally {
+      this.watch.end();
+    }
+  }
+
+  private async answerLate(
+    { namespace, address }: Question,
+    answer: Promise<Reading>,
+    moment: number,
+  ): Promise<Reading> {
+    this.watch.begin();
+    try {
+      const reading = await answer;
       this.remember(namespace, address, reading.found, moment);
       return reading;
     } finally {
       this.watch.end();
     }
-  }
-
-  private beginTick(): Tick {
-    const keys: string[] = [];
-    const tokens = new Set<string>();
-    const budget = this.guard.budget();
-    const frames = Promise.resolve().then(() => {
-      this.tick = undefined;
-      return this.fetch(keys, [...tokens], budget);
-    });
-    return { keys, tokens, budget, frames };
   }
 
   /** Fills the memory tier, unless a report overtook the reading. */
@@ -95,15 +118,21 @@ export class RemoteReader {
       this.memory?.insert(namespace.index, address.local, found);
   }
 
-  /** Frames of `keys`. Tokens that are not known are asked for in the same tick, so that they travel with the values. */
-  private async fetch(
-    keys: readonly string[],
-    tokens: readonly string[],
-    budget: WaitBudget,
-  ): Promise<Array<Uint8Array | undefined>> {
+  /** The frames. Namespaces' tokens that are not known are asked for in the same tick, so that they travel with the values. */
+  private async fetch(questions: readonly Question[], budget: WaitBudget): Promise<Array<Uint8Array | undefined>> {
     await this.ready(budget);
+    const keys: string[] = [];
+    const tokens: string[] = [];
+    let last: Namespace | undefined;
+    for (const { namespace, address } of questions) {
+      keys.push(address.store);
+      if (namespace === last) continue;
+      last = namespace;
+      const { token } = namespace;
+      if (this.tokens.current(token) === undefined && !tokens.includes(token)) tokens.push(token);
+    }
     const reading = this.guard.run('read', budget, (store) => store.read(keys));
-    if (this.tokens.known(tokens)) return reading;
+    if (tokens.length === 0) return reading;
     const [frames] = await Promise.all([reading, this.tokens.read(tokens, budget)]);
     return frames;
   }
@@ -135,12 +164,21 @@ export class RemoteReader {
   }
 
   private compare(namespace: Namespace, frame: Frame, tags: readonly FrameTag[], epochs: readonly Epoch[]): Reading {
-    const isCurrent = epochs.every((epoch, i) => epoch.token === tags[i]?.token);
-    return this.reading(namespace, frame, isCurrent ? makeFence(epochs) : undefined);
+    let isStale = false;
+    for (let i = 0; i < epochs.length; i++) {
+      const standing = standingOf(tags[i]?.token, epochs[i]?.token);
+      if (standing === 'void') return { frame: frame.bytes, found: undefined };
+      isStale ||= standing === 'stale';
+    }
+    const reading = this.reading(namespace, frame, makeFence(epochs));
+    if (!isStale || reading.found === undefined) return reading;
+    // One of its tags was expired after it was loaded.
+    const freshUntil = Math.min(reading.found.freshUntil, this.clock.now());
+    return { frame: reading.frame, found: { ...reading.found, freshUntil, isHeldOver: false } };
   }
 
-  private reading(namespace: Namespace, frame: Frame, fence: Fence | undefined): Reading {
-    return { frame: frame.bytes, found: fence && this.entries.found(namespace, frame, fence, 'remote') };
+  private reading(namespace: Namespace, frame: Frame, fence: Fence): Reading {
+    return { frame: frame.bytes, found: this.entries.found(namespace, frame, fence, 'remote') };
   }
 
   isFresh(found: Found): boolean {

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.js';
+import type { LoadPlan } from '../freshness/load-plan.js';
 import type { Found } from '../tiers/found.js';
 import { coldError, isCold } from './cold-error.js';
 import { Flight, type Patience } from './flight.js';
@@ -13,9 +14,12 @@ export interface FlightRequest extends Omit<FlightTask, 'flight'> {
   readonly notBefore?: number | undefined;
 }
 
+/** Callers who join within this time share one answer; so much may be missing from a `waitBudget`. */
+const ONE_MOMENT_MS = 1;
+
 /** Concurrent callers of a key in this process share one flight. */
 export class SingleFlight {
-  private readonly underway = new Set<Flight>();
+  private readonly underway: Flight[] = [];
 
   constructor(
     private readonly clock: Clock,
@@ -26,7 +30,7 @@ export class SingleFlight {
 
   /** Flights that have not landed, detached ones included. */
   get size(): number {
-    return this.underway.size;
+    return this.underway.length;
   }
 
   /** The result, or what this caller's policies give it before. */
@@ -40,33 +44,48 @@ export class SingleFlight {
     flight.board();
     const { plan } = request;
     const canWait = plan.softTimeoutMs === Infinity && plan.eagerRefresh === 1 && signal === undefined;
-    if (!canWait) return this.ride(flight, request, { softMs: plan.softTimeoutMs, coldMs: Infinity });
-    return flight.promise;
+    if (canWait) return flight.promise;
+    flight.promise.catch(ignore);
+    return this.ride(flight, request, { softMs: plan.softTimeoutMs, coldMs: Infinity });
   }
 
   /** Refreshes in the background, unless somebody is at it. No caller that comes and goes ends it. */
   refresh(request: FlightRequest): void {
-    if (request.namespace.flights.has(request.address.local)) request.onIdle?.();
-    else this.takeOff(request).board();
+    if (request.namespace.flights.get(request.address.local)) return request.onIdle?.();
+    const flight = this.takeOff(request);
+    flight.board();
+    flight.promise.catch(ignore);
   }
 
   /** Resolves when everything under way has landed. */
   async drain(): Promise<void> {
-    while (this.underway.size > 0) await Promise.allSettled([...this.underway].map((flight) => flight.promise));
+    while (this.underway.length > 0) await Promise.allSettled(this.underway.map((flight) => flight.promise));
   }
 
   abortAll(reason: unknown): void {
     for (const flight of this.underway) flight.abort(reason);
   }
 
-  /** Who comes later is given a stale value at once, and otherwise acts by its `onCold`: `load` means not in this process, too. */
-  private async join(flight: Flight, request: FlightRequest): Promise<Found> {
-    const { namespace, plan } = request;
+  /** Thousands may come at one moment; those who would act alike are one caller from here on. */
+  private join(flight: Flight, request: FlightRequest): Promise<Found> {
+    const { namespace, plan, signal, onIdle, notBefore } = request;
     namespace.counters.coalesced++;
-    request.onIdle?.();
+    onIdle?.();
+    flight.board();
+    if (signal !== undefined || onIdle !== undefined || notBefore !== undefined) return this.accompany(flight, request);
+    const now = this.clock.now();
+    const { joint } = flight;
+    if (joint !== undefined && areAlike(joint.plan, plan) && now - joint.since < ONE_MOMENT_MS) return joint.found;
+    const found = this.accompany(flight, request);
+    flight.joint = { plan, since: now, found };
+    return found;
+  }
+
+  /** Who comes later is given a stale value at once, and otherwise acts by its `onCold`: `load` means not in this process, too. */
+  private async accompany(flight: Flight, request: FlightRequest): Promise<Found> {
+    const { plan } = request;
     const giveUpAt = this.clock.now() + plan.waitBudgetMs;
     const coldMs = { wait: plan.waitBudgetMs, throw: 0, load: Infinity }[plan.onCold];
-    flight.board();
     try {
       const found = await this.ride(flight, request, { softMs: 0, coldMs });
       // The other caller was content with less.
@@ -106,18 +125,33 @@ export class SingleFlight {
     const before = flights.get(address.local);
     if (before) before.detached = true;
     flights.set(address.local, flight);
-    this.underway.add(flight);
+    flight.place = this.underway.push(flight) - 1;
     request.flight = flight;
-    flight.promise = this.readThrough.run(request as FlightTask);
+    flight.promise = this.readThrough.run(request as FlightTask, this.land);
     if (near && !request.forced && this.isHeard()) flight.offer(near);
-    const land = (): void => {
-      if (flights.get(address.local) === flight) flights.delete(address.local);
-      this.underway.delete(flight);
-      flight.land();
-      request.onIdle?.();
-    };
-    // Also takes a rejection that nobody is left to await.
-    flight.promise.then(land, land);
     return flight;
   }
+
+  private readonly land = ({ namespace, address, flight, onIdle }: FlightTask): void => {
+    if (namespace.flights.get(address.local) === flight) namespace.flights.delete(address.local);
+    const last = this.underway.pop() as Flight;
+    if (last !== flight) {
+      this.underway[flight.place] = last;
+      last.place = flight.place;
+    }
+    flight.land();
+    onIdle?.();
+  };
 }
+
+/** As far as what one does who joins a flight depends on it. */
+function areAlike(one: LoadPlan, other: LoadPlan): boolean {
+  if (one === other) return true;
+  const { onCold, waitBudgetMs, staleWhileLoading } = one;
+  return (
+    onCold === other.onCold && waitBudgetMs === other.waitBudgetMs && staleWhileLoading === other.staleWhileLoading
+  );
+}
+
+/** Of a rejection that nobody is left to await. */
+function ignore(): void {}

@@ -2,7 +2,7 @@ import type { CacheKey } from '../cache.options.js';
 import type { Namespace } from '../namespace.js';
 import { EncodedKey } from './encoded-key.js';
 import { encodeKey } from './key-encoding.js';
-import { shorten, storeKey } from './store-key.js';
+import { shorten } from './store-key.js';
 
 /** One key of one namespace in all its spellings. */
 export interface Address {
@@ -17,15 +17,15 @@ const SLASH = 47;
 
 export function addressOf(namespace: Namespace, key: CacheKey | EncodedKey): Address {
   if (key instanceof EncodedKey) {
-    const { encoded, local } = key;
-    return { encoded, local, store: storeKey(namespace.stamp, namespace.name, encoded) };
+    const { encoded, short, local } = key;
+    return { encoded, local, store: `${namespace.storePrefix}${short}}` };
   }
   const encoded = encodeKey(key);
   const short = shorten(encoded);
   return {
     encoded,
     local: short !== encoded ? `\0~${short}` : typeof key === 'string' ? localOfString(key) : encoded,
-    store: storeKey(namespace.stamp, namespace.name, encoded),
+    store: `${namespace.storePrefix}${short}}`,
   };
 }
 
@@ -37,7 +37,7 @@ export function isPlain(key: string): boolean {
 
 /** The index key behind a key reported by the store, if it belongs to this namespace as it is now stamped. */
 export function localOfStoreKey(namespace: Namespace, reported: string): string | undefined {
-  const prefix = storeKey(namespace.stamp, namespace.name, '').slice(0, -1);
+  const prefix = namespace.storePrefix;
   if (!reported.startsWith(prefix)) return undefined;
   const short = reported.slice(prefix.length, -1);
   if (short.includes('~')) return `\0~${short}`;

@@ -5,13 +5,15 @@ import { shorten } from './store-key.js';
 /** An array key, encoded once for many calls. */
 export class EncodedKey {
   readonly encoded: string;
+  /** {@link shorten} of it. */
+  readonly short: string;
   /** In the memory tier's index. One string for all calls, so that a look-up compares no characters. */
   readonly local: string;
 
   /** @throws CacheUsageError `invalid_key` */
   constructor(readonly parts: readonly KeyPart[]) {
     this.encoded = encodeKey(parts);
-    const short = shorten(this.encoded);
-    this.local = short === this.encoded ? short : `\0~${short}`;
+    this.short = shorten(this.encoded);
+    this.local = this.short === this.encoded ? this.short : `\0~${this.short}`;
   }
 }

@@ -5,11 +5,12 @@ const MAX_READABLE = 100;
 const HASHED_PREFIX = 40;
 
 /**
- * The key a store sees: `<stamp>:<namespace>:{<key>}`. The braces are Redis Cluster's hash tag, so that what belongs to one key shares a slot.
- * A long key keeps a readable beginning and ends in `~` and the SHA-256 of the whole; `~` occurs in no short key.
+ * What the keys of a namespace begin with. A key as a store sees it is `<stamp>:<namespace>:{<key>}`: the braces are Redis Cluster's hash
+ * tag, so that what belongs to one key shares a slot. A long key keeps a readable beginning and ends in `~` and the SHA-256 of the whole;
+ * `~` occurs in no short key.
  */
-export function storeKey(stamp: string, namespace: string, encodedKey: string): string {
-  return `${stamp}:${namespace}:{${shorten(encodedKey)}}`;
+export function storePrefix(stamp: string, namespace: string): string {
+  return `${stamp}:${namespace}:{`;
 }
 
 /** As part of a key or token name: unchanged while short, else a readable beginning and a hash. */

@@ -17,6 +17,7 @@ export class CircuitBreaker {
   constructor(
     private readonly clock: Clock,
     private readonly probe: () => Promise<unknown>,
+    private readonly recovered: () => void,
   ) {}
 
   get isOpen(): boolean {
@@ -45,6 +46,7 @@ export class CircuitBreaker {
         () => {
           this.opened = false;
           this.failures = 0;
+          this.recovered();
         },
         () => {
           if (this.cancelProbe) this.scheduleProbe();

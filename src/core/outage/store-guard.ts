@@ -2,6 +2,8 @@ import type { Clock } from '../clock/clock.js';
 import { StoreUnavailableError } from '../errors/cache.error.js';
 import type { CacheStore } from '../../stores/contract/cache-store.js';
 import { CircuitBreaker } from './circuit-breaker.js';
+import { GatedStore } from './gated.store.js';
+import { InvalidationQueue, type QueueEnds } from './invalidation-queue.js';
 
 /** How long one call of the cache may still wait for the store, over all its steps. */
 export interface WaitBudget {
@@ -17,6 +19,9 @@ const TIMER_STEP_MS = 10;
  */
 export class StoreGuard {
   readonly breaker: CircuitBreaker;
+  /** Invalidations that the store has not acknowledged. */
+  readonly queue: InvalidationQueue;
+  private readonly gated: CacheStore;
   private closed = false;
 
   constructor(
@@ -24,25 +29,45 @@ export class StoreGuard {
     private readonly clock: Clock,
     private readonly deadlineMs: number,
     recovered: () => void,
+    landed: Omit<QueueEnds, 'send'>,
   ) {
-    this.breaker = new CircuitBreaker(clock, async () => {
-      await this.withDeadline('now', deadlineMs, this.store.now());
-      recovered();
+    this.queue = new InvalidationQueue(clock, {
+      ...landed,
+      send: (operation, call) => this.attempt(operation, this.budget(), () => call(store)),
     });
+    this.gated = new GatedStore(store, this.queue);
+    this.breaker = new CircuitBreaker(
+      clock,
+      () => this.withDeadline('now', deadlineMs, this.store.now()),
+      () => {
+        recovered();
+        void this.queue.flush();
+      },
+    );
   }
 
   budget(): WaitBudget {
     return { remainingMs: this.deadlineMs };
   }
 
-  /** Runs one operation within the budget. @throws StoreUnavailableError */
-  async run<T>(operation: string, budget: WaitBudget, call: (store: CacheStore) => Promise<T>): Promise<T> {
+  /** Runs one operation within the budget, after the invalidations that wait. @throws StoreUnavailableError */
+  run<T>(operation: string, budget: WaitBudget, call: (store: CacheStore) => Promise<T>): Promise<T> {
+    return this.attempt(operation, budget, () => call(this.queue.isEmpty ? this.store : this.gated));
+  }
+
+  close(): void {
+    this.closed = true;
+    this.breaker.stop();
+    this.queue.stop();
+  }
+
+  private async attempt<T>(operation: string, budget: WaitBudget, call: () => Promise<T>): Promise<T> {
     if (this.closed) throw this.unavailable(operation, 'closed');
     if (this.breaker.isOpen) throw this.unavailable(operation, 'open');
     if (budget.remainingMs <= 0) throw this.unavailable(operation, 'timeout');
     const started = this.clock.now();
     try {
-      const result = await this.withDeadline(operation, budget.remainingMs, call(this.store));
+      const result = await this.withDeadline(operation, budget.remainingMs, call());
       this.breaker.succeeded();
       return result;
     } catch (error) {
@@ -53,11 +78,6 @@ export class StoreGuard {
     } finally {
       budget.remainingMs -= this.clock.now() - started;
     }
-  }
-
-  close(): void {
-    this.closed = true;
-    this.breaker.stop();
   }
 
   private withDeadline<T>(operation: string, ms: number, pending: Promise<T>): Promise<T> {

@@ -44,9 +44,8 @@ export class MemoryTier {
     this.slab = new S3FifoSlab<unknown, Fence>(limits);
   }
 
-  /** The fresh value, or MISS. The hot path: a look-up, three comparisons, no allocation. */
-  fresh(index: SlotIndex, key: string): unknown {
-    const slot = index.get(key);
+  /** The fresh value, or MISS. The hot path: three comparisons after the look-up, no allocation. */
+  fresh(slot: number | undefined): unknown {
     if (slot === undefined) return MISS;
     const { slab } = this;
     const until = Math.min(slab.freshUntil[slot] as number, this.dropAt);
@@ -59,8 +58,7 @@ export class MemoryTier {
   }
 
   /** The entry with its life, stale or not, or `undefined`. */
-  find(index: SlotIndex, key: string, at?: number): Found | undefined {
-    const slot = index.get(key);
+  find(slot: number | undefined, at?: number): Found | undefined {
     if (slot === undefined) return undefined;
     const { slab } = this;
     const now = at ?? this.clock.now();

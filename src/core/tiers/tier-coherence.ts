@@ -88,8 +88,7 @@ export class TierCoherence implements StoreListener {
   /** Tokens were replaced: nobody may join a flight that began under the old ones. */
   detachAll(): void {
     for (const namespace of this.namespaces.values()) {
-      for (const flight of namespace.flights.values()) flight.detached = true;
-      namespace.flights.clear();
+      namespace.flights.detachAll();
       namespace.failures.clear();
     }
   }

@@ -1,3 +1,4 @@
+import { SOFT_MARK } from '../../stores/contract/cache-store.js';
 import { encodeTags } from '../envelope/frame.js';
 
 /** One token as this process knows it. Dies when the token is, or may have been, replaced; entries point at the epochs they were loaded under. */
@@ -27,18 +28,35 @@ export interface Fence {
 }
 
 /**
- * When the token was put in the place of another, in the store's microseconds; 0 for one that was created because there was none.
- * Comparable with the time at which the store grants a lease, and with nothing else.
+ * When the token, or its soft part, was put in the place of another, in the store's microseconds; 0 for one that was created because there
+ * was none. Comparable with the time at which the store grants a lease, and with nothing else.
  */
 export function rotatedAt({ token }: Epoch): number {
   // Unreadable is as bad as replaced just now.
-  const time = token === undefined ? Number.NaN : Number.parseInt(token, 36);
+  if (token === undefined) return Infinity;
+  const time = Number.parseInt(token.slice(token.indexOf(SOFT_MARK) + 1), 36);
   return Number.isNaN(time) ? Infinity : time;
+}
+
+/** What an entry that carries `carried` is while the token is `current`. */
+export function standingOf(carried: string | undefined, current: string | undefined): 'current' | 'stale' | 'void' {
+  if (carried === undefined || current === undefined) return 'void';
+  if (carried === current) return 'current';
+  return hardPart(carried) === hardPart(current) ? 'stale' : 'void';
+}
+
+function hardPart(token: string): string {
+  const softAt = token.indexOf(SOFT_MARK);
+  return softAt < 0 ? token : token.slice(0, softAt);
 }
 
 export function makeFence(epochs: readonly Epoch[]): Fence {
   const first = epochs[0] as Epoch;
   return epochs.length === 1 ? first.fence : { first, rest: epochs.slice(1) };
+}
+
+export function epochsOf({ first, rest }: Fence): readonly Epoch[] {
+  return rest === undefined ? [first] : [first, ...rest];
 }
 
 export function isAlive(fence: Fence): boolean {

@@ -18,16 +18,18 @@ export function CacheTTL(ttl: ValueOrFactory<number>): CustomDecorator<typeof TT
   return SetMetadata(TTL, ttl);
 }
 
+type OfHandler = Pick<ExecutionContext, 'getClass' | 'getHandler'>;
+
 /** The handler's, else its class's. */
-export function keyOf(context: ExecutionContext): ValueOrFactory<string> | undefined {
+export function keyOf(context: OfHandler): ValueOrFactory<string> | undefined {
   return metadata(KEY, context);
 }
 
-export function ttlOf(context: ExecutionContext): ValueOrFactory<number> | undefined {
+export function ttlOf(context: OfHandler): ValueOrFactory<number> | undefined {
   return metadata(TTL, context);
 }
 
-function metadata<T>(name: symbol, context: ExecutionContext): T | undefined {
+function metadata<T>(name: symbol, context: OfHandler): T | undefined {
   return (Reflect.getMetadata(name, context.getHandler()) ?? Reflect.getMetadata(name, context.getClass())) as
     T | undefined;
 }

@@ -3,11 +3,10 @@ import { Injectable, type ExecutionContext } from '@nestjs/common';
 import type { KeyPart } from '../../core/cache.options.js';
 import { compilePolicy, type CompiledPolicy } from '../policy/compiled.policy.js';
 import { handlerIdentity } from '../policy/handler-identity.js';
+import { OfHandlers, type Handler } from '../policy/of-handlers.js';
 import type { ResponseCachePolicy } from '../policy/response-cache.policy.js';
-import { ResponseCacheInterceptor } from '../response-cache.interceptor.js';
+import { ResponseCacheInterceptor, type CallOf } from '../response-cache.interceptor.js';
 import { keyOf, ttlOf, type ValueOrFactory } from './cache-decorators.js';
-
-type Handler = (...args: never[]) => unknown;
 
 /**
  * Takes the place of `CacheInterceptor` of @nestjs/cache-manager: every GET handler it is put on, or all of them, is cached as by
@@ -16,7 +15,7 @@ type Handler = (...args: never[]) => unknown;
  */
 @Injectable()
 export class CacheInterceptor extends ResponseCacheInterceptor {
-  private readonly compiled = new WeakMap<Handler, CompiledPolicy>();
+  private readonly compiled = new OfHandlers<CompiledPolicy>();
 
   /**
    * For subclasses: what tells one response from another, instead of handler, parameters and query; `undefined` goes past the cache.
@@ -32,17 +31,16 @@ export class CacheInterceptor extends ResponseCacheInterceptor {
     return true;
   }
 
-  protected override policyOf(context: ExecutionContext): CompiledPolicy | undefined {
+  override policyOf(context: CallOf): CompiledPolicy | undefined {
     if (context.getType<string>() !== 'http') return undefined;
     const handler = context.getHandler() as Handler;
     // A stream of events has no end.
     if (Reflect.hasMetadata(SSE_METADATA, handler)) return undefined;
-    let policy = this.compiled.get(handler);
-    if (policy === undefined) this.compiled.set(handler, (policy = this.compile(context, handler)));
-    return policy;
+    const controller = context.getClass();
+    return this.compiled.get(controller, handler) ?? this.compiled.set(controller, handler, this.compile(context));
   }
 
-  private compile(context: ExecutionContext, handler: Handler): CompiledPolicy {
+  private compile(context: CallOf): CompiledPolicy {
     const isTracked = keyOf(context) !== undefined || this.trackBy !== CacheInterceptor.prototype.trackBy;
     const ttl = ttlOf(context);
     const policy: ResponseCachePolicy = {
@@ -50,7 +48,7 @@ export class CacheInterceptor extends ResponseCacheInterceptor {
       ...(isTracked && { key: (call) => this.trackBy(call.context) as KeyPart }),
       bypass: (view) => !this.isRequestCacheable(view.context),
     };
-    return compilePolicy(policy, 'page', handlerIdentity(context.getClass(), handler).name);
+    return compilePolicy(policy, 'page', handlerIdentity(context.getClass(), context.getHandler() as Handler).name);
   }
 }
 

@@ -54,7 +54,8 @@ function allowanceOf({ query, covers, isLearned }: CompiledPolicy): QueryAllowan
   return { allow: [], defaults: {}, ignore: [] };
 }
 
-function isRead(handler: Handler): boolean {
+/** Answers GET. */
+export function isRead(handler: Handler): boolean {
   if (Reflect.getMetadata(PATH_METADATA, handler) === undefined) return false;
   const method = Reflect.getMetadata(METHOD_METADATA, handler) as RequestMethod | undefined;
   return method === RequestMethod.GET || method === RequestMethod.HEAD || method === RequestMethod.ALL;

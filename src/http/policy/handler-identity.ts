@@ -2,8 +2,7 @@ import 'reflect-metadata';
 import { createHash } from 'node:crypto';
 import type { Type } from '@nestjs/common';
 import { PATH_METADATA, VERSION_METADATA } from '@nestjs/common/constants.js';
-
-type Handler = (...args: never[]) => unknown;
+import { OfHandlers, type Handler } from './of-handlers.js';
 
 export interface HandlerIdentity {
   /** `BooksController.list`. */
@@ -19,15 +18,11 @@ export interface HandlerIdentity {
 /** 96 bits: enough for the handlers of an application. */
 const HASH_LENGTH = 16;
 
-const known = new WeakMap<Handler, WeakMap<Type, HandlerIdentity>>();
+const known = new OfHandlers<HandlerIdentity>();
 
 /** Computed once for a method of a class; an inherited method is another one in each class. */
 export function handlerIdentity(controller: Type, handler: Handler): HandlerIdentity {
-  let ofHandler = known.get(handler);
-  if (ofHandler === undefined) known.set(handler, (ofHandler = new WeakMap()));
-  let identity = ofHandler.get(controller);
-  if (identity === undefined) ofHandler.set(controller, (identity = describe(controller, handler)));
-  return identity;
+  return known.get(controller, handler) ?? known.set(controller, handler, describe(controller, handler));
 }
 
 function describe(controller: Type, handler: Handler): HandlerIdentity {

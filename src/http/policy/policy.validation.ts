@@ -5,6 +5,7 @@ import {
   isBoolean,
   isCount,
   isFunction,
+  isHeaderName,
   isLifetime,
   isText,
   listOf,
@@ -14,8 +15,6 @@ import {
   type Check,
 } from '../../option-checks.js';
 import type { ResponseCachePolicy } from './response-cache.policy.js';
-
-const isHeaderName = matches(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'the name of a header or cookie');
 
 const isComponent: Check = (value, field) => {
   const component = value as { name?: unknown; read?: unknown; covers?: unknown } | null | undefined;
@@ -101,6 +100,26 @@ const isPolicy = fields(
  */
 export function validatePolicy(policy: unknown, where: string): asserts policy is ResponseCachePolicy {
   isPolicy(policy, where);
+}
+
+/** Bytes, their variants, and what clients are told of them. */
+const OF_WHOLE_RESPONSES = [
+  'mode',
+  'negativeTtl',
+  'maxBytes',
+  'maxVariants',
+  'clientDirectives',
+  'downstream',
+  'beforeGuards',
+] as const;
+
+/**
+ * Of a decorator that keeps values. What it takes over from the module may say more, for whole responses.
+ * @throws CacheUsageError `invalid_option`
+ */
+export function validateForValues(policy: ResponseCachePolicy, where: string): void {
+  const field = OF_WHOLE_RESPONSES.find((name) => policy[name] !== undefined);
+  if (field !== undefined) throw wrong(`${where}.${field} is for whole responses; leave it out, or use @CachePage()`);
 }
 
 /** What the fields mean together; asked once all layers are known. */

@@ -17,9 +17,9 @@ import type { Fields, RequestView } from './request-view.js';
 
 export interface Recording {
   /** What was read so far. */
-  readonly reads: ReadonlySet<InputName>;
+  readonly reads: Set<InputName>;
   /** Gives the request its own properties back, and tells what was read. Idempotent. */
-  stop(): ReadonlySet<InputName>;
+  stop(): Set<InputName>;
 }
 
 /** Computed from headers that may be hidden, by the adapter's trust-proxy rules. */
@@ -32,14 +32,15 @@ const RECOGNISED = ['auth', 'session', 'user'];
  * notes what is read: headers, cookies, query, parameters, target, address, and what guards and middleware have put on the request. Works on
  * the framework's request and on Node's. Reads before it, through objects taken from the request earlier, and of sockets are not seen. Outside
  * HTTP nothing is changed or noted: there, calls of one request run side by side.
+ * @param reads what was noted of the request before, to be added to
  */
 export function recordReads(
   view: RequestView,
   policy: CompiledPolicy,
   { covers }: Pick<PageKey, 'covers'>,
   options: FillOptions = {},
+  reads = new Set<InputName>(),
 ): Recording {
-  const reads = new Set<InputName>();
   if (view.kind !== 'http' || view.raw === undefined) return { reads, stop: () => reads };
   const note = policy.autoVary ? (name: InputName) => void reads.add(name) : () => {};
   const patched = new PatchedRequest();
@@ -58,11 +59,16 @@ export function recordReads(
   patched.replace(raw, 'headersDistinct', () => (note('header:*'), distinct(shown)));
 
   const query = narrowQuery(view, policy);
-  if (query !== undefined) patched.replace(request, 'query', () => query);
-  else if (!isCovered('query:*', covers)) watch(patched, request, 'query', (name) => note(`query:${name}`), view.query);
-  if (!isCovered('param:*', covers)) watch(patched, request, 'params', (name) => note(`param:${name}`), view.params);
+  // In front of Fastify's routes middleware finds its own, and puts its own, on Node's request.
+  for (const target of targets) {
+    if (query !== undefined) narrow(patched, target, 'query', query);
+    else if (!isCovered('query:*', covers)) watch(patched, target, 'query', (name) => note(`query:${name}`));
+    if (!isCovered('param:*', covers)) watch(patched, target, 'params', (name) => note(`param:${name}`));
+    for (const name of ['cookies', 'signedCookies']) cookies(patched, target, name, policy, note);
+    if (target !== request) for (const name of ['ip', 'ips']) patched.watch(target, name, () => note('ip'));
+  }
+  // After the query: Express parses it out of the target.
   if (query !== undefined || !isCovered('url', covers)) urls(patched, targets, query, () => note('url'));
-  for (const name of ['cookies', 'signedCookies']) cookies(patched, request, name, policy, note);
   for (const [target, names] of foreign) {
     for (const name of names) patched.watch(target, name, () => note(`request:${name}`));
     patched.watchAbsent(target, (name) => {
@@ -112,29 +118,30 @@ function urls(patched: PatchedRequest, targets: readonly object[], query: Fields
 
 function cookies(
   patched: PatchedRequest,
-  request: object,
+  target: object,
   name: string,
   policy: CompiledPolicy,
   note: (name: InputName) => void,
 ): void {
-  const parsed = Reflect.get(request, name) as Fields | null | undefined;
-  if (typeof parsed !== 'object' || parsed === null) return;
-  if (policy.cookies === undefined) watch(patched, request, name, (cookie) => note(`cookie:${cookie}`), parsed);
-  else {
-    const shown = narrowCookies(parsed, policy.cookies);
-    patched.replace(request, name, () => shown);
-  }
+  if (policy.cookies === undefined) return watch(patched, target, name, (cookie) => note(`cookie:${cookie}`));
+  const parsed = fieldsAt(target, name);
+  if (parsed) narrow(patched, target, name, narrowCookies(parsed, policy.cookies));
 }
 
-function watch(
-  patched: PatchedRequest,
-  request: object,
-  name: string,
-  report: (name: string) => void,
-  fields: Fields,
-): void {
+function narrow(patched: PatchedRequest, target: object, name: string, shown: Fields): void {
+  if (fieldsAt(target, name)) patched.replace(target, name, () => shown);
+}
+
+function watch(patched: PatchedRequest, target: object, name: string, report: (name: string) => void): void {
+  const fields = fieldsAt(target, name);
+  if (!fields) return;
   const watched = recordingProxy(fields, report);
-  patched.replace(request, name, () => watched);
+  patched.replace(target, name, () => watched);
+}
+
+function fieldsAt(target: object, name: string): Fields | undefined {
+  const fields = Reflect.get(target, name) as Fields | null | undefined;
+  return typeof fields === 'object' && fields !== null ? fields : undefined;
 }
 
 /** What somebody other than the framework has put there, and getters by which sessions and users are known. */

@@ -6,6 +6,7 @@ import { fail } from '../../option-checks.js';
 import { compilePolicy, type CompiledPolicy } from './compiled.policy.js';
 import { checkLanePolicy } from '../lane/lane-policy.js';
 import { handlerIdentity } from './handler-identity.js';
+import { OfHandlers, type Handler } from './of-handlers.js';
 import { validatePolicy } from './policy.validation.js';
 import { cacheMarks } from './response-cache.metadata.js';
 import type { ResponseCachePolicy } from './response-cache.policy.js';
@@ -19,13 +20,11 @@ export interface ResponseCacheOptions {
   readonly cacheAll?: boolean;
 }
 
-type Handler = (...args: never[]) => unknown;
-
 /** Which policy holds for which handler: base, named, controller's, handler's, the later winning field by field. */
 export class ResponseCachePolicies {
   /** Of all handlers that were asked about. */
   readonly known = new Set<CompiledPolicy>();
-  private readonly compiled = new WeakMap<Handler, WeakMap<Type, CompiledPolicy | false>>();
+  private readonly compiled = new OfHandlers<CompiledPolicy | false>();
   private readonly named: ReadonlyMap<string, ResponseCachePolicy>;
 
   /** @throws CacheUsageError for a malformed policy, naming the field */
@@ -45,12 +44,9 @@ export class ResponseCachePolicies {
    * @throws CacheUsageError `unknown_policy`, `invalid_option`
    */
   ofHandler(controller: Type, handler: Handler): CompiledPolicy | undefined {
-    let ofClasses = this.compiled.get(handler);
-    if (ofClasses === undefined) this.compiled.set(handler, (ofClasses = new WeakMap()));
-    let policy = ofClasses.get(controller);
+    let policy = this.compiled.get(controller, handler);
     if (policy === undefined) {
-      policy = this.compile(controller, handler) ?? false;
-      ofClasses.set(controller, policy);
+      policy = this.compiled.set(controller, handler, this.compile(controller, handler) ?? false);
       if (policy !== false) this.known.add(policy);
     }
     return policy === false ? undefined : policy;

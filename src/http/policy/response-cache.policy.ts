@@ -11,7 +11,7 @@ export type OfContext<T> = T | ((view: RequestView) => T);
 
 /** What a handler has answered, as far as it is known when a policy is asked. */
 export interface Answer<V = unknown> {
-  /** What the handler returned. Undefined where only bytes are known. */
+  /** What the handler returned, be it by a promise or an Observable. */
   readonly value: V;
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -36,7 +36,7 @@ type Of<V, R> = { of(value: V, view: RequestView): R }['of'];
 export interface ResponseCachePolicy {
   /** A named policy of the module to start from; on decorators only. */
   extends?: string;
-  /** Who says how long a response is fresh: this policy, or the response's headers (RFC 9111). Default `ttl`. */
+  /** Who says how long a response is fresh: this policy, or the response's headers (RFC 9111). Default `ttl`. Whole responses only. */
   mode?: 'ttl' | 'rfc';
   /** Hard lifetime; `0` stores nothing. Default: the namespace's. */
   ttl?: OfContext<Lifetime>;
@@ -46,7 +46,7 @@ export interface ResponseCachePolicy {
   staleWhileRevalidate?: OfContext<Lifetime>;
   /** How long after it became stale a response is still served if the handler fails (RFC 5861 4). Default 0. */
   staleIfError?: OfContext<Lifetime>;
-  /** Lifetime of answers that say there is nothing: 404, 410. Default: they are not stored. */
+  /** Lifetime of answers that say there is nothing: 404, 410. Default: they are not stored. Whole responses only. */
   negativeTtl?: OfContext<Lifetime>;
   /** How long the handler may run to fill an entry. Default `'forever'`. */
   hardTimeout?: OfContext<Lifetime>;
@@ -70,14 +70,18 @@ export interface ResponseCachePolicy {
    * Default `true`.
    */
   autoVary?: boolean | { readonly ignore: readonly string[] };
-  /** Labels; invalidating one makes every response that carries it a miss. */
+  /**
+   * Labels; invalidating one makes every response that carries it a miss. A function is called with what was answered: `@CachePage()` with
+   * `{ value, status, headers }`, `@CacheResponse()` with the value.
+   * @example tags: ({ value }: PageAnswer<Course[]>) => Course.listTags({ ids: value.map(({ id }) => id) })
+   */
   tags?: readonly string[] | Of<never, readonly string[]>;
 
   /** Statuses that are stored. Default 200, 203, 301, 308 in `ttl` mode; in `rfc` mode all that RFC 9111 allows. */
   status?: OfContext<readonly number[]>;
-  /** Longer bodies are passed on and not stored. Default 1 MiB. */
+  /** Longer bodies are passed on and not stored. Default 1 MiB. Whole responses only. */
   maxBytes?: OfContext<number>;
-  /** Responses stored for one key whose auto-varied headers differ. Default 20. */
+  /** Responses stored for one key whose auto-varied headers differ. Default 20. Whole responses only; values have one. */
   maxVariants?: OfContext<number>;
   /** `true` goes past the cache. Default: nothing does. */
   bypass?: OfContext<boolean>;
@@ -85,9 +89,9 @@ export interface ResponseCachePolicy {
   shouldCache?: { of(answer: Answer<never>, view: RequestView): boolean }['of'];
   /** The cache namespace that keeps the responses. Default `http`. */
   namespace?: string;
-  /** Whether a request's `Cache-Control` is obeyed. Default: in `rfc` mode only, since else any client could make the handler run. */
+  /** Whether a request's `Cache-Control` is obeyed. Default: in `rfc` mode only, since else any client could make the handler run. Whole responses only. */
   clientDirectives?: OfContext<boolean>;
-  /** The `Cache-Control` sent to clients: `'auto'` promises what is kept, `false` leaves the handler's, or a value. Default `'auto'`. */
+  /** The `Cache-Control` sent to clients: `'auto'` promises what is kept, `false` leaves the handler's, or a value. Default `'auto'`. Whole responses only. */
   downstream?: OfContext<'auto' | false | (string & {})>;
   /** The response is for everybody, also for those who say who they are. Default `false`. */
   public?: OfContext<boolean>;
@@ -95,7 +99,7 @@ export interface ResponseCachePolicy {
    * Hits in the memory tier are answered in front of the application, as by a cache before it: no middleware, no guard, no interceptor, no
    * filter and no request log sees them. What middleware adds (CORS, security headers) is stored with the page, except cookies. Needs
    * `public: true` and a key of path, query and headers; the route must be chosen by method, host, path and Nest's versioning alone (with
-   * versions of type `CUSTOM` nothing is answered there). Default `false`.
+   * versions of type `CUSTOM` nothing is answered there). Default `false`. Whole responses only.
    */
   beforeGuards?: boolean;
 }

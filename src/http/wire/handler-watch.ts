@@ -1,5 +1,5 @@
 import { Observable, type MonoTypeOperatorFunction } from 'rxjs';
-import type { ResponseTap } from './response-tap.js';
+import type { ResponseTap } from './tap.options.js';
 
 /** How long an answer to a client that has left may take to be written after its handler is done (outer interceptors may still work on it). */
 const WRITES_WITHIN_MS = 5_000;
@@ -48,14 +48,11 @@ function whenClientLeft(tap: ResponseTap, graceMs: number): void {
   else tap.response.once('close', () => tap.begun || wait());
 }
 
-/** What Nest reads from while it sends: StreamableFile, web Response, ReadableStream, async iterable. */
+/** What Nest reads from while it sends: StreamableFile, web Response, ReadableStream, Node's streams, async iterable. */
 export function isStream(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
-  const stream = value as { getStream?: unknown; getReader?: unknown; body?: { getReader?: unknown } | null };
-  return (
-    typeof stream.getStream === 'function' ||
-    typeof stream.getReader === 'function' ||
-    typeof stream.body?.getReader === 'function' ||
-    Symbol.asyncIterator in value
-  );
+  const { getStream, getReader, pipe, arrayBuffer } = value as Record<string, unknown>;
+  // A Response has an `arrayBuffer()`, also without a body; so has a Blob.
+  const methods = [getStream, getReader, pipe, arrayBuffer];
+  return methods.some((method) => typeof method === 'function') || Symbol.asyncIterator in value;
 }

@@ -2,16 +2,9 @@ export { isCaptured, type Captured, type TapOutcome, type Unusable, type Unusabl
 export { baselineOf, headerFields, ownHeaders, type HeaderChanges, type HeaderFields } from './header-fields.js';
 export { restoreHead, statusOf } from './response-head.js';
 export { rawRequestOf, rawResponseOf } from './raw-exchange.js';
-export {
-  tapOf,
-  tapResponse,
-  type Replacement,
-  type ResponseHead,
-  type ResponseTap,
-  type TapDecision,
-  type TapOptions,
-} from './response-tap.js';
-export { watchHandler } from './handler-watch.js';
+export { tapOf, tapResponse } from './response-tap.js';
+export type { Replacement, ResponseHead, ResponseTap, TapDecision, TapOptions } from './tap.options.js';
+export { isStream, watchHandler } from './handler-watch.js';
 export { answer } from './replay.js';
 export type { Answer } from './pending-answer.js';
 export { patchAdapter } from './adapter.patch.js';

@@ -2,56 +2,14 @@ import type { ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { isCaptured, type TapOutcome, type UnusableReason } from './captured.js';
 import { CapturedBytes, byteLength, bytesOf, isChunk, type Chunk } from './captured-bytes.js';
-import { headerFields, sameValue, type HeaderChanges, type HeaderFields } from './header-fields.js';
+import { headerFields, type HeaderChanges } from './header-fields.js';
+import { lateFields } from './late-fields.js';
 import { statusWithoutContent } from './raw-exchange.js';
+import { setReplacement } from './replacement.js';
+import type { Replacement, ResponseHead, ResponseTap, TapDecision, TapOptions } from './tap.options.js';
+import { endArguments, type Callback } from './write-arguments.js';
 import { parseWriteHead, type WrittenHead } from './written-head.js';
 
-/** Status and headers as the application wrote them, before anything is sent. */
-export interface ResponseHead {
-  readonly status: number;
-  readonly headers: HeaderFields;
-}
-
-/** What is sent instead of what the application wrote: these fields and those of the baseline. */
-export interface Replacement {
-  readonly status: number;
-  /** `undefined` removes a field of the baseline. Content-Length is computed. */
-  readonly headers: HeaderChanges;
-  readonly body?: Uint8Array;
-}
-
-export type TapDecision =
-  /** Goes out, with `headers` changed. `capture: false` keeps no bytes (the outcome is `declined`). */
-  | { readonly action: 'pass'; readonly headers?: HeaderChanges; readonly capture?: boolean }
-  /** Nothing of it goes out: at its end `replaceWith` says what is sent. For a response that comes whole, that is at once. */
-  | { readonly action: 'swallow'; readonly replaceWith: (outcome: TapOutcome) => Replacement };
-
-export interface TapOptions {
-  /** Bytes of body that are kept; a longer one streams through and its buffers are let go of. */
-  readonly maxBytes: number;
-  /** Fields set before the handler ran (`baselineOf`): a replacement keeps them. */
-  readonly baseline?: HeaderFields;
-  /**
-   * Called once, before anything is sent. `body` is there when the response is written by a single `end(body)`, has content and is not longer
-   * than `maxBytes`. When it throws, the response passes and the outcome is `failed`.
-   */
-  readonly decide?: (head: ResponseHead, body: Buffer | undefined) => TapDecision;
-}
-
-/** What `tapResponse` gives. */
-export interface ResponseTap {
-  /** Never rejects. Settles at the end of the response, earlier if it turns out unusable. */
-  readonly finished: Promise<TapOutcome>;
-  /** The application has begun to write: status and headers are settled. */
-  readonly begun: boolean;
-  /** The application has written the end. */
-  readonly ended: boolean;
-  readonly response: ServerResponse;
-  /** Gives the capture up (what is sent is not touched), e.g. when the handler failed half-way. Nothing happens after it has settled. */
-  fail(reason: UnusableReason, error?: unknown): void;
-}
-
-type Callback = (error?: Error | null) => void;
 type AnyFunction = (...args: unknown[]) => unknown;
 
 const taps = new WeakMap<ServerResponse, Tap>();
@@ -324,46 +282,16 @@ class Tap implements ResponseTap {
   private sendHead(args: readonly unknown[]): unknown {
     const result = this.call('writeHead', args);
     const headers = headerFields(this.response.getHeaders() as Record<string, string>);
-    this.late = this.head ? Object.keys(headers).filter((name) => !this.isKnown(name, headers[name]!)) : [];
+    this.late = this.head ? lateFields(headers, this.head.headers, this.changed) : [];
     if (this.ended) this.finish();
     return result;
   }
 
-  private isKnown(name: string, value: string | readonly string[]): boolean {
-    const committed = Object.hasOwn(this.changed, name);
-    const before = committed ? this.changed[name] : this.head!.headers[name];
-    // Who may be given the response is not to be amended unnoticed; compression adds the coding.
-    if (name === 'cache-control') return before !== undefined && sameValue(before, value);
-    if (name === 'vary')
-      return names(value).every((item) => item === 'accept-encoding' || names(before).includes(item));
-    if (committed) return true;
-    // A second cookie is as late as a first one; other fields may be amended.
-    return before !== undefined && (name !== 'set-cookie' || sameValue(before, value));
-  }
-
   private sendReplacement(callback: Callback | undefined): void {
     const { response } = this;
-    const replacement = this.replacement();
-    const baseline = this.options.baseline ?? {};
-    const { sendDate } = response;
-    for (const name of Object.keys(headerFields(response.getHeaders() as HeaderFields))) response.removeHeader(name);
-    response.sendDate = sendDate; // removing a Date turns it off
-    const headers: HeaderChanges = { ...baseline, ...replacement.headers };
-    for (const name of Object.keys(headers)) {
-      const value = headers[name];
-      if (value !== undefined) response.setHeader(name, value);
-    }
-    response.statusCode = replacement.status;
-    if (response.req?.httpVersionMajor !== 2) response.statusMessage = ''; // HTTP/2 has none, and warns
-    const body =
-      replacement.body &&
-      Buffer.from(replacement.body.buffer, replacement.body.byteOffset, replacement.body.byteLength);
-    if (statusWithoutContent(replacement.status)) response.removeHeader('content-length');
-    else if (body || !this.isHead()) response.setHeader('content-length', body?.length ?? 0);
-    response.removeHeader('transfer-encoding');
-    const content = body && !this.isHead() && !statusWithoutContent(replacement.status) ? [body] : [];
+    const content = setReplacement(response, this.replacement(), this.options.baseline);
     this.changed = headerFields(response.getHeaders() as Record<string, string>);
-    this.call('end', callback ? [...content, callback] : content);
+    this.call('end', [...(content ? [content] : []), ...(callback ? [callback] : [])]);
   }
 
   private replacement(): Replacement {
@@ -444,19 +372,4 @@ class Tap implements ResponseTap {
       throw error;
     }
   }
-}
-
-function names(field: string | readonly string[] | undefined): string[] {
-  return [field ?? []].flat().flatMap((line) =>
-    line
-      .toLowerCase()
-      .split(',')
-      .map((item) => item.trim()),
-  );
-}
-
-function endArguments(args: readonly unknown[]): [unknown, BufferEncoding | undefined, Callback | undefined] {
-  const callback = args.find((argument) => typeof argument === 'function') as Callback | undefined;
-  const chunk = typeof args[0] === 'function' ? undefined : args[0];
-  return [chunk, typeof args[1] === 'string' ? (args[1] as BufferEncoding) : undefined, callback];
 }

@@ -18,9 +18,9 @@ export function parseWriteHead(args: readonly unknown[]): WrittenHead | undefine
   const status = Number(code) | 0;
   if (status < 100 || status > 999) return undefined;
   const reason = typeof second === 'string' ? second : undefined;
-  // eslint-disable-next-line no-control-regex
-  if (reason !== undefined && /[^\t\x20-\x7e\x80-\xff]/.test(reason)) return undefined;
   try {
+    // The same characters are allowed in a reason (RFC 9112 4).
+    if (reason !== undefined) validateHeaderValue('reason', reason);
     const headers = reason === undefined ? (third ?? second) : third;
     const fields = fieldsOf(headers);
     for (const [name, value] of fields) {

@@ -42,7 +42,7 @@ export class TypeOrmOutbox {
       throw new CacheUsageError('invalid_option', `outbox needs a DataSource of PostgreSQL; got one of ${type}`);
     this.table = options.table ?? OUTBOX_TABLE;
     this.rows = new OutboxRows(this.query, this.table);
-    this.relay = new OutboxRelay(this.query, (tags) => cache.invalidateTags(tags), {
+    this.relay = new OutboxRelay(this.query, (tags) => cache.invalidateTags(tags, { whenDown: 'reject' }), {
       table: this.table,
       pollMs: options.pollEvery === undefined ? undefined : durationMs(options.pollEvery, 'outbox.pollEvery'),
       listen: options.listen ? pgListener(() => this.connect()) : undefined,

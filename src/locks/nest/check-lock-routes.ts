@@ -61,7 +61,7 @@ function guardsAfter({ type, handler }: LockedHandler): string[] {
   const guards = [type, handler].flatMap((marked) => (Reflect.getMetadata(GUARDS_METADATA, marked) ?? []) as unknown[]);
   return guards
     .slice(guards.indexOf(CacheLockGuard) + 1)
-    .filter((guard) => guard !== CacheLockGuard)
+    .filter((guard) => guard !== CacheLockGuard && !(guard as { allowsEverything?: boolean }).allowsEverything)
     .map((guard) => (typeof guard === 'function' ? guard.name : (guard as object).constructor.name));
 }
 

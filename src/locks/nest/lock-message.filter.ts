@@ -1,5 +1,6 @@
 import { Catch, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { throwError } from 'rxjs';
+import { sendEvent } from '../../gateway-client.js';
 import type { LockRefusal, LockRefusedException } from './lock-refused.exception.js';
 
 /** What is sent where there is no status and no header: to microservices, and to WebSocket clients as the event `exception`. */
@@ -25,7 +26,7 @@ export class LockMessageFilter implements ExceptionFilter<LockRefusedMessage> {
     const told: LockMessage = { status: 'error', code, message, ...(retryAfterMs !== undefined && { retryAfterMs }) };
     // A broker sees a failure, and delivers an event again.
     if (host.getType<string>() !== 'ws') return throwError(() => told);
-    host.switchToWs().getClient<{ emit(event: string, data: unknown): unknown }>().emit('exception', told);
+    sendEvent(host.switchToWs().getClient<object>(), 'exception', told);
     return undefined;
   }
 }

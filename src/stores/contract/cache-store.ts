@@ -63,8 +63,12 @@ export interface CacheStore {
    */
   tokens(names: readonly string[]): Promise<string[]>;
 
-  /** Replaces the token of each name by a new unique one and returns the new ones, in order. */
-  rotate(names: readonly string[]): Promise<string[]>;
+  /**
+   * Replaces the token of each name by a new unique one and returns the new ones, in order.
+   * @param soft what carries the token of before becomes stale, not void: the new token is that one as far as its {@link SOFT_MARK} if it
+   * has one, the mark, and a new time and random part. A missing token is replaced in whole. A store that cannot do it may ignore it.
+   */
+  rotate(names: readonly string[], soft?: boolean): Promise<string[]>;
 
   /** The store's own clock, in milliseconds. Any epoch; only differences and comparisons with other readings of it matter. */
   now(): Promise<number>;
@@ -72,6 +76,9 @@ export interface CacheStore {
   /** Closes what this store opened itself; idempotent. Operations after it reject. */
   close(): Promise<void>;
 }
+
+/** In a token, in front of the part that a soft rotation replaces. */
+export const SOFT_MARK = '~';
 
 /** How many leading bytes of a frame identify one version of one entry. */
 export const FRAME_IDENTITY_BYTES = 16;
@@ -104,7 +111,7 @@ export interface StoreListener {
   released(keys: readonly string[]): void;
   /** Tokens were replaced or dropped. */
   rotated(names: readonly string[]): void;
-  /** From now on every change is reported. What happened before may have been missed. */
+  /** From now on every change made through this package is reported. What happened before may have been missed. */
   heard(): void;
   /** Changes may go unreported from now on. */
   lost(): void;

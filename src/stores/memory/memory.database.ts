@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from '../../core/clock/clock.js';
-import type { StoreListener } from '../contract/cache-store.js';
+import { SOFT_MARK, type StoreListener } from '../contract/cache-store.js';
 
 export interface MemoryDatabaseOptions {
   /** Default: the process's monotonic clock. */
@@ -111,12 +111,14 @@ export class MemoryDatabase {
     return this.#tokens.get(name) ?? this.#mint(name, 0);
   }
 
-  rotate(name: string): string {
-    return this.#mint(name, this.moment());
+  /** @param soft keeps the part in front of the mark, if there is a token */
+  rotate(name: string, soft = false): string {
+    const kept = soft ? this.#tokens.get(name)?.split(SOFT_MARK, 1)[0] : undefined;
+    return this.#mint(name, this.moment(), kept === undefined ? '' : `${kept}${SOFT_MARK}`);
   }
 
-  #mint(name: string, moment: number): string {
-    const token = `${moment.toString(36)}.${randomBytes(16).toString('base64url')}`;
+  #mint(name: string, moment: number, kept = ''): string {
+    const token = `${kept}${moment.toString(36)}.${randomBytes(16).toString('base64url')}`;
     this.#tokens.set(name, token);
     if (this.#tokens.size > this.#maxEntries) this.#dropOldestToken();
     return token;

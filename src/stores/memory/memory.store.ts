@@ -119,9 +119,9 @@ export class MemoryStore implements CacheStore {
     return names.map((name) => database.token(name));
   }
 
-  async rotate(names: readonly string[]): Promise<string[]> {
+  async rotate(names: readonly string[], soft = false): Promise<string[]> {
     const database = this.#use('rotate');
-    const tokens = names.map((name) => database.rotate(name));
+    const tokens = names.map((name) => database.rotate(name, soft));
     if (names.length > 0) database.tell(this.#listener, (listener) => listener.rotated(names));
     return tokens;
   }

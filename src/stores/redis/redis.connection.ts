@@ -34,16 +34,10 @@ export class RedisConnection {
    * Runs a command if the connection is ready; only the very first attempt to connect is waited for.
    * @throws StoreUnavailableError in place of every driver error
    */
-  async run<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
-    const client = this.#usable() ?? (await this.#firstUse(operation));
-    this.#watchdog.begin();
-    try {
-      return await command(client);
-    } catch (error) {
-      throw unavailable(operation, error);
-    } finally {
-      this.#watchdog.end();
-    }
+  run<T>(operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
+    const client = this.#usable();
+    if (client) return this.#send(client, operation, command);
+    return this.#firstUse(operation).then((first) => this.#send(first, operation, command));
   }
 
   async close(): Promise<void> {
@@ -53,6 +47,21 @@ export class RedisConnection {
     clearTimeout(this.#reconnect);
     if (this.#lent) this.#lent.off('error', ignore);
     else if (this.#client) await closeClient(this.#client);
+  }
+
+  // By hand, and without `async`: each promise of a command costs as much as its reply does to parse.
+  #send<T>(client: RedisClient, operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
+    this.#watchdog.begin();
+    return attempt(command, client).then(
+      (reply) => {
+        this.#watchdog.end();
+        return reply;
+      },
+      (error: unknown) => {
+        this.#watchdog.end();
+        throw unavailable(operation, error);
+      },
+    );
   }
 
   #usable(): RedisClient | undefined {
@@ -99,5 +108,13 @@ export class RedisConnection {
       nodes: cluster.nodes,
       options: { enableOfflineQueue: false, ...cluster.options, lazyConnect: true, redisOptions },
     };
+  }
+}
+
+function attempt<T>(command: (client: RedisClient) => Promise<T>, client: RedisClient): Promise<T> {
+  try {
+    return command(client);
+  } catch (error) {
+    return Promise.reject(error as Error);
   }
 }

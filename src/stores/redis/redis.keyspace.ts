@@ -2,6 +2,8 @@
 export class RedisKeyspace {
   /** Released leases, one key a message. */
   readonly channel: string;
+  /** Changed entries and tokens, one a message, for who cannot have the server track them. */
+  readonly changes: string;
   readonly entries: string;
   readonly tokens: string;
 
@@ -11,6 +13,7 @@ export class RedisKeyspace {
     outer = '',
   ) {
     this.channel = `${outer}${prefix}:bus`;
+    this.changes = `${outer}${prefix}:chg`;
     this.entries = `${outer}${prefix}:e:`;
     this.tokens = `${outer}${prefix}:t:`;
   }

@@ -56,7 +56,7 @@ export class RedisLockStore implements LockStore {
     void this.#connection.start();
   }
 
-  async acquire(key: string, request: LockRequest): Promise<LockAnswer> {
+  acquire(key: string, request: LockRequest): Promise<LockAnswer> {
     const { owner, leaseMs, waitMs, maxQueue } = request;
     let isSent = false;
     const asking = this.#connection.run('acquire', (client) => {
@@ -66,22 +66,19 @@ export class RedisLockStore implements LockStore {
       const granted = this.#scripts.run(client, scripts.ACQUIRE_LOCK, this.#keyspace.all(key), args);
       return this.#options.confirmReplicas ? this.#confirmed(client, granted) : granted;
     });
-    const reply = await asking.catch((error: StoreUnavailableError) => {
+    return asking.then(answerOf, (error: StoreUnavailableError) => {
       throw isSent ? error : new RequestNotSentError('redis', 'acquire', error.reason);
     });
-    const [outcome, detail, waiting] = reply as [number, Buffer | number, number];
-    if (outcome === 1) return { outcome: 'granted', fence: BigInt(String(detail)) };
-    const remainingMs = Math.max(0, Number(detail));
-    return { outcome: outcome === 2 ? 'full' : 'held', remainingMs, waiting };
   }
 
   async renew(key: string, owner: string, leaseMs: number): Promise<boolean> {
     return (await this.#run('renew', scripts.RENEW_LOCK, [this.#keyspace.lock(key)], [owner, ms(leaseMs)])) === 1;
   }
 
-  async release(key: string, owner: string): Promise<ReleaseOutcome> {
-    const reply = await this.#free('release', key, owner);
-    return reply === 1 ? 'released' : reply === 0 ? 'gone' : 'not-owner';
+  release(key: string, owner: string): Promise<ReleaseOutcome> {
+    return this.#free('release', key, owner).then((reply) =>
+      reply === 1 ? 'released' : reply === 0 ? 'gone' : 'not-owner',
+    );
   }
 
   async inspect(key: string): Promise<LockState | undefined> {
@@ -141,10 +138,20 @@ export class RedisLockStore implements LockStore {
   #channel(client: RedisClient): string {
     if (!this.#subscriber && this.#listener && !isCluster(client) && !this.#closing) {
       const link = linkOptions(this.#options);
-      this.#subscriber = new RedisLockSubscriber(client, link, this.#keyspace.channel, this.#listener);
+      const { channel } = this.#keyspace;
+      const missed = (): void => this.#listener?.missed();
+      this.#subscriber = new RedisLockSubscriber(client, link, channel, (message) => this.#handed(message), missed);
       this.#subscriber.start();
     }
     return this.#subscriber?.isHearing ? this.#subscriber.channel : '';
+  }
+
+  #handed(message: string): void {
+    const [owner, fence, ...name] = message.split('|') as [string, string, ...string[]];
+    // Which replicas have it is known only when it was asked for.
+    const isSure = !this.#options.confirmReplicas;
+    const grant = { key: this.#keyspace.keyOf(name.join('|')), fence: BigInt(fence) };
+    this.#listener?.handed(owner, isSure ? grant : undefined);
   }
 
   /** WAIT counts what this connection wrote before it. */
@@ -161,6 +168,14 @@ export class RedisLockStore implements LockStore {
       `${confirmed} of ${confirmReplicas} replicas have it`,
     );
   }
+}
+
+function answerOf(reply: unknown): LockAnswer {
+  const [outcome, detail, waiting, fence] = reply as [number, Buffer | number, number, Buffer];
+  if (outcome === 1) return { outcome: 'granted', fence: BigInt(String(detail)) };
+  const remainingMs = Math.max(0, Number(detail));
+  if (outcome === 2) return { outcome: 'full', remainingMs, waiting };
+  return { outcome: 'held', remainingMs, waiting, fence: BigInt(String(fence)) };
 }
 
 /** A client that was lent tells where the server is; the connection is ours, so that its settings and its order are, too. */

@@ -9,14 +9,12 @@ export class RedisScriptLoader {
   readonly #loading = new Map<string, Promise<unknown>>();
 
   /** The command is written before this returns, so that several can be corked. */
-  async run(client: RedisClient, script: RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
-    try {
-      return await evalsha(client, script, keys, args);
-    } catch (error) {
+  run(client: RedisClient, script: RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
+    return evalsha(client, script, keys, args).catch(async (error: unknown) => {
       if (refusalCode(error) !== 'NOSCRIPT') throw error;
       await this.#load(client, script);
       return evalsha(client, script, keys, args);
-    }
+    });
   }
 
   #load(client: RedisClient, script: RedisScript): Promise<unknown> {

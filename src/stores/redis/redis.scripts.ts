@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { SOFT_MARK } from '../contract/cache-store.js';
 
 /** A constant Lua text and the name the server knows it by. */
 export interface RedisScript {
@@ -22,6 +23,12 @@ end`;
 const STORE = `
 local function store(key, frame, ttl)
   if ttl == '' then redis.call('SET', key, frame) else redis.call('SET', key, frame, 'PX', ttl) end
+end`;
+
+// In the same step as the change, for who cannot have the server track it. No channel on a cluster, where each message would go to all.
+const REPORT = `
+local function report(channel, message)
+  if channel ~= '' then redis.call('PUBLISH', channel, message) end
 end`;
 
 // Server time in front of the random part: it never repeats, also when the client's random source does.
@@ -59,11 +66,12 @@ export const RENEW = script(`${OWNS}
 if not owns(KEYS[1], ARGV[1]) then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 
-/** KEYS entry, lease; ARGV token, frame, ttl. */
-export const FILL = script(`${OWNS}${STORE}
+/** KEYS entry, lease; ARGV token, frame, ttl, report channel, report. */
+export const FILL = script(`${OWNS}${STORE}${REPORT}
 if not owns(KEYS[2], ARGV[1]) then return 0 end
 store(KEYS[1], ARGV[2], ARGV[3])
 redis.call('DEL', KEYS[2])
+report(ARGV[4], ARGV[5])
 return 1`);
 
 /** KEYS lease; ARGV token, channel, message. */
@@ -73,8 +81,8 @@ redis.call('DEL', KEYS[1])
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 return 1`);
 
-/** KEYS entry, lease; ARGV frame, ttl, conditional, identity seen, absent. Replies 1, or what stood in the way. */
-export const WRITE = script(`${STORE}
+/** KEYS entry, lease; ARGV frame, ttl, conditional, identity seen, absent, report channel, report. Replies 1, or what stood in the way. */
+export const WRITE = script(`${STORE}${REPORT}
 if ARGV[3] == '1' then
   local identity = redis.call('GETRANGE', KEYS[1], 0, 15)
   local holds = identity == ARGV[4]
@@ -83,24 +91,45 @@ if ARGV[3] == '1' then
 end
 store(KEYS[1], ARGV[1], ARGV[2])
 redis.call('DEL', KEYS[2])
+report(ARGV[6], ARGV[7])
 return 1`);
 
-/** KEYS entry, lease; ARGV channel, message. Where only a lease was destroyed, those who wait for it are told. */
-export const REMOVE = script(`
+/**
+ * KEYS entry, lease; ARGV channel, message, report channel, report. Where only a lease was destroyed, those who wait for it are told. What is
+ * not there is reported, too: it may have expired here and be remembered elsewhere.
+ */
+export const REMOVE = script(`${REPORT}
 local removed = redis.call('UNLINK', KEYS[1])
 if redis.call('DEL', KEYS[2]) == 1 and removed == 0 then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+report(ARGV[3], ARGV[4])
 return removed`);
 
-/** KEYS token; ARGV random. Marked as no rotation by `0.`. */
-export const CREATE_TOKEN = script(`${MINT}
+/** KEYS token; ARGV random, report channel, report. Marked as no rotation by `0.`. */
+export const CREATE_TOKEN = script(`${MINT}${REPORT}
 local token = redis.call('GET', KEYS[1])
 if token then return token end
 token = '0.' .. mint(ARGV[1])
 redis.call('SET', KEYS[1], token)
+report(ARGV[2], ARGV[3])
 return token`);
 
-/** KEYS token; ARGV random. */
-export const ROTATE_TOKEN = script(`${MINT}
+/** KEYS token; ARGV random, report channel, report. Keeps the part in front of the mark. */
+export const SOFTEN_TOKEN = script(`${MINT}${REPORT}
+local token = redis.call('GET', KEYS[1])
+local soft = mint(ARGV[1])
+if token then
+  local mark = string.find(token, '${SOFT_MARK}', 1, true)
+  token = (mark and string.sub(token, 1, mark - 1) or token) .. '${SOFT_MARK}' .. soft
+else
+  token = soft
+end
+redis.call('SET', KEYS[1], token)
+report(ARGV[2], ARGV[3])
+return token`);
+
+/** KEYS token; ARGV random, report channel, report. */
+export const ROTATE_TOKEN = script(`${MINT}${REPORT}
 local token = mint(ARGV[1])
 redis.call('SET', KEYS[1], token)
+report(ARGV[2], ARGV[3])
 return token`);

@@ -15,12 +15,13 @@ import { inOneWrite } from './redis.cork.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
 import { RedisKeyspace } from './redis.keyspace.js';
 import { checkRedisOptions, linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
+import { RedisLineage } from './redis.lineage.js';
 import { RedisLockStore } from './redis.lock-store.js';
 import { placeOf, type RedisPlace } from './redis.place.js';
 import { own, RedisReadBatch } from './redis.read-batch.js';
 import { RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
 import * as scripts from './redis.scripts.js';
-import { RedisSubscriber } from './redis.subscriber.js';
+import { RedisSubscriber, type ChangeKind } from './redis.subscriber.js';
 
 /** Redis or Valkey, from version 6: every operation is one command or one script. See {@link RedisStoreOptions}. */
 export class RedisStore implements CacheStore, LockStoreSource {
@@ -29,6 +30,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   readonly #options: RedisStoreOptions;
   readonly #connection: RedisConnection;
   readonly #reads: RedisReadBatch;
+  readonly #lineage: RedisLineage;
   readonly #scripts = new RedisScriptLoader();
   #keyspace: RedisKeyspace;
   #client: RedisClient | undefined;
@@ -47,6 +49,10 @@ export class RedisStore implements CacheStore, LockStoreSource {
     this.#keyspace = new RedisKeyspace(options.prefix ?? 'tc');
     this.#connection = new RedisConnection(options, (found) => this.#adopt(found));
     this.#reads = new RedisReadBatch(this.#connection);
+    this.#lineage = new RedisLineage(
+      () => this.#connection.start(),
+      () => this.#listener?.flushed(),
+    );
   }
 
   open(listener: StoreListener): void {
@@ -74,7 +80,14 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   async fill(key: string, token: string, frame: Uint8Array, ttlMs: number): Promise<boolean> {
-    return (await this.#run('fill', scripts.FILL, this.#pair(key), [token, bytes(frame), ttl(ttlMs)])) === 1;
+    return (
+      (await this.#run('fill', scripts.FILL, this.#pair(key), [
+        token,
+        bytes(frame),
+        ttl(ttlMs),
+        ...this.#report('e', key),
+      ])) === 1
+    );
   }
 
   async release(key: string, token: string): Promise<void> {
@@ -83,29 +96,43 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async write(key: string, frame: Uint8Array, ttlMs: number, condition?: WriteCondition): Promise<WriteOutcome> {
     const conditional = flag(condition?.absent === true || condition?.seen !== undefined);
-    const args = [bytes(frame), ttl(ttlMs), conditional, identity(condition?.seen), flag(condition?.absent)];
+    const args = [
+      bytes(frame),
+      ttl(ttlMs),
+      conditional,
+      identity(condition?.seen),
+      flag(condition?.absent),
+      ...this.#report('e', key),
+    ];
     const reply = await this.#run('write', scripts.WRITE, this.#pair(key), args);
     return reply === 1 ? { written: true } : { written: false, frame: own(reply as Buffer | null) };
   }
 
   async remove(keys: readonly string[]): Promise<number> {
     const removed = await this.#each('remove', keys, (client, key) =>
-      this.#scripts.run(client, scripts.REMOVE, this.#pair(key), [this.#keyspace.channel, key]),
+      this.#scripts.run(client, scripts.REMOVE, this.#pair(key), [
+        this.#keyspace.channel,
+        key,
+        ...this.#report('e', key),
+      ]),
     );
     return removed.reduce<number>((sum, one) => sum + Number(one), 0);
   }
 
   async tokens(names: readonly string[]): Promise<string[]> {
     if (names.length === 0) return [];
-    const found = await this.#reads.get(names.map((name) => this.#keyspace.token(name)));
-    const missing = names.filter((_, i) => found[i] === undefined);
-    const created = await this.#mint('tokens', scripts.CREATE_TOKEN, missing);
-    let next = 0;
-    return found.map((token) => token?.toString() ?? (created[next++] as string));
+    return this.#lineage.mark('tokens', async () => {
+      const found = await this.#reads.get(names.map((name) => this.#keyspace.token(name)));
+      const missing = names.filter((_, i) => found[i] === undefined);
+      const created = await this.#mint('tokens', scripts.CREATE_TOKEN, missing);
+      let next = 0;
+      return found.map((token) => token?.toString() ?? (created[next++] as string));
+    });
   }
 
-  async rotate(names: readonly string[]): Promise<string[]> {
-    return this.#mint('rotate', scripts.ROTATE_TOKEN, names);
+  async rotate(names: readonly string[], soft = false): Promise<string[]> {
+    const script = soft ? scripts.SOFTEN_TOKEN : scripts.ROTATE_TOKEN;
+    return this.#lineage.mark('rotate', () => this.#mint('rotate', script, names));
   }
 
   async now(): Promise<number> {
@@ -131,6 +158,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   #adopt(client: RedisClient): void {
     this.#keyspace = new RedisKeyspace(this.#keyspace.prefix, client.options.keyPrefix ?? '');
     this.#client = client;
+    this.#lineage.watch(client);
     this.#listen();
   }
 
@@ -143,7 +171,12 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async #mint(operation: string, script: scripts.RedisScript, names: readonly string[]): Promise<string[]> {
     const minted = await this.#each(operation, names, (client, name) =>
-      this.#scripts.run(client, script, [this.#keyspace.token(name)], [randomBytes(16).toString('base64url')]),
+      this.#scripts.run(
+        client,
+        script,
+        [this.#keyspace.token(name)],
+        [randomBytes(16).toString('base64url'), ...this.#report('t', name)],
+      ),
     );
     return minted.map(String);
   }
@@ -162,6 +195,11 @@ export class RedisStore implements CacheStore, LockStoreSource {
     return this.#connection.run(operation, (client) =>
       inOneWrite(client, () => Promise.all(names.map((name) => send(client, name)))),
     );
+  }
+
+  /** What changed, and where to tell it. */
+  #report(kind: ChangeKind, name: string): [channel: string, report: string] {
+    return this.capabilities.bus ? [this.#keyspace.changes, kind + name] : ['', ''];
   }
 
   #pair(key: string): string[] {

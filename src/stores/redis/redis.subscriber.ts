@@ -8,10 +8,14 @@ import { cut, guardHandshake } from './redis.watchdog.js';
 
 const INVALIDATE = '__redis__:invalidate';
 
+/** First letter of a reported change: of an entry, or of a token. */
+export type ChangeKind = 'e' | 't';
+
 /**
  * Hears of every change of entries and tokens, by whomever, through a connection of its own: the server tracks both key prefixes
  * and sends the names of changed keys. Tracking ends with the connection, so it is asked for anew at every `ready`; only then is the
- * listener told that it hears. Where tracking is refused, released leases are all that is reported, and `heard` is never called.
+ * listener told that it hears. Where tracking is refused, it hears what the scripts of this package report of their own changes, and not of
+ * other writers, evictions, expiry and FLUSHALL.
  */
 export class RedisSubscriber {
   readonly #client: Redis;
@@ -58,8 +62,8 @@ export class RedisSubscriber {
     const client = this.#client;
     this.#heartbeat.start();
     const tracked = await this.#track();
-    await client.subscribe(...(tracked ? [INVALIDATE] : []), this.keyspace.channel);
-    if (!tracked || this.#closed || client.status !== 'ready') return;
+    await client.subscribe(tracked ? INVALIDATE : this.keyspace.changes, this.keyspace.channel);
+    if (this.#closed || client.status !== 'ready') return;
     this.#hearing = true;
     this.listener.heard();
   }
@@ -79,11 +83,18 @@ export class RedisSubscriber {
 
   #receive(channel: string, message: unknown): void {
     if (channel === this.keyspace.channel) return this.listener.released([String(message)]);
+    if (channel === this.keyspace.changes) return this.#change(String(message));
     if (channel !== INVALIDATE) return;
     if (!Array.isArray(message)) return this.listener.flushed();
     const keys = message.map(String);
     this.#report(keys, this.keyspace.entries, (changed) => this.listener.changed(changed));
     this.#report(keys, this.keyspace.tokens, (rotated) => this.listener.rotated(rotated));
+  }
+
+  #change(report: string): void {
+    const name = report.slice(1);
+    if (report.startsWith('e' satisfies ChangeKind)) this.listener.changed([name]);
+    else this.listener.rotated([name]);
   }
 
   #report(keys: string[], prefix: string, tell: (names: string[]) => void): void {

@@ -2,26 +2,24 @@ import 'reflect-metadata';
 import type { ServerResponse } from 'node:http';
 import {
   Controller,
-  NotFoundException,
   Param,
   ParseIntPipe,
   Post,
   Query,
-  RequestTimeoutException,
   Res,
   Sse,
   StreamableFile,
   UseGuards,
   UseInterceptors,
-  type CanActivate,
 } from '@nestjs/common';
 import { Readable } from 'node:stream';
-import { concatMap, from, mergeMap, Observable, race, retry, tap, throwError } from 'rxjs';
+import { Observable, retry, tap } from 'rxjs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { CacheLock, CacheLockService, TieredCacheModule, type LockKeyContext } from '../../../src/index.js';
 import { until } from '../../faults/subject.js';
 import { ask, leaver } from '../../http/wire/wire.client.js';
 import { closeAll, serve, type Platform } from '../../nest/boot.js';
+import { Commit, Deny, observe, reject, ThrowBefore, throws, Timeout, work } from './around.js';
 import { around, endStages, newStage, stageOf, ToldLocks, WatchClose } from './stage.js';
 
 afterEach(() => {
@@ -31,39 +29,12 @@ afterEach(() => {
 
 const key = ({ params }: LockKeyContext): string[] => ['policy', params['id'] as string];
 
-const Deny: CanActivate = { canActivate: () => false };
-const ThrowBefore = around(async (stage) => {
-  await stage.at('answer');
-  return throwError(() => new NotFoundException('outside'));
-});
-const Commit = around((stage, next) =>
-  next.handle().pipe(
-    concatMap(async (value) => {
-      stage.note('committing');
-      await stage.at('commit');
-      stage.note('committed');
-      return value as unknown;
-    }),
-  ),
-);
-const Timeout = around((stage, next) =>
-  race(next.handle(), from(stage.at('timeout')).pipe(mergeMap(() => throwError(() => new RequestTimeoutException())))),
-);
 const Delay = around(async (stage, next) => {
   stage.note('delayed');
   await stage.at('go on');
   return next.handle().pipe(tap({ error: () => stage.note('refused') }));
 });
 const Retry = around((_stage, next) => next.handle().pipe(retry(1)));
-
-/** Works until the test lets it. */
-async function work(id: string): Promise<string> {
-  const stage = stageOf(id);
-  stage.note('started');
-  await stage.at('work');
-  stage.note('worked');
-  return 'done';
-}
 
 @UseGuards(WatchClose)
 @Controller(':id')
@@ -76,16 +47,14 @@ class Endings {
 
   @CacheLock({ key })
   @Post('reject')
-  async reject(@Param('id') id: string): Promise<never> {
-    await work(id);
-    throw new NotFoundException('no such policy');
+  reject(@Param('id') id: string): Promise<never> {
+    return reject(id);
   }
 
   @Post('throw')
   @CacheLock({ key })
   throws(@Param('id') id: string): never {
-    stageOf(id).note('started');
-    throw new TypeError('a mistake');
+    return throws(id);
   }
 
   @CacheLock({ key })
@@ -140,19 +109,13 @@ class Endings {
   @CacheLock({ key })
   @Post('observable')
   observable(@Param('id') id: string): Observable<string> {
-    return new Observable((subscriber) => {
-      void work(id).then((value) => {
-        subscriber.next(value);
-        subscriber.complete();
-      });
-      return () => stageOf(id).note('unsubscribed');
-    });
+    return observe(id);
   }
 
   @CacheLock({ key, onCancel: 'teardown' })
   @Post('teardown')
   teardown(@Param('id') id: string): Observable<string> {
-    return this.observable(id);
+    return observe(id);
   }
 
   @CacheLock({ key })
@@ -219,9 +182,6 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     };
   }
 
-  /** Whatever would release too early has had its chance. */
-  const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 60));
-
   it('ok', async () => {
     const { stage, send, closedToOthers, freeAfter } = await app();
     const answer = send('ok');
@@ -264,11 +224,11 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
   it('an interceptor outside throws', async () => {
     const { stage, send, closedToOthers, freeAfter } = await app();
     const answer = send('outside');
-    await until(async () => (await send('ok').then((other) => other.status)) === 429, 2000);
+    await stage.seen('outside');
     await closedToOthers();
     stage.open('answer');
     expect((await answer).status).toBe(404);
-    await freeAfter();
+    await freeAfter('outside');
   });
 
   it('an interceptor outside answers by a timeout; the handler runs on', async () => {
@@ -277,7 +237,7 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     await stage.seen('started');
     stage.open('timeout');
     expect((await answer).status).toBe(408);
-    await settle();
+    await stage.settle();
     await closedToOthers();
     stage.open('work');
     await freeAfter('started', 'worked');
@@ -288,7 +248,7 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     const answer = send('commit');
     stage.open('work');
     await stage.seen('committing');
-    await settle();
+    await stage.settle();
     await closedToOthers();
     stage.open('commit');
     expect((await answer).status).toBe(201);
@@ -299,7 +259,7 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     const { stage, send, closedToOthers, freeAfter } = await app();
     const answer = send('later');
     await stage.seen('started');
-    await settle();
+    await stage.settle();
     await closedToOthers();
     stage.open('work');
     expect(String((await answer).body)).toBe('later');
@@ -312,7 +272,7 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     await stage.seen('started');
     client.leave();
     await stage.seen('closed');
-    await settle();
+    await stage.settle();
     await closedToOthers();
     stage.open('work');
     await freeAfter('started', 'worked');
@@ -326,7 +286,7 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     await stage.seen('closed');
     stage.open('work');
     await stage.seen('committing');
-    await settle();
+    await stage.settle();
     await closedToOthers();
     stage.open('commit');
     await freeAfter('started', 'worked', 'committing', 'committed');
@@ -350,7 +310,7 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     await stage.seen('started');
     client.leave();
     await stage.seen('closed');
-    await settle();
+    await stage.settle();
     await closedToOthers();
     stage.open('work');
     await freeAfter('started', 'worked', 'unsubscribed');
@@ -360,7 +320,7 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     const { stage, come, closedToOthers, freeAfter } = await app();
     const client = come('sse', 'GET');
     await stage.seen('started');
-    await settle();
+    await stage.settle();
     await closedToOthers();
     client.leave();
     await freeAfter('started', 'unsubscribed');
@@ -379,7 +339,7 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
       const { stage, send, closedToOthers, freeAfter } = await app();
       const answer = send('stream');
       await stage.seen('started');
-      await settle();
+      await stage.settle();
       await closedToOthers();
       stage.open('work');
       expect(String((await answer).body)).toBe('beginning');
@@ -390,7 +350,7 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
       const { stage, come, freeAfter } = await app();
       const client = come('stream');
       await stage.seen('started');
-      await settle();
+      await stage.settle();
       client.leave();
       await stage.seen('released');
       expect(stage.log).toContain('stream closed');

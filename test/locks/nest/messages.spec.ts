@@ -1,7 +1,8 @@
 import 'reflect-metadata';
-import { Injectable, UseInterceptors, type Type } from '@nestjs/common';
+import { Injectable, UseGuards, UseInterceptors, type Type } from '@nestjs/common';
 import { ExternalContextCreator } from '@nestjs/core';
-import { isObservable, lastValueFrom, Observable, type Subscription } from 'rxjs';
+import { ResolveField, Resolver, Subscription } from '@nestjs/graphql';
+import type { Observable } from 'rxjs';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   allOf,
@@ -10,214 +11,311 @@ import {
   Lease,
   TieredCacheModule,
   type LockKeyContext,
+  type TieredCacheOptions,
 } from '../../../src/index.js';
-import { boot, closeAll } from '../../nest/boot.js';
-import { endStages, newStage, stageOf, ToldLocks } from './stage.js';
+import { boot, bootError, closeAll } from '../../nest/boot.js';
+import { Commit, Deny, observe, reject, ThrowBefore, throws, Timeout, work } from './around.js';
+import { decorators, serveMessages, type TransportDecorators, type Transported } from './message.transports.js';
+import { endStages, newStage, ToldLocks } from './stage.js';
 
 afterEach(() => {
   endStages();
   return closeAll();
 });
 
-const key = ({ body }: LockKeyContext): readonly (string | undefined)[] => ['policy', body['id'] as string];
+const key = ({ body, params }: LockKeyContext): readonly (string | undefined)[] => [
+  'policy',
+  (body['id'] ?? params['id']) as string,
+];
+const Refuse = {
+  transform(): never {
+    throw new RangeError('a pipe');
+  },
+};
+/** Of two accounts, whose lease the test looks at. */
+let seen: Lease | undefined;
 
-/** Microservices, gateways and GraphQL are not installed: Nest's own way for callers of other kinds stands in for theirs. */
-@Injectable()
-class Messages {
-  @CacheLock({ key })
-  async promise({ id }: { id: string }): Promise<string> {
-    const stage = stageOf(id);
-    stage.note('started');
-    await stage.at('work');
-    stage.note('worked');
-    return 'done';
-  }
-
-  @CacheLock({ key })
-  async fails({ id }: { id: string }): Promise<never> {
-    stageOf(id).note('started');
-    throw new RangeError('its own');
-  }
-
-  @CacheLock({ key })
-  observable(message: { id: string }): Observable<string> {
-    return new Observable((subscriber) => {
-      void this.promise(message).then((value) => {
-        subscriber.next(value);
-        subscriber.complete();
-      });
-    });
-  }
-
-  @CacheLock({ key: ({ params }) => ['policy', params['id']] })
-  mutation(_root: unknown, { id }: { id: string }): Promise<string> {
-    return this.promise({ id });
-  }
+interface Message {
+  readonly id: string;
 }
 
-type Kind = 'rpc' | 'ws' | 'graphql';
+const NAMES = [
+  'ok',
+  'reject',
+  'throws',
+  'pipe',
+  'denied',
+  'outside',
+  'timeout',
+  'commit',
+  'observable',
+  'transfer',
+] as const;
 
-async function process(options: Parameters<typeof TieredCacheModule.forRoot>[0] = {}, type: Type = Messages) {
-  const store = new ToldLocks();
-  const app = await boot([TieredCacheModule.forRoot({ ...options, locks: { store, ...options.locks } })], [type]);
-  const creator = app.get(ExternalContextCreator);
-  const locks = app.get(CacheLockService);
-  const stage = newStage();
-  const client = { emitted: [] as unknown[], emit: (...args: unknown[]) => client.emitted.push(args) };
-  const call = (kind: Kind, name: string, message: object = { id: stage.id }, info: object = {}): Promise<unknown> => {
-    const instance = app.get<Record<string, (...args: unknown[]) => unknown>>(type);
-    const method = instance[name] as (...args: unknown[]) => unknown;
-    // What a gateway's handler is called with, less the client.
-    const handler =
-      kind === 'ws'
-        ? Object.assign(function (_: unknown, ...rest: unknown[]) {
-            return method.apply(instance, rest);
-          }, {})
-        : method;
-    if (kind === 'ws')
-      for (const at of Reflect.getMetadataKeys(method) as unknown[])
-        Reflect.defineMetadata(at, Reflect.getMetadata(at, method), handler);
-    const run = creator.create(instance, handler, name, '', undefined, undefined, undefined, undefined, kind);
-    if (kind === 'ws') return run(client, message) as Promise<unknown>;
-    return (kind === 'rpc' ? run(message, {}) : run(undefined, message, {}, info)) as Promise<unknown>;
-  };
-  return { app, store, locks, stage, client, call };
-}
+/** The same handlers for each transport. Decorators of interceptors: the lowest is the outermost. */
+function handlers({ group, handles, message }: TransportDecorators): Type {
+  @group()
+  class Endings {
+    @handles('ok')
+    @CacheLock({ key })
+    ok(@message() { id }: Message): Promise<string> {
+      return work(id);
+    }
 
-/** As a server does with what a handler's proxy gives back. */
-async function reply(given: Promise<unknown>): Promise<unknown> {
-  const result = await given;
-  return isObservable(result) ? lastValueFrom(result) : result;
-}
+    @CacheLock({ key })
+    @handles('reject')
+    reject(@message() { id }: Message): Promise<never> {
+      return reject(id);
+    }
 
-async function failure(given: Promise<unknown>): Promise<unknown> {
-  try {
-    await reply(given);
-  } catch (error) {
-    return error;
+    @handles('throws')
+    @CacheLock({ key })
+    throws(@message() { id }: Message): never {
+      return throws(id);
+    }
+
+    @handles('pipe')
+    @CacheLock({ key })
+    pipe(@message(Refuse) _message: Message): string {
+      return 'it ran';
+    }
+
+    @UseGuards(Deny)
+    @CacheLock({ key })
+    @handles('denied')
+    denied(@message() _message: Message): string {
+      return 'it ran';
+    }
+
+    @handles('outside')
+    @CacheLock({ key })
+    @UseInterceptors(ThrowBefore)
+    outside(@message() _message: Message): string {
+      return 'it ran';
+    }
+
+    @handles('timeout')
+    @CacheLock({ key })
+    @UseInterceptors(Timeout)
+    timeout(@message() { id }: Message): Promise<string> {
+      return work(id);
+    }
+
+    @handles('commit')
+    @UseInterceptors(Commit)
+    @CacheLock({ key })
+    commit(@message() { id }: Message): Promise<string> {
+      return work(id);
+    }
+
+    @handles('observable')
+    @CacheLock({ key })
+    observable(@message() { id }: Message): Observable<string> {
+      return observe(id);
+    }
+
+    @handles('transfer')
+    @CacheLock({ key: (call) => allOf(['account', 2], key(call) as [string, string]) })
+    transfer(@message() _message: Message, @Lease() lease: Lease): string {
+      seen = lease;
+      return String(lease.isHeld);
+    }
   }
-  throw new Error('it should have failed');
+  return Endings;
 }
 
-const LOCKED = {
-  status: 'error',
-  code: 'resource_locked',
-  message: 'The resource is in use by another request; try again shortly',
-  retryAfterMs: expect.any(Number) as number,
+const MESSAGES = {
+  resource_locked: 'The resource is in use by another request; try again shortly',
+  invalid_lock_key: 'What the request names is incomplete or malformed',
 };
 
-describe('4.14 #2 and #1 by messages', () => {
-  it('rpc: held while the handler runs; another one fails with a message', async () => {
-    const { stage, call, locks } = await process();
-    const answer = reply(call('rpc', 'promise'));
+/** In the way of the transport, and without the key. */
+function refused(transport: Transported, code: keyof typeof MESSAGES): unknown {
+  const retryAfterMs = code === 'resource_locked' ? { retryAfterMs: expect.any(Number) as number } : {};
+  if (transport !== 'graphql') return { status: 'error', code, message: MESSAGES[code], ...retryAfterMs };
+  return {
+    message: MESSAGES[code],
+    extensions: expect.objectContaining({ code: code.toUpperCase(), ...retryAfterMs }) as object,
+  };
+}
+
+const TRANSPORTS: readonly Transported[] = ['rpc', 'ws', 'graphql'];
+
+describe.each(TRANSPORTS)('4.14 #2: endings of a locked call by %s', (transport) => {
+  async function calls(options: TieredCacheOptions = {}) {
+    const store = new ToldLocks();
+    const locked = { ...options, locks: { store, ...options.locks } };
+    const { app, client } = await serveMessages(transport, handlers(decorators[transport]), NAMES, locked);
+    const locks = app.get(CacheLockService);
+    const stage = newStage();
+    const send = (name: (typeof NAMES)[number]) => client.send(name, { id: stage.id });
+    return {
+      store,
+      locks,
+      stage,
+      send,
+      client,
+      come: (name: (typeof NAMES)[number]) => client.come(name, { id: stage.id }),
+      /** 4.14 #1 */
+      async closedToOthers(): Promise<void> {
+        expect(await send('ok')).toMatchObject({ error: refused(transport, 'resource_locked') });
+      },
+      /** The lock is free, was given up once, and after what the log says. */
+      async freeAfter(...log: string[]): Promise<void> {
+        await stage.seen('released');
+        expect(await locks.inspect(['policy', stage.id])).toBeUndefined();
+        expect(stage.log).toEqual([...log, 'released']);
+        expect(locks.stats().held).toBe(0);
+      },
+    };
+  }
+
+  it('ok; 4.14 #1 meanwhile another one is refused', async () => {
+    const { stage, send, closedToOthers, freeAfter } = await calls();
+    const answer = send('ok');
     await stage.seen('started');
-    expect(await failure(call('rpc', 'promise'))).toEqual(LOCKED);
-    expect(await failure(call('rpc', 'observable'))).toEqual(LOCKED);
+    await closedToOthers();
     stage.open('work');
-    expect(await answer).toBe('done');
-    // Who has the answer finds the lock free.
-    expect(await locks.inspect(['policy', stage.id])).toBeUndefined();
-    expect(stage.log).toEqual(['started', 'worked', 'released']);
+    expect(await answer).toEqual({ answer: 'done' });
+    await freeAfter('started', 'worked');
   });
 
-  it('rpc: an error of the handler is its own', async () => {
-    const { stage, call, locks } = await process();
-    expect(await failure(call('rpc', 'fails'))).toBeInstanceOf(RangeError);
-    expect(await locks.inspect(['policy', stage.id])).toBeUndefined();
-  });
-
-  it('ws: another one is told by the event "exception"', async () => {
-    const { stage, call, client } = await process();
-    const answer = reply(call('ws', 'promise'));
+  it('the handler rejects: with an error of its own', async () => {
+    const { stage, send, closedToOthers, freeAfter } = await calls();
+    const answer = send('reject');
     await stage.seen('started');
-    await call('ws', 'promise').catch(() => undefined);
-    expect(client.emitted).toEqual([['exception', LOCKED]]);
+    await closedToOthers();
     stage.open('work');
-    expect(await answer).toBe('done');
-    await stage.seen('released');
+    const own = transport === 'rpc' ? 'Internal server error' : 'no such policy';
+    expect(await answer).toMatchObject({ error: { message: own } });
+    await freeAfter('started', 'worked');
   });
 
-  it('graphql: another one gets an error with extensions', async () => {
-    const { stage, call } = await process();
-    const answer = reply(call('graphql', 'mutation'));
-    await stage.seen('started');
-    const refused = await failure(call('graphql', 'mutation'));
-    expect(refused).toMatchObject({ extensions: { code: 'RESOURCE_LOCKED', http: { status: 429 } } });
-    expect(JSON.stringify((refused as { extensions: object }).extensions)).not.toContain(stage.id);
-    stage.open('work');
-    expect(await answer).toBe('done');
-    await stage.seen('released');
+  it('the handler throws', async () => {
+    const { send, freeAfter } = await calls();
+    expect(await send('throws')).toHaveProperty('error');
+    await freeAfter('started');
   });
 
-  it.each([
-    ['a field that is no root', { path: { prev: {} } }],
-    ['a subscription', { operation: { operation: 'subscription' } }],
-  ])('graphql: %s is refused, not run without a lock', async (_what, info) => {
-    const { stage, call } = await process();
-    expect(await failure(call('graphql', 'mutation', { id: stage.id }, info))).toMatchObject({
-      code: 'unsupported_lock',
-    });
+  it('a pipe throws', async () => {
+    const { send, freeAfter } = await calls();
+    expect(await send('pipe')).toHaveProperty('error');
+    await freeAfter();
+  });
+
+  it('a later guard denies: nothing was locked', async () => {
+    const { locks, stage, send } = await calls();
+    expect(await send('denied')).toHaveProperty('error');
     expect(stage.log).toEqual([]);
+    expect(locks.stats()).toMatchObject({ acquired: 0, held: 0 });
   });
 
-  it.each<Kind>(['rpc', 'ws'])('%s: a part of the key that is missing is no lock of everybody', async (kind) => {
-    const { call, client } = await process();
-    const told = { status: 'error', code: 'invalid_lock_key', message: expect.any(String) as string };
-    if (kind === 'rpc') expect(await failure(call('rpc', 'promise', {}))).toEqual(told);
-    else {
-      await call('ws', 'promise', {}).catch(() => undefined);
-      expect(client.emitted).toEqual([['exception', told]]);
-    }
+  it('an interceptor outside throws: nothing was locked', async () => {
+    const { locks, stage, send } = await calls();
+    stage.open('answer');
+    expect(await send('outside')).toHaveProperty('error');
+    expect(stage.log).toEqual(['outside']);
+    expect(locks.stats()).toMatchObject({ acquired: 0, held: 0 });
+  });
+
+  it('an interceptor outside answers by a timeout; the handler runs on', async () => {
+    const { stage, send, closedToOthers, freeAfter } = await calls();
+    const answer = send('timeout');
+    await stage.seen('started');
+    stage.open('timeout');
+    expect(await answer).toHaveProperty('error');
+    await stage.settle();
+    await closedToOthers();
+    stage.open('work');
+    await freeAfter('started', 'worked');
+  });
+
+  it('a transaction inside the lock commits after the handler', async () => {
+    const { stage, send, closedToOthers, freeAfter } = await calls();
+    const answer = send('commit');
+    stage.open('work');
+    await stage.seen('committing');
+    await stage.settle();
+    await closedToOthers();
+    stage.open('commit');
+    expect(await answer).toEqual({ answer: 'done' });
+    await freeAfter('started', 'worked', 'committing', 'committed');
+  });
+
+  it('the client leaves; the promise runs on', async () => {
+    const { stage, come, closedToOthers, freeAfter } = await calls();
+    const client = await come('ok');
+    await stage.seen('started');
+    client.leave();
+    await stage.settle();
+    await closedToOthers();
+    stage.open('work');
+    await freeAfter('started', 'worked');
+  });
+
+  it('the client leaves before a transaction inside the lock commits', async () => {
+    const { stage, come, closedToOthers, freeAfter } = await calls();
+    const client = await come('commit');
+    await stage.seen('started');
+    client.leave();
+    stage.open('work');
+    await stage.seen('committing');
+    await stage.settle();
+    await closedToOthers();
+    stage.open('commit');
+    await freeAfter('started', 'worked', 'committing', 'committed');
+  });
+
+  it('the client leaves; an Observable is drained under the lock', async () => {
+    const { stage, come, closedToOthers, freeAfter } = await calls();
+    const client = await come('observable');
+    await stage.seen('started');
+    client.leave();
+    await stage.settle();
+    await closedToOthers();
+    stage.open('work');
+    await freeAfter('started', 'worked', 'unsubscribed');
+  });
+
+  it('4.14 #18 a part of the key that is missing is no lock of everybody', async () => {
+    const { locks, client } = await calls();
+    expect(await client.send('ok', {})).toMatchObject({ error: refused(transport, 'invalid_lock_key') });
+    expect(locks.stats().acquired).toBe(0);
+  });
+
+  it('hands the lease of all its keys to the handler', async () => {
+    const { stage, send, freeAfter } = await calls();
+    expect(await send('transfer')).toEqual({ answer: 'true' });
+    await freeAfter();
+    expect(seen?.keys).toEqual(['/account/2', `/policy/${stage.id}`]);
+    expect(seen?.isHeld).toBe(false);
   });
 });
 
-let left: Subscription | undefined;
-
-@Injectable()
-class Leaving {
-  @CacheLock({ key })
-  @UseInterceptors({
-    intercept: (_context, next) =>
-      new Observable((subscriber) => {
-        left = next.handle().subscribe(subscriber);
-      }),
-  })
-  promise(message: { id: string }): Promise<string> {
-    return new Messages().promise(message);
+/** A gateway's calls end with their socket; a server of RPC or GraphQL is told nothing. */
+describe('4.14 #19 the socket dies', () => {
+  async function calls() {
+    const store = new ToldLocks();
+    const options = { locks: { store, wait: '10s' } } as const;
+    const { app, client } = await serveMessages('ws', handlers(decorators.ws), NAMES, options);
+    const stage = newStage();
+    return { store, stage, locks: app.get(CacheLockService), come: () => client.come('ok', { id: stage.id }) };
   }
-}
-
-/** Nest unsubscribes when a socket closes; the interceptor's Observable is in hand here, as it is in Nest's. */
-describe('4.14 #2: who listened is gone', () => {
-  it('the socket dies; the promise runs on under the lock', async () => {
-    const { stage, call, locks } = await process({}, Leaving);
-    void call('rpc', 'promise').catch(() => undefined);
-    await stage.seen('started');
-    left?.unsubscribe();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(await locks.tryAcquire(['policy', stage.id])).toBeUndefined();
-    stage.open('work');
-    await stage.seen('released');
-    expect(stage.log).toEqual(['started', 'worked', 'released']);
-  });
 
   it('while it waits for the lock: the handler never runs, and nothing is left', async () => {
-    const { stage, call, locks } = await process({ locks: { wait: '10s' } }, Leaving);
+    const { stage, locks, come } = await calls();
     const held = await locks.acquire(['policy', stage.id]);
-    left = undefined;
-    void call('rpc', 'promise').catch(() => undefined);
+    const client = await come();
     await expect.poll(() => locks.inspect(['policy', stage.id])).toMatchObject({ waiting: 1 });
-    left!.unsubscribe();
+    client.leave();
     await expect.poll(() => locks.inspect(['policy', stage.id])).toMatchObject({ waiting: 0 });
     await held.release();
     expect(await locks.inspect(['policy', stage.id])).toBeUndefined();
     expect(stage.log).toEqual(['released']);
   });
-});
 
-describe('4.14 #2: who listened is gone before the store has answered', () => {
-  it('the lock is given back, and the handler never runs', async () => {
-    const { stage, store, call, locks } = await process({}, Leaving);
+  it('before the store has answered: the lock is given back, and the handler never runs', async () => {
+    const { stage, store, locks, come } = await calls();
     const acquire = store.acquire.bind(store);
     store.acquire = async (...args) => {
       const answer = await acquire(...args);
@@ -225,9 +323,10 @@ describe('4.14 #2: who listened is gone before the store has answered', () => {
       await stage.at('answer');
       return answer;
     };
-    void call('rpc', 'promise').catch(() => undefined);
+    const client = await come();
     await stage.seen('granted');
-    left?.unsubscribe();
+    client.leave();
+    await stage.settle();
     stage.open('answer');
     await stage.seen('released');
     expect(stage.log).toEqual(['granted', 'released']);
@@ -235,23 +334,40 @@ describe('4.14 #2: who listened is gone before the store has answered', () => {
   });
 });
 
-describe('@Lease() and several keys', () => {
-  let seen: Lease | undefined;
-
-  @Injectable()
-  class Transfers {
-    @CacheLock({ key: ({ body }) => allOf(['account', body['from'] as string], ['account', body['to'] as string]) })
-    transfer(_message: object): void {
-      seen = locksOf?.current() as Lease;
+describe('fields and subscriptions of GraphQL', () => {
+  it.each([
+    ['a field', ResolveField()],
+    ['a subscription', Subscription('changed')],
+  ])('%s cannot be locked: the boot is stopped', async (_what, decorate) => {
+    @Resolver('Policy')
+    class Policies {
+      @CacheLock({ key: 'k' })
+      @decorate
+      budget(): string {
+        return 'it ran';
+      }
     }
-  }
-  let locksOf: CacheLockService | undefined;
+    expect(await bootError([TieredCacheModule.forRoot()], [Policies])).toMatchObject({ code: 'unsupported_lock' });
+  });
 
-  it('one lease of all keys is around the handler', async () => {
-    const { call, locks } = await process({}, Transfers);
-    locksOf = locks;
-    await reply(call('rpc', 'transfer', { from: 2, to: '1' }));
-    expect(seen?.keys).toEqual(['/account/1', '/account/2']);
-    expect(seen?.isHeld).toBe(false);
+  it.each([
+    ['a field that is no root', { path: { prev: {} } }],
+    ['a subscription', { operation: { operation: 'subscription' } }],
+  ])('%s that was not seen at boot is refused, not run without a lock', async (_what, info) => {
+    @Injectable()
+    class Late {
+      @CacheLock({ key: 'k' })
+      field(): string {
+        return 'it ran';
+      }
+    }
+    const app = await boot([TieredCacheModule.forRoot()], [Late]);
+    const late = app.get(Late);
+    const call = app
+      .get(ExternalContextCreator)
+      .create(late, late.field, 'field', '', undefined, undefined, undefined, undefined, 'graphql');
+    await expect((async () => (await call(undefined, {}, {}, info)) as unknown)()).rejects.toMatchObject({
+      code: 'unsupported_lock',
+    });
   });
 });

@@ -34,6 +34,11 @@ export class Stage {
     this.gate(name).open();
   }
 
+  /** Whatever would release too early has had its chance: the event loop has turned, and timers have run. */
+  settle(): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, 60));
+  }
+
   seen(event: string): Promise<unknown> {
     return until(async () => this.log.includes(event), 3000);
   }
@@ -83,8 +88,11 @@ export class ToldLocks extends MemoryLockStore {
   }
 }
 
-export function stageOfRequest(context: ExecutionContext): Stage {
-  return stageOf(context.switchToHttp().getRequest<{ params: { id: string } }>().params.id);
+/** By the `id` of a request's path, or of a message. */
+export function stageOfCall(context: ExecutionContext): Stage {
+  const first = { http: 0, rpc: 0, ws: 1, graphql: 1 }[context.getType<'http' | 'rpc' | 'ws' | 'graphql'>()];
+  const message = context.getArgByIndex<{ id?: string; params?: { id: string } }>(first);
+  return stageOf(String(message.params?.id ?? message.id));
 }
 
 /** Before all others: tells the stage that the connection is gone. */
@@ -92,7 +100,7 @@ export function stageOfRequest(context: ExecutionContext): Stage {
 export class WatchClose implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const response = context.switchToHttp().getResponse<ServerResponse & { raw?: ServerResponse }>();
-    const stage = stageOfRequest(context);
+    const stage = stageOfCall(context);
     (response.raw ?? response).once('close', () => stage.note('closed'));
     return true;
   }
@@ -102,5 +110,5 @@ export class WatchClose implements CanActivate {
 export function around(
   run: (stage: Stage, next: CallHandler) => Observable<unknown> | Promise<Observable<unknown>>,
 ): NestInterceptor {
-  return { intercept: (context, next) => run(stageOfRequest(context), next) };
+  return { intercept: (context, next) => run(stageOfCall(context), next) };
 }

@@ -11,6 +11,14 @@ engine.open();
 const cache = engine.namespace('default');
 const ledger = new Redis(url);
 
+const loads = new Map();
+
+function deferred() {
+  const made = {};
+  made.promise = new Promise((resolve) => (made.resolve = resolve));
+  return made;
+}
+
 /** The machine's clock, which all processes share, in milliseconds with fractions. */
 const now = () => performance.timeOrigin + performance.now();
 
@@ -35,6 +43,46 @@ serve({
         return { at: now(), value };
       }),
     );
+  },
+  /** A call of the cache service; of a response, what it found. */
+  async call(method, ...args) {
+    const result = await cache[method](...args);
+    return method === 'get' ? { isFound: result.isFound, value: result.getValueOrDefault(undefined) } : result;
+  },
+  /** A load that has begun when this resolves, and ends with `value` when told to. A stale entry is served meanwhile. */
+  async beginLoad(key, value, options) {
+    const begun = deferred();
+    const gate = deferred();
+    const loading = cache.getOrSet(
+      key,
+      async () => {
+        begun.resolve();
+        await gate.promise;
+        return value;
+      },
+      options,
+    );
+    loads.set(key, { gate, loading });
+    await begun.promise;
+  },
+  /** Resolves when nothing is under way any more. */
+  async finishLoad(key) {
+    const { gate, loading } = loads.get(key);
+    gate.resolve();
+    const answer = await loading;
+    await engine.drain();
+    return answer;
+  },
+  /** Reads one number again and again until it is `last`: for each number, when the last read began that returned it. */
+  async follow(key, last) {
+    const lastRead = [];
+    for (;;) {
+      const at = now();
+      const read = await cache.get(key);
+      if (read.isFound) lastRead[read.value] = at;
+      if (read.isFound && read.value === last) return lastRead;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   },
   inspect: () => engine.inspect(),
 });

@@ -1,0 +1,112 @@
+import type { CacheKey, WhenDown } from '../cache.options.js';
+import type { CacheEngine } from '../cache-engine.js';
+import { CacheUsageError, StoreUnavailableError } from '../errors/cache.error.js';
+import type { Address } from '../keys/address.js';
+import { encodeKey } from '../keys/key-encoding.js';
+import type { Namespace } from '../namespace.js';
+import { tagToken } from '../namespace.js';
+import type { NearTiers } from '../tiers/near-tiers.js';
+
+/**
+ * Makes entries misses. What this process knows is forgotten before the store is told (nobody may join an older flight) and again when
+ * the store has acknowledged it, or the queue has taken it (somebody may have read the old value in between).
+ */
+export class Invalidations {
+  constructor(
+    private readonly engine: CacheEngine,
+    private readonly space: Namespace,
+    private readonly near: NearTiers,
+  ) {}
+
+  /** The number of entries that were there, as far as is known. */
+  async remove(addresses: readonly Address[], whenDown?: WhenDown): Promise<number> {
+    const { guard, passThrough } = this.engine;
+    if (passThrough || addresses.length === 0) return 0;
+    const known = addresses.filter(({ local }) => this.space.index.has(local)).length;
+    this.near.forget(addresses);
+    try {
+      return await guard.run('remove', guard.budget(), (store) =>
+        store.remove(addresses.map((address) => address.store)),
+      );
+    } catch (error) {
+      this.checkQueues(error, whenDown);
+      this.queueRemoval(addresses);
+      return known;
+    } finally {
+      this.near.forget(addresses);
+    }
+  }
+
+  /** What could not be written or removed is removed as soon as the store is back; it is not believed before. */
+  queueRemoval(addresses: readonly Address[]): void {
+    this.space.counters.queued += addresses.length;
+    this.engine.guard.queue.addKeys(
+      this.space.token,
+      addresses.map((address) => address.store),
+    );
+  }
+
+  async invalidateTags(tags: readonly string[], whenDown?: WhenDown): Promise<void> {
+    const names = tags.map(tagToken);
+    try {
+      if (!(await this.rotate(names, whenDown))) this.engine.waitingTags.add(names, tags);
+    } finally {
+      this.engine.tagsInvalidated(tags);
+    }
+  }
+
+  /** Soft: what carries them is stale, and there to be served while it is refreshed. */
+  async expireTags(tags: readonly string[], whenDown?: WhenDown): Promise<void> {
+    await this.rotate(tags.map(tagToken), whenDown, true);
+  }
+
+  async invalidatePrefix(prefix: CacheKey, whenDown?: WhenDown): Promise<void> {
+    await this.rotate([this.tokenOf(prefix)], whenDown);
+  }
+
+  /** @throws CacheUsageError `undeclared_prefix` */
+  tokenOf(prefix: CacheKey): string {
+    const encoded = encodeKey(prefix);
+    const declared = this.space.prefixes.find((candidate) => candidate.encoded === encoded);
+    if (!declared) {
+      throw new CacheUsageError(
+        'undeclared_prefix',
+        `prefix "${encoded}" is not declared: add it to the "prefixes" of namespace "${this.space.name}"`,
+      );
+    }
+    return declared.token;
+  }
+
+  async clear(whenDown?: WhenDown): Promise<void> {
+    await this.rotate([this.space.token], whenDown);
+    this.engine.memory?.removeAll(this.space.index);
+    this.engine.requestScope?.()?.entries.delete(this.space.name);
+  }
+
+  /** @throws StoreUnavailableError unless the invalidation is to wait until the store is back */
+  checkQueues(error: unknown, whenDown: WhenDown = this.space.whenDown): void {
+    const isDown = error instanceof StoreUnavailableError && error.reason !== 'closed';
+    if (!isDown || whenDown === 'reject') throw error;
+  }
+
+  /** `false`: it waits for the store. */
+  private async rotate(names: readonly string[], whenDown: WhenDown | undefined, soft = false): Promise<boolean> {
+    if (this.engine.passThrough || names.length === 0) return true;
+    const { tokens, coherence, guard } = this.engine;
+    tokens.doubt(names);
+    coherence.detachAll();
+    const adopt = tokens.replace(names);
+    try {
+      adopt(await guard.run('rotate', guard.budget(), (store) => store.rotate(names, soft)));
+      return true;
+    } catch (error) {
+      this.checkQueues(error, whenDown);
+      this.space.counters.queued += names.length;
+      guard.queue.addTokens(names, soft);
+      tokens.doubt(names);
+      return false;
+    } finally {
+      coherence.detachAll();
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { coherenceContestants } from './coherence.contestants.mjs';
+import { fact, heading } from './table.mjs';
+
+const UPDATES = 1000;
+const SLICE = 50;
+const BARE = 'bare PUBLISH';
+const OURS = 'nestjs-tiered-cache';
+const MOST = { p50: 2, p99: 4 };
+
+/** Two processes on Redis, 1,000 updates: from the update's beginning to the moment the other process returns the new value. */
+export async function coherence(port) {
+  heading(`An update seen by another process, ${UPDATES} updates`);
+  const url = new URL('./coherence.worker.mjs', import.meta.url);
+  const runs = [];
+  try {
+    for (const name of Object.keys(coherenceContestants)) {
+      const [writer, reader] = ['writer', 'reader'].map((role) => fork(url, [name, String(port), role]));
+      runs.push({ name, writer, reader, times: [] });
+      await Promise.all([once(writer, 'message'), once(reader, 'message')]);
+    }
+    // The first slice warms up; slices are interleaved, for the speed of a shared machine changes from one second to the next.
+    for (let first = 1; first <= UPDATES + SLICE; first += SLICE)
+      for (const run of runs) {
+        const times = await slice(run, first, first + SLICE - 1);
+        if (first > 1) run.times.push(...times);
+      }
+    const figures = new Map(
+      runs.map(({ name, times }) => [name, { p50: quantile(times, 0.5), p99: quantile(times, 0.99) }]),
+    );
+    const bare = figures.get(BARE);
+    const ours = figures.get(OURS);
+    for (const [name, figure] of figures) {
+      for (const quantileName of ['p50', 'p99']) {
+        const times = `${figure[quantileName].toFixed(2)} ms`;
+        if (name === BARE) fact(`${name}, ${quantileName}`, times);
+        else if (name === OURS)
+          fact(
+            `${name}, ${quantileName}`,
+            `${times} (x${(figure[quantileName] / bare[quantileName]).toFixed(2)})`,
+            `at most x${MOST[quantileName]} of ${BARE}`,
+            figure[quantileName] <= MOST[quantileName] * bare[quantileName],
+          );
+        else fact(`${name}, ${quantileName}`, times, 'worse than ours', figure[quantileName] > ours[quantileName]);
+      }
+    }
+  } finally {
+    for (const { writer, reader } of runs) for (const child of [writer, reader]) child.kill();
+  }
+}
+
+async function slice({ writer, reader }, first, last) {
+  const [begun, seen] = [once(writer, 'message'), once(reader, 'message')];
+  reader.send({ first, last });
+  await sleep(20);
+  writer.send({ first, last });
+  const [began] = await begun;
+  const [times] = await seen;
+  return times.map((at, i) => at - began[i]);
+}
+
+function quantile(times, share) {
+  return times.toSorted((a, b) => a - b)[Math.floor(share * times.length)];
+}

@@ -1,0 +1,40 @@
+import { Redis } from 'ioredis';
+import Redlock from 'redlock';
+import { Mutex } from 'redis-semaphore';
+
+const LEASE_MS = 10_000;
+const WAIT_MS = 30_000;
+
+/**
+ * Locks of others, with their own defaults but for the time that they wait: name -> port -> { acquire(key), release(lock), close() }.
+ * What cannot be measured here says why in {@link unmeasured}.
+ */
+export const lockPeers = {
+  'redlock 4.2'(port) {
+    const client = new Redis({ port });
+    const redlock = new Redlock([client], { retryCount: -1 });
+    redlock.on('clientError', () => undefined);
+    return {
+      acquire: (key) => redlock.lock(`redlock:${key}`, LEASE_MS),
+      release: (lock) => lock.unlock(),
+      close: () => client.disconnect(),
+    };
+  },
+  'redis-semaphore 5.8'(port) {
+    const client = new Redis({ port });
+    const options = { lockTimeout: LEASE_MS, acquireTimeout: WAIT_MS };
+    return {
+      async acquire(key) {
+        const mutex = new Mutex(client, `semaphore:${key}`, options);
+        await mutex.acquire();
+        return mutex;
+      },
+      release: (mutex) => mutex.release(),
+      close: () => client.disconnect(),
+    };
+  },
+};
+
+export const unmeasured = [
+  `redlock-universal: not measured, it needs Node 22 (this is ${process.version}, the oldest that we support is 20)`,
+];

@@ -1,0 +1,33 @@
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { runVitest } from '../servers/vitest.process.js';
+import { installedConsumer } from './consumer.js';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PACKAGES = [
+  ...['common', 'core', 'testing', 'platform-express', 'platform-fastify'].map((name) => `@nestjs/${name}@11`),
+  ...['microservices', 'websockets', 'platform-ws'].map((name) => `@nestjs/${name}@11`),
+  '@nestjs/config@4',
+  '@nestjs/graphql@13',
+  '@nestjs/mercurius@13',
+  'mercurius@16',
+  'graphql@16',
+  'rxjs@7',
+  'reflect-metadata@0.2',
+];
+
+describe('on Nest 11', () => {
+  let home = '';
+  beforeAll(() => void (home = installedConsumer('nest11-specs', () => PACKAGES)), 180_000);
+
+  it.each([
+    ['4.14 #1 and what else is answered', 'test/locks/nest/cache-lock.http.spec.ts', 50],
+    ['4.14 #2 endings of a request', 'test/locks/nest/endings.http.spec.ts', 38],
+    ['4.14 #2 endings of a message', 'test/locks/nest/messages.spec.ts', 45],
+  ])('%s', { timeout: 180_000 }, async (_what, spec, count) => {
+    const env = { TC_NEST_HOME: home };
+    const { passed, failed } = await runVitest([spec, '--config=test/packaging/nest-11.config.ts'], { cwd: ROOT, env });
+    expect(failed).toEqual([]);
+    expect(passed.length).toBeGreaterThanOrEqual(count);
+  });
+});
