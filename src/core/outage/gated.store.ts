@@ -2,6 +2,7 @@ import type {
   Acquired,
   CacheStore,
   LeaseRequest,
+  ScanStep,
   StoreCapabilities,
   StoreListener,
   WriteCondition,
@@ -79,6 +80,11 @@ export class GatedStore implements CacheStore {
   async rotate(names: readonly string[], soft = false): Promise<string[]> {
     await this.queue.settle();
     return this.store.rotate(names, soft);
+  }
+
+  async scan(prefix: string, cursor: string | undefined): Promise<ScanStep> {
+    if (!this.store.scan) throw new StoreUnavailableError(this.store.name, 'scan', 'refused');
+    return this.store.scan(prefix, cursor);
   }
 
   now(): Promise<number> {
