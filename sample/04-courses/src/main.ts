@@ -22,7 +22,7 @@ await app.listen(Number(process.env['PORT'] || 3000), process.env['HOST'] || '0.
 const { port } = app.getHttpServer().address() as { port: number };
 const url = `http://localhost:${port}`;
 console.log(`
-Courses on ${url}. Each twice: "asOf" is when the database was asked.
+Courses on ${url}. Each twice; the second says "Cache-Status: tiered-cache; hit".
 
   curl -i '${url}/courses?category=data&level=easy&page=1'
   curl -i ${url}/courses/42

@@ -1,5 +1,5 @@
 import { Body, Controller, Delete, Get, Param, ParseIntPipe, Patch, Post, Query, UseGuards } from '@nestjs/common';
-import { byParams, byQuery, byRoute, CacheResponse, entityTags } from 'nestjs-tiered-cache';
+import { byParams, byQuery, byRoute, CachePage, entityTags, type PageAnswer } from 'nestjs-tiered-cache';
 import { AdminGuard } from '../me/user.guard.js';
 import { allFields, someFields } from './course-fields.js';
 import { courseQuery, LIST_PARAMETERS } from './course-query.js';
@@ -11,17 +11,21 @@ export class CoursesController {
   constructor(private readonly courses: Courses) {}
 
   @Get()
-  @CacheResponse({
+  @CachePage({
     ttl: '15m',
     key: [byRoute(), byQuery(LIST_PARAMETERS, { defaults: { page: '1' } })],
-    tags: tagsOfPage,
+    tags: ({ value }: PageAnswer<CoursePage>) => tagsOfPage(value),
   })
   list(@Query() query: Record<string, string>): Promise<CoursePage> {
     return this.courses.list(courseQuery(query));
   }
 
   @Get(':id')
-  @CacheResponse({ ttl: '15m', key: [byRoute(), byParams()], tags: ({ id }: Course) => entityTags('Course', id) })
+  @CachePage({
+    ttl: '15m',
+    key: [byRoute(), byParams()],
+    tags: ({ value }: PageAnswer<Course>) => entityTags('Course', value.id),
+  })
   one(@Param('id', ParseIntPipe) id: number): Promise<Course> {
     return this.courses.one(id);
   }

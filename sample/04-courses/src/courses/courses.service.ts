@@ -36,8 +36,7 @@ export class Courses {
       skip: (page - 1) * PER_PAGE,
       take: PER_PAGE,
     });
-    // Plain, since that is what comes back from a cache.
-    return { filter, search, page, total, courses: courses.map((course) => ({ ...course })), asOf };
+    return { filter, search, page, total, courses, asOf };
   }
 
   async one(id: number): Promise<Course & { asOf: string }> {

@@ -1,6 +1,6 @@
 import { Controller, Delete, Get, Param, ParseIntPipe, Put, Query, Req, UseGuards } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { byQuery, byRoute, byUser, CacheResponse } from 'nestjs-tiered-cache';
+import { byQuery, byRoute, byUser, CachePage, type PageAnswer } from 'nestjs-tiered-cache';
 import type { Repository } from 'typeorm';
 import { courseQuery, LIST_PARAMETERS } from '../courses/course-query.js';
 import { Courses, tagsOfPage, type CoursePage } from '../courses/courses.service.js';
@@ -22,12 +22,12 @@ export class MyCoursesController {
   ) {}
 
   @Get()
-  @CacheResponse({
+  @CachePage({
     ttl: '5m',
     key: [byRoute(), byQuery(LIST_PARAMETERS, { defaults: { page: '1' } }), byUser()],
-    tags: (page: MyCoursePage) => [
-      ...tagsOfPage(page),
-      ...BookmarkLists.listTags({ ids: [], where: { user: page.user } }),
+    tags: ({ value }: PageAnswer<MyCoursePage>) => [
+      ...tagsOfPage(value),
+      ...BookmarkLists.listTags({ ids: [], where: { user: value.user } }),
     ],
   })
   async list(@Query() query: Record<string, string>, @Req() request: UserRequest): Promise<MyCoursePage> {
