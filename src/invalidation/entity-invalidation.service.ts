@@ -30,6 +30,11 @@ export class EntityInvalidationService {
     const tags = this.tagsOf(changes);
     if (tags.length > 0) await this.cache.invalidateTags(tags);
   }
+  /** Whether it matters to what goes how a row of it was before: only if it is declared by what its lists are filtered. */
+  needsBefore(entity: string): boolean {
+    return this.rules.has(entity);
+  }
+
   /** The tags that these changes invalidate, for who sends them by other means. */
   tagsOf(changes: Iterable<EntityChange>): string[] {
     return this.rules.tagsOf(changes);

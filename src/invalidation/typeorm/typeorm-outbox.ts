@@ -10,7 +10,7 @@ import { checkOutboxTable, createOutboxTable, OUTBOX_TABLE, type OutboxTableOpti
 import { pgListener } from '../outbox/pg-listener.js';
 
 /** Until relays take a row, its writer may publish it himself, which is faster. */
-const WRITER_MS = 500;
+const WRITER_MS = 300;
 
 /** The outbox of `TypeOrmInvalidationModule`. PostgreSQL. */
 export interface TypeOrmOutboxOptions extends OutboxTableOptions {
