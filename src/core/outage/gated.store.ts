@@ -79,6 +79,8 @@ export class GatedStore implements CacheStore {
 
   async rotate(names: readonly string[], soft = false): Promise<string[]> {
     await this.queue.settle();
+    // Its answer would be a token from before a hard rotation that still waits.
+    if (soft && names.some((name) => this.queue.holdsToken(name))) throw this.pending('rotate');
     return this.store.rotate(names, soft);
   }
 
