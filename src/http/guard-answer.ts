@@ -10,7 +10,7 @@ import { HttpRequestView } from './policy/http-request.view.js';
 import type { Handler } from './policy/of-handlers.js';
 import type { StaticField } from './response-cache.js';
 import type { ResponseCaches } from './response-caches.js';
-import { detachedTaskOf, rawResponseOf } from './wire/index.js';
+import { detachedTaskOf } from './wire/index.js';
 
 /** Sends the hits of one handler when its guards have let the request in: no interceptor outside of the cache's would have seen them. */
 export class GuardAnswer {
@@ -33,8 +33,7 @@ export class GuardAnswer {
     if (context.getType<string>() !== 'http' || this.caches.isOff) return true;
     takeArrival(context);
     const view = new HttpRequestView(context);
-    const isAnswered = rawResponseOf(context.switchToHttp().getResponse()).headersSent;
-    if (isAnswered || detachedTaskOf(view.request) instanceof DetachedFill) return true;
+    if (detachedTaskOf(view.request) instanceof DetachedFill) return true;
     let asked: PageRequest | BypassedPage;
     try {
       asked = this.caches.asked(view, this.policy);

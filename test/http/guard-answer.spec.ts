@@ -315,6 +315,17 @@ describe.each<Platform>(['express', 'fastify'])('the guard that answers, on %s',
     expect(seen).toBe(3);
   });
 
+  it('is out of the way of tests that replace the cache interceptor', async () => {
+    const passes = { intercept: (_context: ExecutionContext, next: CallHandler) => next.handle() };
+    const { url } = await serve(
+      platform,
+      { imports: [TieredCacheModule.forRoot()], controllers: [All] },
+      () => undefined,
+      (builder) => builder.overrideInterceptor(ResponseCacheInterceptor).useValue(passes),
+    );
+    for (const run of [1, 2]) expect(JSON.parse((await ask(`${url}/all/mine`)).body.toString())).toEqual({ run });
+  });
+
   it('runs after all guards, whoever put them there, and none is left out on a hit', async () => {
     const guard = (name: string): Type<CanActivate> => {
       @Injectable()
