@@ -33,6 +33,8 @@ export type {
   NamespaceOptions,
   OfValue,
   OnCold,
+  ScanOptions,
+  ScanProgress,
   StaleValue,
   WhenDown,
 } from './core/cache.options.js';

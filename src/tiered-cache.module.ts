@@ -25,6 +25,7 @@ import { FunctionRegistry } from './functions/function-registry.js';
 import { versioningOf } from './http/lane/lane-policy.js';
 import { placeGuards } from './http/place-guards.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
+import { documentCachedAnswers } from './http/policy/document-cached-answers.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
 import { EntityInvalidationService } from './invalidation/entity-invalidation.service.js';
@@ -239,6 +240,7 @@ export class TieredCacheModule
     super();
     // Documents are made before an application is initialised.
     documentLockAnswers(this.discovery, this.scanner);
+    documentCachedAnswers(this.discovery, this.scanner);
   }
 
   /**

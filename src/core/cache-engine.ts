@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { CacheStore } from '../stores/contract/cache-store.js';
+import type { CacheStore, StoreCapabilities } from '../stores/contract/cache-store.js';
 import type { NamespaceOptions } from './cache.options.js';
 import { CacheService } from './cache.service.js';
 import type { Clock } from './clock/clock.js';
@@ -72,6 +72,7 @@ export class CacheEngine {
   readonly requestScope: (() => RequestScope | undefined) | undefined;
   /** Nothing is kept: every call passes through to its loader. */
   readonly passThrough: boolean;
+  readonly capabilities: StoreCapabilities;
   readonly waitingTags = new WaitingTags();
   readonly tagsInvalidated: (tags: readonly string[]) => void;
   private readonly store: CacheStore;
@@ -85,6 +86,7 @@ export class CacheEngine {
   /** @throws CacheUsageError for a bad or doubled namespace */
   constructor(options: EngineOptions) {
     this.store = options.store;
+    this.capabilities = options.store.capabilities;
     this.newColdError = options.newColdError ?? ((key, retryAfterMs) => new ColdCacheError(key, retryAfterMs));
     this.tagsInvalidated = options.onTagsInvalidated ?? (() => undefined);
     this.onUnsent = options.onUnsent ?? (() => undefined);

@@ -28,6 +28,29 @@ export interface InvalidationOptions {
   whenDown?: WhenDown;
 }
 
+/** How a scan goes through the store. */
+export interface ScanOptions {
+  /** Ends it between two steps. */
+  signal?: AbortSignal;
+  /** A step is some 1,000 entries of everything that the store has. Default: to the end. */
+  maxSteps?: number;
+  /** Between two steps, to leave the store to others. Default 0. */
+  pause?: Duration;
+  /** Where an earlier scan has stopped. */
+  cursor?: string | undefined;
+  /** Told after each step. */
+  onProgress?: (progress: ScanProgress) => void;
+}
+
+export interface ScanProgress {
+  readonly steps: number;
+  readonly deleted: number;
+  /** Keys of more than 100 characters whose readable beginning (40) is too short to tell; they were left alone. */
+  readonly undecided: number;
+  /** Where to go on; `undefined`: it came to the end. */
+  readonly cursor: string | undefined;
+}
+
 /** What a caller on a cold key does while somebody else computes it. */
 export type OnCold = 'wait' | 'throw' | 'load';
 

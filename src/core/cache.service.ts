@@ -7,6 +7,8 @@ import type {
   Loader,
   LoadOptions,
   ManyLoader,
+  ScanOptions,
+  ScanProgress,
 } from './cache.options.js';
 import { BulkReads } from './bulk-reads.js';
 import { CachedResponse } from './cached-response.js';
@@ -25,6 +27,7 @@ import { NearTiers } from './tiers/near-tiers.js';
 import { EntryUpdates } from './writes/entry-updates.js';
 import { EntryWriter } from './writes/entry-writer.js';
 import { Invalidations } from './writes/invalidations.js';
+import { PrefixScan } from './writes/prefix-scan.js';
 
 /**
  * One named cache over three tiers: this request, this process, everyone. Inject it, or another namespace with `@InjectCache(name)`.
@@ -43,6 +46,7 @@ export class CacheService {
   private readonly invalidations: Invalidations;
   private readonly writer: EntryWriter;
   private readonly updates: EntryUpdates;
+  private readonly prefixScan: PrefixScan;
 
   /** Made by the engine; inject it instead of calling this. */
   constructor(
@@ -55,6 +59,7 @@ export class CacheService {
     this.bulk = new BulkReads(engine, space, this.near, this.loading);
     this.invalidations = new Invalidations(engine, space, this.near);
     this.writer = new EntryWriter(engine, space, this.near, this.invalidations);
+    this.prefixScan = new PrefixScan(engine, space, this.invalidations);
     this.updates = new EntryUpdates(engine, space, this.near, this.writer, this.invalidations);
   }
 
@@ -236,6 +241,19 @@ export class CacheService {
   /** For options that name prefixes. @throws CacheUsageError `undeclared_prefix` */
   checkPrefix(prefix: CacheKey): void {
     this.invalidations.tokenOf(prefix);
+  }
+
+  /**
+   * Deletes the entries of this namespace whose keys begin so, by going through everything that the store has: a job for maintenance, never
+   * for a request (a million keys take a thousand steps). Entries written meanwhile may be missed; loads under way are voided only where
+   * there is an entry. Where the prefix is known beforehand, declare it and call {@link deleteByPrefix}.
+   * @throws CacheUsageError `scan_unsupported`
+   * @throws StoreUnavailableError at the first step that fails; the last `onProgress` tells from where to go on
+   * @throws the reason of `signal`
+   * @example await cache.scanAndDelete(['course'], { pause: 5, signal, onProgress: ({ deleted }) => log(deleted) });
+   */
+  async scanAndDelete(prefix: CacheKey, options?: ScanOptions): Promise<ScanProgress> {
+    return this.prefixScan.delete(prefix, options);
   }
 
   /**

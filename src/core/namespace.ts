@@ -161,8 +161,8 @@ export function tagToken(tag: string): string {
   return `tag:${shorten(encodeKey(tag))}`;
 }
 
-// An array prefix covers whole parts only: ['user'] does not cover ['users', 1].
-function covers(prefix: string, key: string): boolean {
+/** An array prefix covers whole parts only: ['user'] does not cover ['users', 1]. */
+export function covers(prefix: string, key: string): boolean {
   if (!key.startsWith(prefix)) return false;
   return prefix[0] !== '/' || key.length === prefix.length || key[prefix.length] === '/';
 }

@@ -30,6 +30,12 @@ export class EntityInvalidationService {
     const tags = this.tagsOf(changes);
     if (tags.length > 0) await this.cache.invalidateTags(tags);
   }
+
+  /** Whether it matters to what goes how a row of it was before: only if it is declared by what its lists are filtered. */
+  needsBefore(entity: string): boolean {
+    return this.rules.has(entity);
+  }
+
   /** The tags that these changes invalidate, for who sends them by other means. */
   tagsOf(changes: Iterable<EntityChange>): string[] {
     return this.rules.tagsOf(changes);
@@ -37,7 +43,7 @@ export class EntityInvalidationService {
 
   /**
    * As {@link apply}, for adapters, whose changes are saved already: a failure is logged, with what and how many, and does not reach the
-   * caller. Resolves to whether all were invalidated.
+   * caller. Resolves to whether all were invalidated, or wait in this process for the store.
    */
   async applyOrWarn(changes: readonly EntityChange[]): Promise<boolean> {
     try {
@@ -47,6 +53,18 @@ export class EntityInvalidationService {
       const entities = [...new Set(changes.map(({ entity }) => entity))].join(', ');
       const reason = error instanceof Error ? error.message : typeof error;
       this.logger.warn(`${changes.length} committed change(s) of ${entities} could not be invalidated: ${reason}`);
+      return false;
+    }
+  }
+
+  /** As {@link applyOrWarn}, but resolves to whether the store has acknowledged it. Else it waits for the store in this process, as ever. */
+  async applyAcknowledged(changes: readonly EntityChange[]): Promise<boolean> {
+    try {
+      const tags = this.tagsOf(changes);
+      if (tags.length > 0) await this.cache.invalidateTags(tags, { whenDown: 'reject' });
+      return true;
+    } catch {
+      await this.applyOrWarn(changes);
       return false;
     }
   }

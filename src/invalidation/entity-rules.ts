@@ -13,6 +13,11 @@ export class EntityRules {
     this.rules = new Map(definitions.map(({ name, rule }) => [name, rule]));
   }
 
+  /** Whether it is declared by what its lists are filtered: only then does it matter how a row was. */
+  has(entity: string): boolean {
+    return this.rules.has(entity);
+  }
+
   /** The tags to invalidate, each once. */
   tagsOf(changes: Iterable<EntityChange>): string[] {
     const tags = new Set<string>();

@@ -20,8 +20,14 @@ const AMBIGUOUS = /\\|--|#|\/\*|\$\w*\$/;
 export class StatementTables {
   private readonly tables: ReadonlyArray<{ readonly entity: string; readonly name: RegExp }>;
 
-  /** @param tables names of tables without a schema, each with its entity; a table may have several */
-  constructor(tables: Iterable<readonly [table: string, entity: string]>) {
+  /**
+   * @param tables names of tables without a schema, each with its entity; a table may have several
+   * @param dependentsOf the entities whose rows the database deletes or empties together with rows of one; default: not known
+   */
+  constructor(
+    tables: Iterable<readonly [table: string, entity: string]>,
+    private readonly dependentsOf: (entity: string) => readonly string[] = () => [],
+  ) {
     this.tables = [...tables].map(([table, entity]) => ({
       entity,
       name: new RegExp(`(?<![\\w$])${table.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&')}(?![\\w$])`, 'i'),
@@ -32,8 +38,9 @@ export class StatementTables {
     if (!isWrite(sql)) return [];
     // TRUNCATE and DROP take dependent tables along without naming them.
     const isCascade = /\bcascade\b/i.test(sql);
-    const changed = this.tables.filter(({ name }) => isCascade || name.test(sql));
-    return [...new Set(changed.map(({ entity }) => entity))].map((entity) => ({ entity, kind: 'table' }));
+    const changed = this.tables.filter(({ name }) => isCascade || name.test(sql)).map(({ entity }) => entity);
+    const gone = /\bdelete\b/i.test(sql) ? changed.flatMap((entity) => this.dependentsOf(entity)) : [];
+    return [...new Set([...changed, ...gone])].map((entity) => ({ entity, kind: 'table' }));
   }
 }
 

@@ -46,11 +46,13 @@ export class TransactionChanges {
    * The innermost transaction was committed. After the outermost: resolves when its changes are invalidated, to `false` if they could not
    * be. Never rejects, since the data are saved whatever becomes of the cache. Also for a commit of which it is not known whether it happened.
    */
-  async commit(): Promise<boolean> {
+  async commit(
+    apply = (changes: readonly EntityChange[]): Promise<boolean> => this.invalidation.applyOrWarn(changes),
+  ): Promise<boolean> {
     if (this.isInner()) return true;
     const changes = this.all;
     this.rows.clear();
-    return this.invalidation.applyOrWarn(changes);
+    return apply(changes);
   }
 
   /** The innermost transaction was rolled back. After the outermost nothing is left to invalidate. */

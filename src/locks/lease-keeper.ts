@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock/clock.js';
+import { CLAIM_MS } from './contract/lock-store.js';
 import { LockLostError, type LossReason } from './lock.errors.js';
 import type { LockAddress } from './lock-key.js';
 import type { LockStoreAccess } from './lock-store-access.js';
@@ -76,6 +77,15 @@ export class LeaseKeeper {
     this.holds.push({ address, fence, deadline: sentAt + this.leaseMs - marginOf(this.leaseMs) });
     if (this.holds.length === 1) this.renewAt = sentAt + this.renewalMs();
     this.setAlarm();
+  }
+
+  /** Takes charge of a lock that was handed over at `since` or later, and confirms it, unless it is given up in this very turn. */
+  addHanded(address: LockAddress, fence: bigint, since: number): void {
+    const ms = Math.min(CLAIM_MS, this.leaseMs);
+    this.holds.push({ address, fence, deadline: since + ms - marginOf(ms) });
+    this.setAlarm();
+    // Who has waited goes first.
+    setImmediate(() => this.ended || this.loss || void this.renewAndGoOn());
   }
 
   /** No renewal beyond that. */

@@ -1,4 +1,4 @@
-import type { LockAnswer } from './contract/lock-store.js';
+import { CLAIM_MS, type LockAnswer } from './contract/lock-store.js';
 import { marginOf, type LeaseKeeper } from './lease-keeper.js';
 import type { LockEngine } from './lock-engine.js';
 import { LockStoreUnavailableError, ResourceLockedError } from './lock.errors.js';
@@ -65,9 +65,11 @@ export class LockAcquisition {
     let isQueued = false;
     let failingSince: number | undefined;
     let retryMs = FIRST_RETRY_MS;
+    let refused: { readonly fence: bigint | undefined; readonly sentAt: number } | undefined;
     try {
       for (;;) {
         this.plan.signal?.throwIfAborted();
+        if (refused && this.takeHanded(address, keeper, refused)) return;
         const sentAt = clock.now();
         const waitMs = Math.max(0, this.giveUpAt - sentAt);
         let answer: LockAnswer;
@@ -93,6 +95,7 @@ export class LockAcquisition {
           return;
         }
         isQueued ||= answer.outcome === 'held' && waitMs > 0;
+        refused = { fence: answer.outcome === 'held' ? answer.fence : undefined, sentAt };
         const leftMs = this.giveUpAt - clock.now();
         if (answer.outcome === 'full' || waitMs <= 0 || leftMs <= 0)
           throw this.refusal(address, answer.remainingMs, answer.waiting);
@@ -106,6 +109,21 @@ export class LockAcquisition {
       else if (isQueued) await withdrawals.once(address.store, this.owner, this.plan.leaseMs);
       throw error;
     }
+  }
+
+  /**
+   * The message of a hand-over is enough to begin if it was made after `refused` was answered: its time runs from then at the earliest,
+   * however late the message is read. It is confirmed meanwhile.
+   */
+  private takeHanded(
+    address: LockAddress,
+    keeper: LeaseKeeper,
+    refused: { readonly fence: bigint | undefined; readonly sentAt: number },
+  ): boolean {
+    const fence = refused.fence === undefined ? undefined : this.waiter.handed(address.store, refused.fence);
+    if (fence === undefined || this.engine.clock.now() > refused.sentAt + CLAIM_MS / 2) return false;
+    keeper.addHanded(address, fence, refused.sentAt);
+    return true;
   }
 
   private ask(address: LockAddress, waitMs: number): Promise<LockAnswer> {

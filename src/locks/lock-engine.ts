@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from '../core/clock/clock.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
-import type { LockStore, LockStoreListener } from './contract/lock-store.js';
+import type { HandOver, LockStore, LockStoreListener } from './contract/lock-store.js';
 import { HoldTimes } from './hold-times.js';
 import type { LeaseEnds, LeaseReleaseOutcome } from './lease.js';
 import { LeaseKeeper } from './lease-keeper.js';
@@ -89,8 +89,8 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
     if (!this.checking) this.isChecked = false;
   }
 
-  handed(owner: string): void {
-    this.waiters.wake(owner);
+  handed(owner: string, grant?: HandOver): void {
+    this.waiters.wake(owner, grant);
   }
 
   missed(): void {

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock/clock.js';
+import type { HandOver } from './contract/lock-store.js';
 
 /** Acquisitions of this process that are in a queue. */
 export class LockWaiters {
@@ -17,8 +18,8 @@ export class LockWaiters {
     return waiter;
   }
 
-  wake(owner: string): void {
-    this.waiting.get(owner)?.notify();
+  wake(owner: string, grant?: HandOver): void {
+    this.waiting.get(owner)?.notify(grant);
   }
 
   wakeAll(): void {
@@ -28,6 +29,7 @@ export class LockWaiters {
 
 export class LockWaiter {
   private notified = false;
+  private grant: HandOver | undefined;
   private awake: (() => void) | undefined;
 
   constructor(
@@ -35,10 +37,16 @@ export class LockWaiter {
     readonly leave: () => void,
   ) {}
 
-  readonly notify = (): void => {
+  readonly notify = (grant?: HandOver): void => {
     this.notified = true;
+    this.grant = grant ?? this.grant;
     this.awake?.();
   };
+
+  /** The fence of the last hand-over, if it is of this lock and was made after the one that had `fence`. */
+  handed(key: string, fence: bigint): bigint | undefined {
+    return this.grant?.key === key && this.grant.fence > fence ? this.grant.fence : undefined;
+  }
 
   /** Until it is notified (or was since the last sleep), at most `ms`. */
   async sleep(ms: number): Promise<void> {

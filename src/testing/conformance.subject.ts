@@ -23,7 +23,7 @@ export interface ConformanceOptions {
   /** Called once per test. */
   create(): ConformanceSubject | Promise<ConformanceSubject>;
   /** What the store declares it cannot do; those promises are then not tested. Checked against its descriptor. */
-  lacks?: ReadonlyArray<'lease' | 'cas' | 'bus' | 'binary'>;
+  lacks?: ReadonlyArray<'lease' | 'cas' | 'bus' | 'binary' | 'scan'>;
 }
 
 /** What a test body works with. */

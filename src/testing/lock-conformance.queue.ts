@@ -15,6 +15,7 @@ export function promiseQueue(it: LockPromised): void {
     const fence = granted(await holding.acquire(key, holder));
     const refused = await store.acquire(key, first);
     assert.ok(refused.outcome === 'held' && refused.waiting === 1);
+    if (refused.fence !== undefined) assert.equal(refused.fence, fence);
     await store.acquire(key, second);
     await holding.release(key, holder.owner);
     await heard.until(first.owner);
@@ -24,6 +25,8 @@ export function promiseQueue(it: LockPromised): void {
     const next = granted(await store.acquire(key, first));
     assert.ok(next > fence);
     assert.equal(state?.fence, next);
+    const [grant] = heard.grants;
+    if (grant) assert.deepEqual(grant, { key, fence: next });
   });
 
   it('keeps the place of one that asks again, and lets nobody past', async (world) => {

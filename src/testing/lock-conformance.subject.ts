@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { LockRequest, LockStore, LockStoreListener } from '../locks/contract/lock-store.js';
+import type { HandOver, LockRequest, LockStore, LockStoreListener } from '../locks/contract/lock-store.js';
 import type { ConformanceOptions } from './conformance.subject.js';
 
 /** One empty data set and the sessions on it; every test gets its own. */
@@ -25,12 +25,14 @@ export interface LockConformanceOptions extends Pick<ConformanceOptions, 'descri
 /** Records which owners were handed a lock. */
 export class RecordingLockListener implements LockStoreListener {
   readonly owners: string[] = [];
+  readonly grants: Array<HandOver | undefined> = [];
   /** How often everybody had to ask again. */
   misses = 0;
   private changed: (() => void) | undefined;
 
-  handed(owner: string): void {
+  handed(owner: string, grant?: HandOver): void {
     this.owners.push(owner);
+    this.grants.push(grant);
     this.changed?.();
   }
 

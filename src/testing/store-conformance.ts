@@ -4,6 +4,7 @@ import { promiseConditions } from './conformance.conditions.js';
 import { promiseEntries } from './conformance.entries.js';
 import { promiseLeases } from './conformance.leases.js';
 import { ConformanceWorld, type ConformanceOptions, type Promised } from './conformance.subject.js';
+import { promiseScans } from './conformance.scan.js';
 import { promiseTokens } from './conformance.tokens.js';
 
 /**
@@ -29,13 +30,14 @@ export function storeConformance(options: ConformanceOptions): void {
       const store = world.session();
       assert.match(store.name, /^[a-z][a-z0-9-]*$/);
       assert.equal(store.capabilities.stores, true);
-      for (const capability of ['lease', 'cas', 'bus', 'binary'] as const)
+      for (const capability of ['lease', 'cas', 'bus', 'binary', 'scan'] as const)
         assert.equal(store.capabilities[capability], !lacks.has(capability), `capability "${capability}"`);
     });
     options.describe('entries', () => promiseEntries(it));
     options.describe('tokens', () => promiseTokens(it));
     if (!lacks.has('lease')) options.describe('leases', () => promiseLeases(it));
     if (!lacks.has('cas')) options.describe('conditional writes', () => promiseConditions(it));
+    if (!lacks.has('scan')) options.describe('scans', () => promiseScans(it));
     if (!lacks.has('bus')) options.describe('changes by others', () => promiseBus(it));
   });
 }

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { LoadContext } from '../../src/core/cache.options.js';
+import { until } from '../faults/subject.js';
 import { FLEETS, Gate, stopFleets } from './fleet.js';
 import type { Member } from './fleet.js';
 
@@ -43,6 +44,8 @@ describe.each(FLEETS)('a stale value that is used again, on $name', ({ open }) =
       gate.open();
       await call.catch(() => undefined);
       expect([(await a.cache.get('k')).isFound, (await b.cache.get('k')).isFound]).toEqual([false, false]);
+      // A lease is given up behind the caller's back.
+      await until(async () => !(await fleet.isLeased('k')), 2000);
       expect(await a.cache.getOrSet('k', () => 'new', { onCold: 'throw' })).toBe('new');
     });
   });

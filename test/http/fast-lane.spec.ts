@@ -387,8 +387,10 @@ describe('A policy with beforeGuards stops the boot', () => {
     expect(error.message).toMatch(message);
   });
 
-  it('on @CacheResponse', async () => {
-    const routes = { module: class Routes {}, controllers: [only(LANE, CacheResponse)] };
-    expect((await bootError([TieredCacheModule.forRoot(), routes])).message).toMatch(/for whole responses/);
+  it('on @CacheResponse, at once or by a named policy', async () => {
+    expect(() => only(LANE, CacheResponse)).toThrow(/for whole responses/);
+    const routes = { module: class Routes {}, controllers: [only({ extends: 'lane' }, CacheResponse)] };
+    const root = TieredCacheModule.forRoot({ responses: { policies: { lane: LANE } } });
+    expect((await bootError([root, routes])).message).toMatch(/for whole responses/);
   });
 });

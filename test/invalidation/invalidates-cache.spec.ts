@@ -7,6 +7,7 @@ import {
   defineEntity,
   entityTags,
   InvalidatesCache,
+  MemoryStore,
   TieredCacheModule,
   type EntityChange,
   type InvalidatesCacheOptions,
@@ -71,6 +72,29 @@ class Books {
     },
   })
   async byThis(): Promise<void> {}
+}
+
+let subscriptions = 0;
+
+@Injectable()
+class Streams {
+  @InvalidatesCache({ tags: (last: number) => [`last:${last}`] })
+  values(source: Observable<number>): Observable<number> {
+    return source;
+  }
+
+  @InvalidatesCache({ tags: ['gone'], when: 'before' })
+  before(check: () => Promise<unknown>): Observable<unknown> {
+    return defer(() => {
+      subscriptions++;
+      return check();
+    });
+  }
+
+  @InvalidatesCache({ tags: ['late'] })
+  async promised(): Promise<Observable<number>> {
+    return of(1);
+  }
 }
 
 describe('@InvalidatesCache()', () => {
@@ -179,6 +203,49 @@ describe('@InvalidatesCache()', () => {
   });
 });
 
+describe('the caller', () => {
+  class HeldStore extends MemoryStore {
+    acknowledge!: () => void;
+    private readonly told = new Promise<void>((resolve) => (this.acknowledge = resolve));
+
+    override async rotate(names: readonly string[]): Promise<string[]> {
+      await this.told;
+      return super.rotate(names);
+    }
+  }
+
+  it.each([
+    ['a promise', (subject: Books) => subject.several()],
+    ['before', (subject: Books) => subject.before(async () => 'ran')],
+  ])('%s: is not told before the store has acknowledged', async (_which, call) => {
+    const store = new HeldStore();
+    const { subject } = await application(Books, { remote: store, deadline: '30s' });
+    let isTold = false;
+    const told = call(subject).then(() => (isTold = true));
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    expect(isTold).toBe(false);
+    store.acknowledge();
+    await told;
+  });
+
+  it('of an Observable hears of its end only then', async () => {
+    const store = new HeldStore();
+    const { subject } = await application(Streams, { remote: store, deadline: '30s' });
+    const heard: unknown[] = [];
+    const ended = new Promise<void>((resolve) => {
+      subject.values(of(1, 2)).subscribe({
+        next: (value) => heard.push(value),
+        complete: () => resolve(void heard.push('end')),
+      });
+    });
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    expect(heard).toEqual([1, 2]);
+    store.acknowledge();
+    await ended;
+    expect(heard).toEqual([1, 2, 'end']);
+  });
+});
+
 describe('entities', () => {
   const Course = defineEntity('Course', { filters: [['level']] });
 
@@ -233,29 +300,6 @@ describe('entities', () => {
 });
 
 describe('Observables', () => {
-  let subscriptions = 0;
-
-  @Injectable()
-  class Streams {
-    @InvalidatesCache({ tags: (last: number) => [`last:${last}`] })
-    values(source: Observable<number>): Observable<number> {
-      return source;
-    }
-
-    @InvalidatesCache({ tags: ['gone'], when: 'before' })
-    before(check: () => Promise<unknown>): Observable<unknown> {
-      return defer(() => {
-        subscriptions++;
-        return check();
-      });
-    }
-
-    @InvalidatesCache({ tags: ['late'] })
-    async promised(): Promise<Observable<number>> {
-      return of(1);
-    }
-  }
-
   it('invalidates on completion by the last value, and completes after it', async () => {
     const { subject, store, left } = await application(Streams);
     await store('a', 'last:2');

@@ -145,8 +145,8 @@ describe('a relay', () => {
       expect.stringMatching(/^row \d+ of the outbox tc_outbox could not be published \(attempt 1\): tags must be/),
       expect.stringMatching(/^row \d+ .* a tag of poison$/),
     ]);
-    await pool.query('UPDATE tc_outbox SET due = clock_timestamp(), attempts = 5');
-    await expect.poll(async () => (await pool.query('SELECT 1 FROM tc_outbox WHERE attempts = 6')).rowCount).toBe(2);
+    await pool.query('UPDATE tc_outbox SET due = clock_timestamp(), attempts = 11');
+    await expect.poll(async () => (await pool.query('SELECT 1 FROM tc_outbox WHERE attempts = 12')).rowCount).toBe(2);
     const { rows: waits } = await pool.query(
       'SELECT extract(epoch FROM due - clock_timestamp()) > 25 AS long FROM tc_outbox',
     );
@@ -177,7 +177,7 @@ describe('a relay', () => {
 
   it('that dies with rows in its hands leaves them to another', async () => {
     await add('a');
-    // Never acknowledged: as if the process had gone. The lease of what it took is a second.
+    // Never acknowledged: as if the process had gone. What it took is lent for half a second.
     const dead = new OutboxRelay(query, () => new Promise(() => undefined), { pollMs: 20 });
     dead.start();
     await expect.poll(async () => (await pool.query('SELECT 1 FROM tc_outbox WHERE attempts = 1')).rowCount).toBe(1);

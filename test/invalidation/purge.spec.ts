@@ -63,6 +63,15 @@ describe('what is purged', () => {
     expect(purges.stats()).toEqual({ held: { purged: 6, failures: 0, lost: 0, pending: 0 } });
   });
 
+  it('also what is made stale: a cache in front has no stale copies of ours', async () => {
+    const sink = new HeldSink();
+    const { cache } = await application(sink);
+    await cache.expireTags(['a']);
+    const purge = await sink.nth(1);
+    expect(purge.tags).toEqual(['a']);
+    purge.resolve();
+  });
+
   it('after what is stored here has become a miss', async () => {
     let wasThere: boolean | undefined;
     const sink: PurgeSink = {

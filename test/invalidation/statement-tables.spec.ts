@@ -34,6 +34,20 @@ describe('the tables that a statement may change', () => {
     expect(named('TRUNCATE "authors" CASCADE')).toEqual(['Course', 'Lesson', 'Odd']);
   });
 
+  it('are those, too, whose rows go with the deleted ones', () => {
+    const dependents = new StatementTables(
+      [
+        ['courses', 'Course'],
+        ['course_parts', 'Lesson'],
+      ],
+      (entity) => (entity === 'Course' ? ['Lesson', 'Answer'] : []),
+    );
+    const entities = (sql: string): string[] => dependents.changesOf(sql).map(({ entity }) => entity);
+    expect(entities('delete from courses')).toEqual(['Course', 'Lesson', 'Answer']);
+    expect(entities('delete from course_parts')).toEqual(['Lesson']);
+    expect(entities("update courses set title = 'a'")).toEqual(['Course']);
+  });
+
   it.each([
     'select * from courses',
     'SELECT * FROM courses WHERE id = 1 FOR UPDATE',

@@ -1,21 +1,16 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { format } from 'prettier';
 import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CacheService } from '../../src/index.js';
 import { closeAll } from '../nest/boot.js';
+import { expectReadmeTable, type Coverage } from './readme-table.js';
 import { Course } from './typeorm.entities.js';
 import { OPERATIONS, type Operation } from './typeorm.operations.js';
 import { goneAfter, TypeOrmSubject } from './typeorm.subject.js';
 
-const README = fileURLToPath(new URL('../../README.md', import.meta.url));
-const MARKS = /(<!-- typeorm coverage[^>]*-->\n)[\s\S]*?(<!-- end -->)/;
-
 let subject: TypeOrmSubject;
 let source: DataSource;
 let cache: CacheService;
-const rows: string[] = [];
+const rows: Coverage[] = [];
 beforeAll(async () => {
   subject = await TypeOrmSubject.start();
   await subject.database.query(
@@ -52,17 +47,9 @@ async function perform({ run, shows = ['Course'] }: Operation): Promise<string> 
 
 describe('what TypeORM writes and what is invalidated', () => {
   it.each(OPERATIONS)('$name', async (operation) => {
-    rows.push(`| ${operation.name} | ${await perform(operation)} |`);
+    rows.push({ by: operation.name, gone: await perform(operation) });
   });
 
   // TC_WRITE_README=1 writes it.
-  it('is as the table in the README says', async () => {
-    const text = readFileSync(README, 'utf8');
-    const lines = ['| written by | invalidated |', '| --- | --- |', ...rows];
-    const table = await format(lines.join('\n'), { parser: 'markdown' });
-    const wanted = text.replace(MARKS, (_, begin: string, end: string) => `${begin}\n${table}\n${end}`);
-    if (process.env['TC_WRITE_README']) writeFileSync(README, wanted);
-    expect(MARKS.test(text)).toBe(true);
-    expect(readFileSync(README, 'utf8')).toBe(wanted);
-  });
+  it('is as the table in the README says', () => expectReadmeTable('typeorm', rows));
 });

@@ -2,6 +2,7 @@ import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CacheService, entityTags, TieredCacheModule } from '../../src/index.js';
+import { outboxInsert } from '../../src/invalidation/outbox/index.js';
 import { TypeOrmInvalidationModule } from '../../src/invalidation/typeorm/index.js';
 import { redis } from '../../src/stores/redis/index.js';
 import { boot, bootError, closeAll } from '../nest/boot.js';
@@ -110,6 +111,45 @@ describe('a transaction of TypeORM', () => {
   });
 });
 
+describe('a row that somebody else has moved to another list since it was read', () => {
+  it.each([
+    [
+      'save',
+      async (source: DataSource, course: Course) => source.manager.save(Object.assign(course, { title: 'Groups' })),
+    ],
+    ['remove', async (source: DataSource, course: Course) => source.manager.remove(course)],
+    ['softRemove', async (source: DataSource, course: Course) => source.manager.softRemove(course)],
+  ])('%s(): the lists that it is in by then', async (_, write) => {
+    const { source, cache } = await subject.application();
+    // A link that is removed takes every list.
+    await subject.database.query('DELETE FROM course_tags_tag');
+    const course = await source.manager.findOneByOrFail(Course, { id: 1 });
+    const other = await subject.database.connect();
+    const found = await goneAfter(cache, async () => {
+      await other.query('BEGIN');
+      await other.query(`UPDATE course SET category = 'art' WHERE id = 1`);
+      const writing = write(source, course);
+      const waiting = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'`;
+      await expect.poll(async () => (await subject.database.query(waiting)).rowCount).toBe(1);
+      await other.query('COMMIT');
+      await writing;
+    });
+    other.release();
+    expect(found).toEqual(expect.arrayContaining(['Course 1', 'Courses of art']));
+    expect(found).not.toContain('Courses of physics');
+  });
+
+  it('only what is declared by its lists is read again', async () => {
+    const { source } = await subject.application();
+    const statements: string[] = [];
+    source.subscribers.push({ beforeQuery: ({ query }) => void statements.push(query) });
+    await source.manager.save(Tag, { id: 1, label: 'old' });
+    expect(statements.filter((text) => text.includes('FOR NO KEY UPDATE'))).toEqual([]);
+    await source.manager.save(Course, { id: 1, title: 'Groups' });
+    expect(statements.filter((text) => text.includes('FOR NO KEY UPDATE'))).toHaveLength(1);
+  });
+});
+
 describe('a reader and a writer in two processes', () => {
   let server: RedisServer;
   beforeAll(async () => {
@@ -170,6 +210,88 @@ describe('a reader and a writer in two processes', () => {
     await writer.source.getRepository(Course).save({ id: 1, title: 'Fields' });
     await server.restart();
     expect(await title()).toBe('Fields');
+  });
+});
+
+describe('an outbox', () => {
+  afterEach(() => subject.database.query('DROP TABLE IF EXISTS tc_outbox'));
+
+  const rows = async (): Promise<string[][]> =>
+    (await subject.database.query<{ tags: string[] }>('SELECT tags FROM tc_outbox')).rows.map(({ tags }) => tags);
+
+  it('is written in the transaction, and emptied when the invalidation is acknowledged', async () => {
+    const { source, cache } = await subject.application({ outbox: { autoCreate: true } });
+    const statements: string[] = [];
+    source.subscribers.push({ afterQuery: ({ query }) => void statements.push(query) });
+    await cacheAll(cache);
+    await source.getRepository(Course).save({ id: 1, title: 'Groups' });
+    expect(await gone(cache)).toEqual(['Course 1', 'Courses of maths', 'Courses of maths, page 2']);
+    await expect.poll(rows).toEqual([]);
+    const words = statements.map(
+      (text) => /^(START|UPDATE "course"|INSERT INTO "tc_outbox"|COMMIT|DELETE)/.exec(text)?.[0],
+    );
+    expect(words.filter((word) => word !== undefined).slice(0, 5)).toEqual([
+      'START',
+      'UPDATE "course"',
+      'INSERT INTO "tc_outbox"',
+      'COMMIT',
+      'DELETE',
+    ]);
+  });
+
+  it('has no row of what was rolled back or changed nothing', async () => {
+    const { source } = await subject.application({ outbox: { autoCreate: true } });
+    const undone = source.transaction(async (manager) => {
+      await manager.update(Course, 1, { title: 'Groups' });
+      throw new Error('undone');
+    });
+    await expect(undone).rejects.toThrow('undone');
+    await source.transaction((manager) => manager.find(Course));
+    expect((await subject.database.query(`SELECT pg_sequence_last_value('tc_outbox_id_seq') AS last`)).rows).toEqual([
+      { last: null },
+    ]);
+  });
+
+  it('lets a store that was down catch up, also with what was written outside a transaction', async () => {
+    const server = await RedisServer.start();
+    const remote = { remote: redis({ url: server.url }) };
+    const { source } = await subject.application({ outbox: { autoCreate: true } }, remote);
+    const { cache: other } = await subject.application({}, { remote: redis({ url: server.url }) });
+    await cacheAll(other);
+    await server.kill();
+    await source.getRepository(Course).update(1, { title: 'Groups' });
+    await source.getRepository(Tag).save({ id: 2, label: 'old' });
+    expect((await rows()).flat()).toEqual(expect.arrayContaining(['Course:1', 'Tag:2']));
+    await server.restart();
+    await expect.poll(rows, { timeout: 10_000 }).toEqual([]);
+    expect(await gone(other)).toEqual(expect.arrayContaining(['Course 1', 'Tag 2']));
+    await closeAll();
+    await server.stop();
+  });
+
+  it('is heard when others write to it', async () => {
+    const { cache } = await subject.application({ outbox: { autoCreate: true, listen: true, pollEvery: '1m' } });
+    await cache.set('course', 1, { tags: entityTags('Course', 1) });
+    await expect
+      .poll(
+        async () =>
+          (await subject.database.query(`SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%'`)).rowCount,
+      )
+      .toBe(1);
+    const { text, values } = outboxInsert([{ entity: 'Course', kind: 'update', id: 1 }]);
+    await subject.database.query(text, values);
+    await expect.poll(() => cache.has('course')).toBe(false);
+  });
+
+  it('without its table stops the boot', async () => {
+    const error = await subject.application({ outbox: true }).catch((failure: unknown) => failure);
+    expect(error).toMatchObject({ code: 'outbox_table_missing' });
+  });
+
+  it('of a wrong kind stops the boot', () => {
+    expect(() => TypeOrmInvalidationModule.forRoot({ outbox: { pollEvry: '1s' } as never })).toThrow(
+      'did you mean "pollEvery"',
+    );
   });
 });
 

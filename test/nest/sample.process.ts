@@ -73,8 +73,8 @@ export class SampleProcess {
   }
 
   /** As behind a load balancer: under the name of the site, which `fetch` does not let one say. */
-  async getAs(host: string, path: string): Promise<Answered> {
-    const request = http.get(this.url + path, { headers: { host } });
+  async getAs(host: string, path: string, more: Record<string, string> = {}): Promise<Answered> {
+    const request = http.get(this.url + path, { headers: { host, ...more } });
     const [message] = (await once(request, 'response')) as [http.IncomingMessage];
     const headers = new Headers(message.headers as Record<string, string>);
     const body = (await json(message)) as Record<string, unknown>;

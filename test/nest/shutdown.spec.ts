@@ -1,8 +1,8 @@
 import 'reflect-metadata';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { Controller, Get } from '@nestjs/common';
-import { afterEach, describe, expect, it } from 'vitest';
+import { Controller, Get, Logger } from '@nestjs/common';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { CacheService, MemoryStore, TieredCacheModule, type CacheStore } from '../../src/index.js';
 import { compiledEntry } from '../servers/compiled.entry.js';
 import { boot, closeAll, serve, type Platform } from './boot.js';
@@ -69,6 +69,22 @@ it('opens the store once and boots although it never answers', async () => {
   const app = await boot([TieredCacheModule.forRoot({ remote: hanging, deadline: 20 })]);
   expect(opened).toBe(1);
   expect(await app.get(CacheService).getOrSet('k', () => 'loaded')).toBe('loaded');
+});
+
+it('warns, in numbers, of invalidations that never reached the store', async () => {
+  const warn = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+  onTestFinished(() => warn.mockRestore());
+  const down = new MemoryStore();
+  down.remove = () => Promise.reject(new Error('down'));
+  down.rotate = () => Promise.reject(new Error('down'));
+  const app = await boot([TieredCacheModule.forRoot({ remote: down })]);
+  const cache = app.get(CacheService);
+  await cache.deleteMany(['a secret', 'another']);
+  await cache.invalidateTags(['a secret tag']);
+  await app.close();
+  const told = warn.mock.calls.map(([text]) => String(text)).filter((text) => text.includes('never reached'));
+  expect(told).toEqual([expect.stringContaining('2 keys and 1 tags')]);
+  expect(told[0]).not.toContain('secret');
 });
 
 it('lets the process end by itself after app.close()', async () => {

@@ -2,7 +2,7 @@ import type { CacheKey } from '../cache.options.js';
 import type { Namespace } from '../namespace.js';
 import { EncodedKey } from './encoded-key.js';
 import { encodeKey } from './key-encoding.js';
-import { shorten } from './store-key.js';
+import { isShortened, shorten } from './store-key.js';
 
 /** One key of one namespace in all its spellings. */
 export interface Address {
@@ -40,7 +40,7 @@ export function localOfStoreKey(namespace: Namespace, reported: string): string 
   const prefix = namespace.storePrefix;
   if (!reported.startsWith(prefix)) return undefined;
   const short = reported.slice(prefix.length, -1);
-  if (short.includes('~')) return `\0~${short}`;
+  if (isShortened(short)) return `\0~${short}`;
   return short.charCodeAt(0) === SLASH ? short : localOfString(unescape16(short));
 }
 

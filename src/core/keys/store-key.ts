@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 /** Longest readable form of a key; the rest of a store's 200 characters is for namespace and stamp. */
 const MAX_READABLE = 100;
-const HASHED_PREFIX = 40;
+export const HASHED_PREFIX = 40;
 
 /**
  * What the keys of a namespace begin with. A key as a store sees it is `<stamp>:<namespace>:{<key>}`: the braces are Redis Cluster's hash
@@ -11,6 +11,11 @@ const HASHED_PREFIX = 40;
  */
 export function storePrefix(stamp: string, namespace: string): string {
   return `${stamp}:${namespace}:{`;
+}
+
+/** Whether the key that the store sees is a long one, of which only a beginning can be read. */
+export function isShortened(short: string): boolean {
+  return short.includes('~');
 }
 
 /** As part of a key or token name: unchanged while short, else a readable beginning and a hash. */

@@ -2,6 +2,7 @@ import type {
   Acquired,
   CacheStore,
   LeaseRequest,
+  ScanStep,
   StoreCapabilities,
   StoreListener,
   WriteCondition,
@@ -78,7 +79,14 @@ export class GatedStore implements CacheStore {
 
   async rotate(names: readonly string[], soft = false): Promise<string[]> {
     await this.queue.settle();
+    // Its answer would be a token from before a hard rotation that still waits.
+    if (soft && names.some((name) => this.queue.holdsToken(name))) throw this.pending('rotate');
     return this.store.rotate(names, soft);
+  }
+
+  async scan(prefix: string, cursor: string | undefined): Promise<ScanStep> {
+    if (!this.store.scan) throw new StoreUnavailableError(this.store.name, 'scan', 'refused');
+    return this.store.scan(prefix, cursor);
   }
 
   now(): Promise<number> {

@@ -47,17 +47,12 @@ export class Invalidations {
   }
 
   async invalidateTags(tags: readonly string[], whenDown?: WhenDown): Promise<void> {
-    const names = tags.map(tagToken);
-    try {
-      if (!(await this.rotate(names, whenDown))) this.engine.waitingTags.add(names, tags);
-    } finally {
-      this.engine.tagsInvalidated(tags);
-    }
+    await this.rotateTags(tags, whenDown, false);
   }
 
   /** Soft: what carries them is stale, and there to be served while it is refreshed. */
   async expireTags(tags: readonly string[], whenDown?: WhenDown): Promise<void> {
-    await this.rotate(tags.map(tagToken), whenDown, true);
+    await this.rotateTags(tags, whenDown, true);
   }
 
   async invalidatePrefix(prefix: CacheKey, whenDown?: WhenDown): Promise<void> {
@@ -87,6 +82,16 @@ export class Invalidations {
   checkQueues(error: unknown, whenDown: WhenDown = this.space.whenDown): void {
     const isDown = error instanceof StoreUnavailableError && error.reason !== 'closed';
     if (!isDown || whenDown === 'reject') throw error;
+  }
+
+  /** Caches elsewhere are told in any case: what they keep of it is as old. */
+  private async rotateTags(tags: readonly string[], whenDown: WhenDown | undefined, soft: boolean): Promise<void> {
+    const names = tags.map(tagToken);
+    try {
+      if (!(await this.rotate(names, whenDown, soft))) this.engine.waitingTags.add(names, tags);
+    } finally {
+      this.engine.tagsInvalidated(tags);
+    }
   }
 
   /** `false`: it waits for the store. */

@@ -1,5 +1,5 @@
 import { Inject, Module } from '@nestjs/common';
-import type { DynamicModule, OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
+import type { DynamicModule, OnModuleInit } from '@nestjs/common';
 import { EventEmitter2 } from '@nestjs/event-emitter';
 import { fields, isFunction, recordOf } from '../../option-checks.js';
 import { EventInvalidation, type ChangesOf } from '../events/event-invalidation.js';
@@ -24,19 +24,12 @@ const check = fields({ events: recordOf(isFunction) }, ['events']);
  * })
  */
 @Module({})
-export class EventInvalidationModule implements OnModuleInit, OnApplicationShutdown {
-  private readonly listeners: ReadonlyArray<{ name: string; listen: (event: unknown) => Promise<void> }>;
-
+export class EventInvalidationModule implements OnModuleInit {
   constructor(
     @Inject(EventEmitter2) private readonly emitter: EventEmitter2,
-    @Inject(DeclaredInvalidations) invalidations: DeclaredInvalidations,
-    @Inject(OPTIONS) { events }: EventInvalidationOptions,
-  ) {
-    this.listeners = Object.entries(events).map(([name, changes]) => {
-      const invalidation = new EventInvalidation(`"${name}"`, changes as ChangesOf<never>, invalidations);
-      return { name, listen: (event) => invalidation.heard(event) };
-    });
-  }
+    @Inject(DeclaredInvalidations) private readonly invalidations: DeclaredInvalidations,
+    @Inject(OPTIONS) private readonly options: EventInvalidationOptions,
+  ) {}
 
   /** @throws CacheUsageError `invalid_option`, `unknown_option` */
   static forRoot<E extends Record<string, unknown>>(options: EventInvalidationOptions<E>): DynamicModule {
@@ -44,12 +37,11 @@ export class EventInvalidationModule implements OnModuleInit, OnApplicationShutd
     return { module: EventInvalidationModule, providers: [{ provide: OPTIONS, useValue: options }] };
   }
 
+  /** EventEmitterModule takes its listeners away when the application has ended, and no request is served any more. */
   onModuleInit(): void {
-    for (const { name, listen } of this.listeners) this.emitter.on(name, listen);
-  }
-
-  /** Not before: requests that are still served emit events. */
-  onApplicationShutdown(): void {
-    for (const { name, listen } of this.listeners) this.emitter.off(name, listen);
+    for (const [name, changes] of Object.entries(this.options.events)) {
+      const invalidation = new EventInvalidation(`"${name}"`, changes as ChangesOf<never>, this.invalidations);
+      this.emitter.on(name, (event: unknown) => invalidation.heard(event));
+    }
   }
 }

@@ -50,7 +50,11 @@ export class OutboxRelayModule
     checkOptions(options, 'outbox');
     const { query, table, pollEvery, listen } = options;
     const pollMs = pollEvery === undefined ? undefined : durationMs(pollEvery, 'pollEvery');
-    this.relay = new OutboxRelay(query, (tags) => cache.invalidateTags(tags), { table, pollMs, listen });
+    this.relay = new OutboxRelay(query, (tags) => cache.invalidateTags(tags, { whenDown: 'reject' }), {
+      table,
+      pollMs,
+      listen,
+    });
   }
 
   /** @throws CacheUsageError `outbox_table_missing` */

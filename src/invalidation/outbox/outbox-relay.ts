@@ -124,7 +124,13 @@ export class OutboxRelay {
     const { listen } = this.settings;
     if (listen === undefined || this.stopListening !== undefined) return;
     try {
-      this.stopListening = await listen(this.table, this.wake, () => (this.stopListening = undefined));
+      // It may be lost before the next line is reached.
+      let isLost = false;
+      const stop = await listen(this.table, this.wake, () => {
+        isLost = true;
+        this.stopListening = undefined;
+      });
+      if (!isLost) this.stopListening = stop;
     } catch (error) {
       this.logger.debug(`the outbox ${this.table} is polled: ${messageOf(error)}`);
     }

@@ -1,8 +1,10 @@
 import { askSql, type SqlQuery } from '../../sql/sql-result.js';
 import { renderSql, sql, sqlName, type SqlFragment } from '../../sql/sql-statement.js';
 
-/** Until the next try of a row that was taken and not removed, doubled with each: it is the lease of who took it, too. */
-const FIRST_RETRY_MS = 1000;
+/** Until the next try of a row that was taken and not removed: it is the lease of who took it, too. */
+const FIRST_RETRY_MS = 500;
+/** Relays may die with a row in their hands; so often that it is more likely the row's fault: from then on the wait doubles. */
+const PATIENCE = 3;
 const LAST_RETRY_MS = 60_000;
 
 /** An invalidation to be sent. */
@@ -32,7 +34,7 @@ export class OutboxRows {
    */
   async take(limit: number): Promise<OutboxRow[]> {
     const due = sql`SELECT id FROM ${this.name} WHERE due <= clock_timestamp() ORDER BY due LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
-    const wait = sql`least(${LAST_RETRY_MS}, ${FIRST_RETRY_MS} * 2 ^ least(attempts, 16)) * interval '1 millisecond'`;
+    const wait = sql`least(${LAST_RETRY_MS}, ${FIRST_RETRY_MS} * 2 ^ least(16, greatest(0, attempts - ${PATIENCE}))) * interval '1 millisecond'`;
     const statement = sql`UPDATE ${this.name} SET attempts = attempts + 1, due = clock_timestamp() + ${wait}
       WHERE id = ANY(ARRAY(${due})) RETURNING id::text AS id, tags, attempts`;
     return (await askSql<OutboxRow>(this.query, renderSql(statement, {}), 'rows')).rows;

@@ -19,6 +19,10 @@ export class RunnerTransactions {
     private readonly outbox?: TypeOrmOutbox,
   ) {}
 
+  /** Never rejects. With an outbox: whether the store has acknowledged it, so that nothing is left to do for a relay. */
+  private readonly apply = (changes: readonly EntityChange[]): Promise<boolean> =>
+    this.outbox ? this.invalidation.applyAcknowledged(changes) : this.invalidation.applyOrWarn(changes);
+
   isOpen(runner: QueryRunner): boolean {
     return this.open.has(runner) || runner.isTransactionActive;
   }
@@ -33,8 +37,7 @@ export class RunnerTransactions {
   async add(runner: QueryRunner, changes: readonly EntityChange[]): Promise<void> {
     if (changes.length === 0) return;
     if (this.isOpen(runner)) this.begin(runner).changes.add(...changes);
-    else if (!(await this.invalidation.applyOrWarn(changes)))
-      await this.outbox?.writeLate(this.invalidation.tagsOf(changes));
+    else if (!(await this.apply(changes))) await this.outbox?.writeLate(this.invalidation.tagsOf(changes));
   }
 
   /** The last that is written in the transaction. @throws what the database throws, so that nothing is committed without its row */
@@ -48,7 +51,7 @@ export class RunnerTransactions {
   async commit(runner: QueryRunner): Promise<void> {
     const transaction = this.open.get(runner);
     this.open.delete(runner);
-    const isPublished = await transaction?.changes.commit();
+    const isPublished = await transaction?.changes.commit(this.apply);
     if (isPublished && transaction?.outboxRow !== undefined) this.outbox?.remove(transaction.outboxRow);
   }
 

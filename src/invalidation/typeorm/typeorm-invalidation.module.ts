@@ -89,7 +89,12 @@ async function hear(
   await outbox?.open();
   const watched = entities && new Set(entities.map((entity) => dataSource.getMetadata(entity).name));
   const transactions = new RunnerTransactions(invalidation, outbox);
-  const subscriber = new TypeOrmSubscriber(dataSource, transactions, (name) => watched?.has(name) ?? true);
+  const subscriber = new TypeOrmSubscriber(
+    dataSource,
+    transactions,
+    (name) => watched?.has(name) ?? true,
+    (name) => invalidation.needsBefore(name),
+  );
   dataSource.subscribers.push(subscriber);
   return { dataSource, subscriber, outbox };
 }

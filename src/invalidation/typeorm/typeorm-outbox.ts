@@ -10,7 +10,7 @@ import { checkOutboxTable, createOutboxTable, OUTBOX_TABLE, type OutboxTableOpti
 import { pgListener } from '../outbox/pg-listener.js';
 
 /** Until relays take a row, its writer may publish it himself, which is faster. */
-const WRITER_MS = 500;
+const WRITER_MS = 300;
 
 /** The outbox of `TypeOrmInvalidationModule`. PostgreSQL. */
 export interface TypeOrmOutboxOptions extends OutboxTableOptions {
@@ -42,7 +42,7 @@ export class TypeOrmOutbox {
       throw new CacheUsageError('invalid_option', `outbox needs a DataSource of PostgreSQL; got one of ${type}`);
     this.table = options.table ?? OUTBOX_TABLE;
     this.rows = new OutboxRows(this.query, this.table);
-    this.relay = new OutboxRelay(this.query, (tags) => cache.invalidateTags(tags), {
+    this.relay = new OutboxRelay(this.query, (tags) => cache.invalidateTags(tags, { whenDown: 'reject' }), {
       table: this.table,
       pollMs: options.pollEvery === undefined ? undefined : durationMs(options.pollEvery, 'outbox.pollEvery'),
       listen: options.listen ? pgListener(() => this.connect()) : undefined,

@@ -13,6 +13,7 @@ import type {
 } from 'typeorm';
 import type { EntityChange } from '../entity-change.js';
 import { Announcements, type AnnouncedWrites } from './announcements.js';
+import { LockedRows } from './locked-rows.js';
 import { RelatedEntities } from './related-entities.js';
 import type { RunnerTransactions } from './runner-transactions.js';
 import { TableIndex } from './table-index.js';
@@ -34,35 +35,41 @@ interface RunnerEvent {
 export class TypeOrmSubscriber implements EntitySubscriberInterface<ObjectLiteral> {
   private readonly index: TableIndex;
   private readonly rows: WrittenRows;
+  private readonly locked = new LockedRows();
   private readonly announcements = new WeakMap<QueryRunner, Announcements>();
 
   constructor(
     dataSource: Pick<DataSource, 'entityMetadatas'>,
     private readonly transactions: RunnerTransactions,
     isWatched: (name: string) => boolean,
+    private readonly needsBefore: (name: string) => boolean,
   ) {
     this.index = new TableIndex(dataSource);
-    this.rows = new WrittenRows(new RelatedEntities(dataSource.entityMetadatas), isWatched);
+    this.rows = new WrittenRows(new RelatedEntities(dataSource.entityMetadatas), isWatched, this.locked);
   }
 
   beforeInsert(event: InsertEvent<ObjectLiteral>): void {
     this.announce(event);
   }
 
-  beforeUpdate(event: UpdateEvent<ObjectLiteral>): void {
+  beforeUpdate(event: UpdateEvent<ObjectLiteral>): Promise<void> | void {
     this.announce(event);
+    return this.lock(event);
   }
 
-  beforeRemove(event: RemoveEvent<ObjectLiteral>): void {
+  beforeRemove(event: RemoveEvent<ObjectLiteral>): Promise<void> | void {
     this.announce(event);
+    return this.lock(event);
   }
 
-  beforeSoftRemove(event: SoftRemoveEvent<ObjectLiteral>): void {
+  beforeSoftRemove(event: SoftRemoveEvent<ObjectLiteral>): Promise<void> | void {
     this.announce(event);
+    return this.lock(event);
   }
 
-  beforeRecover(event: RecoverEvent<ObjectLiteral>): void {
+  beforeRecover(event: RecoverEvent<ObjectLiteral>): Promise<void> | void {
     this.announce(event);
+    return this.lock(event);
   }
 
   afterInsert(event: InsertEvent<ObjectLiteral>): Promise<void> {
@@ -133,6 +140,13 @@ export class TypeOrmSubscriber implements EntitySubscriberInterface<ObjectLitera
     const known = this.announcements.get(queryRunner) ?? new Announcements();
     this.announcements.set(queryRunner, known);
     known.announce(metadata.tableName);
+  }
+
+  /** Outside a transaction a lock would be gone before the row is written. */
+  private lock({ queryRunner, metadata, databaseEntity }: RunnerEvent & RowEvent): Promise<void> | void {
+    if (databaseEntity === undefined || !this.transactions.isOpen(queryRunner)) return undefined;
+    if (this.rows.namesOf(metadata).some(this.needsBefore))
+      return this.locked.lock(queryRunner, metadata, databaseEntity);
   }
 
   private reportOf({ queryRunner, metadata }: RunnerEvent & RowEvent): AnnouncedWrites | undefined {

@@ -2,6 +2,7 @@ import type { EntityMetadata, ObjectLiteral } from 'typeorm';
 import type { EntityChange, EntityId, EntityRow } from '../entity-change.js';
 import type { AnnouncedWrites } from './announcements.js';
 import { idOf, rowOf } from './entity-rows.js';
+import type { LockedRows } from './locked-rows.js';
 import { plainIds } from './plain-ids.js';
 import { isLink, type RelatedEntities } from './related-entities.js';
 
@@ -27,7 +28,13 @@ export class WrittenRows {
   constructor(
     private readonly related: RelatedEntities,
     private readonly isWatched: (name: string) => boolean,
+    private readonly locked: LockedRows,
   ) {}
+
+  /** Under which entries may show its rows; none if it is not heard. */
+  namesOf(metadata: EntityMetadata): string[] {
+    return this.related.namesOf(metadata).filter(this.isWatched);
+  }
 
   inserted({ metadata, entity, entityId }: RowEvent, writes?: AnnouncedWrites): EntityChange[] {
     if (isLink(metadata)) return this.linked(metadata, entity ?? entityId);
@@ -39,10 +46,10 @@ export class WrittenRows {
 
   updated({ metadata, entity, databaseEntity }: RowEvent, writes?: AnnouncedWrites): EntityChange[] {
     const id = idOf(metadata, databaseEntity);
-    if (id === undefined || databaseEntity === undefined) return this.byStatement(metadata, 'update', writes);
-    const before = rowOf(metadata, databaseEntity);
-    const after = entity && { after: rowOf(metadata, entity, before) };
-    return this.row(metadata, { kind: 'update', id, before, ...after });
+    if (id === undefined) return this.byStatement(metadata, 'update', writes);
+    const before = this.locked.find(databaseEntity);
+    const known = before && { before, ...(entity && { after: rowOf(metadata, entity, before) }) };
+    return this.row(metadata, { kind: 'update', id, ...known });
   }
 
   removed(event: RowEvent, writes?: AnnouncedWrites): EntityChange[] {
@@ -53,14 +60,17 @@ export class WrittenRows {
   softRemoved({ metadata, databaseEntity, entityId }: RowEvent, writes?: AnnouncedWrites): EntityChange[] {
     if (isLink(metadata)) return this.linked(metadata, databaseEntity ?? entityId);
     const id = idOf(metadata, databaseEntity);
-    if (id === undefined || databaseEntity === undefined) return this.byStatement(metadata, 'delete', writes);
-    return this.row(metadata, { kind: 'delete', id, before: rowOf(metadata, databaseEntity) });
+    if (id === undefined) return this.byStatement(metadata, 'delete', writes);
+    const before = this.locked.find(databaseEntity);
+    return this.row(metadata, { kind: 'delete', id, ...(before && { before }) });
   }
 
   /** A row that is back is new to every list. */
   recovered({ metadata, databaseEntity }: RowEvent, writes?: AnnouncedWrites): EntityChange[] {
-    if (databaseEntity === undefined) return this.byStatement(metadata, 'update', writes);
-    return this.inserted({ metadata, entity: databaseEntity });
+    const id = idOf(metadata, databaseEntity);
+    if (id === undefined) return this.byStatement(metadata, 'update', writes);
+    const after = this.locked.find(databaseEntity);
+    return this.row(metadata, after ? { kind: 'insert', id, after } : { kind: 'update', id });
   }
 
   /** By a statement of which nobody tells more than its text. */
@@ -100,8 +110,7 @@ export class WrittenRows {
   }
 
   private row(metadata: EntityMetadata, change: RowChange): EntityChange[] {
-    const names = this.related.namesOf(metadata).filter(this.isWatched);
-    return names.map((entity) => ({ entity, ...change }));
+    return this.namesOf(metadata).map((entity) => ({ entity, ...change }));
   }
 
   private tables(names: readonly string[]): EntityChange[] {

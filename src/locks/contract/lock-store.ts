@@ -107,8 +107,11 @@ export interface LockRequest {
 
 export type LockAnswer =
   | { readonly outcome: 'granted'; readonly fence: bigint }
-  /** Held, or free but due to those who wait. `waiting` counts the queue, the caller included if it is in it. */
-  | { readonly outcome: 'held'; readonly remainingMs: number; readonly waiting: number }
+  /**
+   * Held, or free but due to those who wait. `waiting` counts the queue, the caller included if it is in it. `fence` is the holder's: a
+   * hand-over with a greater one was made after this answer.
+   */
+  | { readonly outcome: 'held'; readonly remainingMs: number; readonly waiting: number; readonly fence?: bigint }
   /** As `held`, and there is no place left to wait. */
   | { readonly outcome: 'full'; readonly remainingMs: number; readonly waiting: number };
 
@@ -123,10 +126,19 @@ export interface LockState {
   readonly waiting: number;
 }
 
+/** A lock that was handed over. */
+export interface HandOver {
+  readonly key: string;
+  readonly fence: bigint;
+}
+
 /** What a store tells the engine of this process. */
 export interface LockStoreListener {
-  /** A lock was handed over to an owner of this process, which is to confirm it by `acquire` within {@link CLAIM_MS}. */
-  handed(owner: string): void;
+  /**
+   * A lock was handed over to an owner of this process, which is to confirm it by `acquire` or `renew` within {@link CLAIM_MS}. With
+   * `grant`, which lock and under which fence, the owner need not ask first.
+   */
+  handed(owner: string, grant?: HandOver): void;
   /** Connected, perhaps to another server than before: its role is to be asked for. */
   connected(): void;
   /** Messages may have been missed: everybody who waits is to ask again. */

@@ -70,6 +70,12 @@ export interface CacheStore {
    */
   rotate(names: readonly string[], soft?: boolean): Promise<string[]>;
 
+  /**
+   * One step through the entries whose keys begin with `prefix` (taken literally), for maintenance: from the beginning without a `cursor`, else
+   * from where the step that gave it has ended. What is there all the while is found at least once, in some step. Only with the capability.
+   */
+  scan?(prefix: string, cursor: string | undefined): Promise<ScanStep>;
+
   /** The store's own clock, in milliseconds. Any epoch; only differences and comparisons with other readings of it matter. */
   now(): Promise<number>;
 
@@ -79,6 +85,13 @@ export interface CacheStore {
 
 /** In a token, in front of the part that a soft rotation replaces. */
 export const SOFT_MARK = '~';
+
+/** What one step of a scan has found. */
+export interface ScanStep {
+  readonly keys: readonly string[];
+  /** Where to go on; `undefined` at the end. */
+  readonly cursor: string | undefined;
+}
 
 /** How many leading bytes of a frame identify one version of one entry. */
 export const FRAME_IDENTITY_BYTES = 16;
@@ -95,6 +108,8 @@ export interface StoreCapabilities {
   readonly binary: boolean;
   /** May drop entries before their time. */
   readonly evicts: boolean;
+  /** Can go through its entries by prefix. */
+  readonly scan: boolean;
   /** Survives a restart of the server. */
   readonly durable: boolean;
   /** Keeps anything at all; `false` only for the kill switch `none`, for which the engine passes every call through. */

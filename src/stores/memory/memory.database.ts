@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from '../../core/clock/clock.js';
-import { SOFT_MARK, type StoreListener } from '../contract/cache-store.js';
+import { SOFT_MARK, type ScanStep, type StoreListener } from '../contract/cache-store.js';
+
+/** Entries looked at in one step of a scan. */
+const SCAN_STEP = 1000;
 
 export interface MemoryDatabaseOptions {
   /** Default: the process's monotonic clock. */
@@ -20,6 +23,8 @@ export interface MemoryLease {
 interface Entry {
   readonly frame: Uint8Array;
   readonly expires: number;
+  /** Rises with each write, as the order of the table does. */
+  readonly order: number;
 }
 
 /**
@@ -38,6 +43,7 @@ export class MemoryDatabase {
   readonly #tokens = new Map<string, string>();
   #bytes = 0;
   #moment = 0;
+  #writes = 0;
   #putsUntilSweep = 1000;
 
   constructor(options: MemoryDatabaseOptions = {}) {
@@ -69,9 +75,21 @@ export class MemoryDatabase {
     this.drop(key);
     if (--this.#putsUntilSweep <= 0) this.#sweep();
     if (key.length + frame.byteLength > this.#maxBytes) return; // evicted at once, rather than everything else
-    this.#entries.set(key, { frame, expires: this.clock.now() + Math.max(1, ttlMs) });
+    this.#entries.set(key, { frame, expires: this.clock.now() + Math.max(1, ttlMs), order: ++this.#writes });
     this.#bytes += key.length + frame.byteLength;
     this.#shrink();
+  }
+
+  /** One step through the entries written so far; those written since the first step may be met or not. */
+  scan(prefix: string, after: number): ScanStep {
+    const keys: string[] = [];
+    let looked = 0;
+    for (const [key, entry] of this.#entries) {
+      if (entry.order <= after) continue;
+      if (key.startsWith(prefix)) keys.push(key);
+      if (++looked === SCAN_STEP) return { keys, cursor: String(entry.order) };
+    }
+    return { keys, cursor: undefined };
   }
 
   /** Whether there was a live frame. */

@@ -87,8 +87,8 @@ export class MemoryLockDatabase {
       return;
     }
     lock.queue.shift();
-    this.grant(key, head.owner, CLAIM_MS);
-    head.listener?.handed(head.owner);
+    const fence = this.grant(key, head.owner, CLAIM_MS);
+    head.listener?.handed(head.owner, { key, fence });
   }
 
   /** Forgets a lock that is neither held nor waited for. */

@@ -61,7 +61,7 @@ export class MemoryLockStore implements LockStore {
       if (queue.length >= maxQueue) return { outcome: 'full', remainingMs, waiting: queue.length };
       queue.push({ owner, listener: this.#listener, heardAt: database.clock.now() });
     }
-    return { outcome: 'held', remainingMs, waiting: queue.length };
+    return { outcome: 'held', remainingMs, waiting: queue.length, fence: lock.fence };
   }
 
   async renew(key: string, owner: string, leaseMs: number): Promise<boolean> {

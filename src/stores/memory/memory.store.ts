@@ -4,6 +4,7 @@ import {
   type Acquired,
   type CacheStore,
   type LeaseRequest,
+  type ScanStep,
   type StoreCapabilities,
   type StoreListener,
   type WriteCondition,
@@ -30,6 +31,7 @@ export class MemoryStore implements CacheStore {
     bus: true,
     binary: true,
     evicts: true,
+    scan: true,
     durable: false,
     stores: true,
   };
@@ -124,6 +126,10 @@ export class MemoryStore implements CacheStore {
     const tokens = names.map((name) => database.rotate(name, soft));
     if (names.length > 0) database.tell(this.#listener, (listener) => listener.rotated(names));
     return tokens;
+  }
+
+  async scan(prefix: string, cursor: string | undefined): Promise<ScanStep> {
+    return this.#use('scan').scan(prefix, Number(cursor ?? 0));
   }
 
   async now(): Promise<number> {

@@ -14,6 +14,7 @@ export class NoneStore implements CacheStore {
     bus: false,
     binary: true,
     evicts: true,
+    scan: false,
     durable: false,
     stores: false,
   };

@@ -25,8 +25,9 @@ end`;
 
 // A fence outlives its lock by a week, in which clocks that went back have caught up.
 const GRANT = `
-local function grant(owner, ms)
-  local fence = integer(math.max(micros(), (tonumber(redis.call('GET', KEYS[2])) or 0) + 1))
+local function nextFence() return integer(math.max(micros(), (tonumber(redis.call('GET', KEYS[2])) or 0) + 1)) end
+local function grant(owner, ms, fence)
+  fence = fence or nextFence()
   redis.call('SET', KEYS[2], fence, 'PX', 604800000)
   redis.call('SET', KEYS[1], owner .. '|' .. fence, 'PX', ms)
   return fence
@@ -49,15 +50,16 @@ local function handOver(counts)
     local owner, channel = head()
     if not owner then return false end
     leave(owner)
-    local heard = channel ~= '' and redis.pcall('PUBLISH', channel, owner)
+    local fence = nextFence()
+    local heard = channel ~= '' and redis.pcall('PUBLISH', channel, owner .. '|' .. fence .. '|' .. KEYS[1])
     if heard ~= 0 or counts ~= '1' then
-      grant(owner, ${CLAIM_MS})
+      grant(owner, ${CLAIM_MS}, fence)
       return true
     end
   end
 end`;
 
-/** ARGV owner, lease ms, counts, and for those who wait channel, most waiters. {1, fence} | {0 or 2, ms left, waiting}. */
+/** ARGV owner, lease ms, counts, and for those who wait channel, most waiters. {1, fence} | {0 or 2, ms left, waiting, holder's fence}. */
 export const ACQUIRE_LOCK = script(`${LOCK}${GRANT}
 local me = ARGV[1]
 local owner, fence = holder()
@@ -97,7 +99,7 @@ if ARGV[4] then
   redis.call('PEXPIRE', KEYS[3], ${SILENT_MS * 2})
   redis.call('PEXPIRE', KEYS[4], ${SILENT_MS * 2})
 end
-return {0, left, waiting}`);
+return {0, left, waiting, fence}`);
 
 /** KEYS lock; ARGV owner, ms. */
 export const RENEW_LOCK = script(`${LOCK}

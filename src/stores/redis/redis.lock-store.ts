@@ -138,10 +138,20 @@ export class RedisLockStore implements LockStore {
   #channel(client: RedisClient): string {
     if (!this.#subscriber && this.#listener && !isCluster(client) && !this.#closing) {
       const link = linkOptions(this.#options);
-      this.#subscriber = new RedisLockSubscriber(client, link, this.#keyspace.channel, this.#listener);
+      const { channel } = this.#keyspace;
+      const missed = (): void => this.#listener?.missed();
+      this.#subscriber = new RedisLockSubscriber(client, link, channel, (message) => this.#handed(message), missed);
       this.#subscriber.start();
     }
     return this.#subscriber?.isHearing ? this.#subscriber.channel : '';
+  }
+
+  #handed(message: string): void {
+    const [owner, fence, ...name] = message.split('|') as [string, string, ...string[]];
+    // Which replicas have it is known only when it was asked for.
+    const isSure = !this.#options.confirmReplicas;
+    const grant = { key: this.#keyspace.keyOf(name.join('|')), fence: BigInt(fence) };
+    this.#listener?.handed(owner, isSure ? grant : undefined);
   }
 
   /** WAIT counts what this connection wrote before it. */
@@ -161,10 +171,11 @@ export class RedisLockStore implements LockStore {
 }
 
 function answerOf(reply: unknown): LockAnswer {
-  const [outcome, detail, waiting] = reply as [number, Buffer | number, number];
+  const [outcome, detail, waiting, fence] = reply as [number, Buffer | number, number, Buffer];
   if (outcome === 1) return { outcome: 'granted', fence: BigInt(String(detail)) };
   const remainingMs = Math.max(0, Number(detail));
-  return { outcome: outcome === 2 ? 'full' : 'held', remainingMs, waiting };
+  if (outcome === 2) return { outcome: 'full', remainingMs, waiting };
+  return { outcome: 'held', remainingMs, waiting, fence: BigInt(String(fence)) };
 }
 
 /** A client that was lent tells where the server is; the connection is ours, so that its settings and its order are, too. */

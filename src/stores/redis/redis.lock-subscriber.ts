@@ -1,5 +1,4 @@
 import type { Redis, RedisOptions } from 'ioredis';
-import type { LockStoreListener } from '../../locks/contract/lock-store.js';
 import { RedisHeartbeat } from './redis.heartbeat.js';
 import { closeClient } from './redis.lifecycle.js';
 import { cut, guardHandshake } from './redis.watchdog.js';
@@ -15,7 +14,8 @@ export class RedisLockSubscriber {
     source: Redis,
     options: RedisOptions,
     readonly channel: string,
-    private readonly listener: LockStoreListener,
+    private readonly told: (message: string) => void,
+    private readonly missed: () => void,
   ) {
     this.#client = source.duplicate({ ...options, keyPrefix: '' });
     this.#heartbeat = new RedisHeartbeat(this.#client, () => {
@@ -34,7 +34,7 @@ export class RedisLockSubscriber {
     client.on('error', () => {});
     guardHandshake(client, client.options.connectTimeout ?? 1000);
     client.on('ready', () => void this.#listen().catch(() => {}));
-    client.on('message', (_channel, owner) => this.listener.handed(owner));
+    client.on('message', (_channel, message) => this.told(message));
     client.on('close', () => this.#lose());
     client.on('end', () => {
       this.#lose();
@@ -54,7 +54,7 @@ export class RedisLockSubscriber {
     await this.#client.subscribe(this.channel);
     if (this.#closed || this.#client.status !== 'ready') return;
     this.#hearing = true;
-    this.listener.missed();
+    this.missed();
   }
 
   #lose(): void {

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
 import {
   FRAME_IDENTITY_BYTES,
   type Acquired,
   type CacheStore,
   type LeaseRequest,
+  type ScanStep,
   type StoreCapabilities,
   type StoreListener,
   type WriteCondition,
@@ -22,6 +24,9 @@ import { own, RedisReadBatch } from './redis.read-batch.js';
 import { RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
 import * as scripts from './redis.scripts.js';
 import { RedisSubscriber, type ChangeKind } from './redis.subscriber.js';
+
+/** Keys the server looks at in one step of a scan: about a millisecond of its time. */
+const SCAN_STEP = 1000;
 
 /** Redis or Valkey, from version 6: every operation is one command or one script. See {@link RedisStoreOptions}. */
 export class RedisStore implements CacheStore, LockStoreSource {
@@ -44,7 +49,9 @@ export class RedisStore implements CacheStore, LockStoreSource {
     ownConnectionOptions(options);
     const client = options.client ?? options.store?.client;
     const bus = client ? !isCluster(client) : options.cluster === undefined;
-    this.capabilities = { lease: true, cas: true, bus, binary: true, evicts: true, durable: false, stores: true };
+    // A cluster would have to be scanned server by server, while slots move.
+    const scan = bus;
+    this.capabilities = { lease: true, cas: true, bus, binary: true, evicts: true, scan, durable: false, stores: true };
     this.#options = options;
     this.#keyspace = new RedisKeyspace(options.prefix ?? 'tc');
     this.#connection = new RedisConnection(options, (found) => this.#adopt(found));
@@ -135,6 +142,15 @@ export class RedisStore implements CacheStore, LockStoreSource {
     return this.#lineage.mark('rotate', () => this.#mint('rotate', script, names));
   }
 
+  async scan(prefix: string, cursor = '0'): Promise<ScanStep> {
+    const { entries } = this.#keyspace;
+    const pattern = `${literally(entries + prefix)}*`;
+    const [next, found] = await this.#connection.run('scan', (client) =>
+      (client as Redis).scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_STEP),
+    );
+    return { keys: found.map((key) => key.slice(entries.length)), cursor: next === '0' ? undefined : next };
+  }
+
   async now(): Promise<number> {
     const [seconds, micros] = await this.#connection.run('now', (client) => client.time());
     return Number(seconds) * 1000 + Number(micros) / 1000;
@@ -205,6 +221,11 @@ export class RedisStore implements CacheStore, LockStoreSource {
   #pair(key: string): string[] {
     return [this.#keyspace.entry(key), this.#keyspace.lease(key)];
   }
+}
+
+/** A text for MATCH that stands for itself. */
+function literally(text: string): string {
+  return text.replaceAll(/[\\*?[\]^-]/g, '\\$&');
 }
 
 /** A view, not a copy: the driver takes nothing but a Buffer for bytes. */

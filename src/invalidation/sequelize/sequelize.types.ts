@@ -1,0 +1,53 @@
+/** What is used of an instance of Sequelize 6. */
+export interface SequelizeLike {
+  readonly models: Readonly<Record<string, SequelizeModel>>;
+  addHook(hookType: 'afterQuery', name: string, hook: AfterQuery): unknown;
+  removeHook(hookType: 'afterQuery', name: string): unknown;
+}
+
+type AfterQuery = (options: object, query: object) => Promise<void>;
+
+/** What is used of a model. */
+export interface SequelizeModel {
+  readonly name: string;
+  readonly primaryKeyAttributes: readonly string[];
+  readonly options: { readonly paranoid?: boolean; readonly deletedAt?: string | boolean };
+  readonly rawAttributes: Readonly<Record<string, SequelizeColumn>>;
+  getTableName(): SequelizeTable;
+}
+
+/** With its schema, if it has one. */
+export type SequelizeTable = string | { tableName: string };
+
+/** What is used of a column: the foreign key that it is. */
+export interface SequelizeColumn {
+  readonly references?: string | { readonly model?: SequelizeTable | object };
+  readonly onDelete?: string;
+}
+
+/** What is used of an instance of a model. */
+export interface SequelizeInstance {
+  /** Its model. */
+  readonly constructor: unknown;
+  /** The values as they are now, by attribute. */
+  readonly dataValues: Readonly<Record<string, unknown>>;
+  /** The value as it was loaded or saved last. */
+  previous(attribute: string): unknown;
+  isSoftDeleted(): boolean;
+}
+
+/** What is used of the options of a statement. */
+export interface SequelizeStatement {
+  readonly type?: string;
+  readonly instance?: SequelizeInstance;
+  /** Of `increment` and `decrement`, which do not tell the new values. */
+  readonly increment?: unknown;
+  readonly transaction?: SequelizeTransaction | null;
+}
+
+/** What is used of a transaction. */
+export interface SequelizeTransaction {
+  /** The transaction that this one is a savepoint of. */
+  readonly parent?: SequelizeTransaction | null;
+  afterCommit(hook: () => Promise<void>): void;
+}
