@@ -315,6 +315,11 @@ function valuesFor(client: Client, route: string, versioning: Versioning, run: s
     'authorization',
   ];
   const isListed = name === 'listed';
+  // Interceptors outside of the cache's make their part of a value anew for each request, which a hit leaves as it came.
+  const either = (narrowed: unknown, sent: unknown): unknown[] => {
+    if (!isListed) return [sent];
+    return route === name ? [narrowed] : [narrowed, sent];
+  };
   const both = (field: string): unknown[] => [headers[field] ?? null, shown[field]];
   return (read) => {
     switch (read) {
@@ -325,13 +330,13 @@ function valuesFor(client: Client, route: string, versioning: Versioning, run: s
       case 'host':
         return [client.host];
       case 'query':
-        return [isListed ? listed : query];
+        return either(listed, query);
       case 'query.a':
-        return [(isListed ? listed.a : query['a']) ?? null];
+        return either(listed.a, query['a'] ?? null);
       case 'query.b':
-        return [isListed ? null : (query['b'] ?? null)];
+        return either(null, query['b'] ?? null);
       case 'url':
-        if (isListed) return [`${path}?a=${listed.a}`];
+        if (isListed) return either(`${path}?a=${listed.a}`, client.query === '' ? path : `${path}?${client.query}`);
         // Two orders of one query share an entry.
         return [path, ...['?', '?'].map((mark, at) => path + mark + (at === 0 ? client.query : sorted(client.query)))]
           .slice(client.query === '' ? 0 : 1, client.query === '' ? 1 : 3)
@@ -365,23 +370,31 @@ const VERSIONINGS: Array<[Versioning, (app: INestApplication) => unknown]> = [
   ['URI', (app) => app.enableVersioning({ type: VersioningType.URI })],
 ];
 
-const RUNS = Number(process.env['TC_ISOLATION_RUNS'] ?? 1_670);
+const RUNS = Number(process.env['TC_ISOLATION_RUNS'] ?? 835);
+
+/** Hits are sent by the interceptor of the cache, or by its guard. */
+const PLACES = [
+  ['behind another interceptor', false],
+  ['as the outermost interceptor', true],
+] as const;
 
 describe.each<Platform>(['express', 'fastify'])('isolation on %s', (platform) => {
   describe.each(VERSIONINGS)('with versions by %s', (versioning, enable) => {
-    let app: INestApplication;
-    beforeAll(async () => {
-      app = await serveIsolated(platform, enable);
-      shared = 0;
-    });
-    afterAll(closeAll);
+    describe.each(PLACES)('%s', (_place, isOutermost) => {
+      let app: INestApplication;
+      beforeAll(async () => {
+        app = await serveIsolated(platform, isOutermost, enable);
+        shared = 0;
+      });
+      afterAll(closeAll);
 
-    it(`serves nobody what was made for somebody else: ${RUNS} runs`, async () => {
-      await fc.assert(
-        fc.asyncProperty(scenario, (drawn) => new Play(app, versioning, drawn).play()),
-        { numRuns: RUNS },
-      );
-      expect(shared).toBeGreaterThan(RUNS / 2);
-    }, 120_000);
+      it(`serves nobody what was made for somebody else: ${RUNS} runs`, async () => {
+        await fc.assert(
+          fc.asyncProperty(scenario, (drawn) => new Play(app, versioning, drawn).play()),
+          { numRuns: RUNS },
+        );
+        expect(shared).toBeGreaterThan(RUNS / 2);
+      }, 120_000);
+    });
   });
 });
