@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { AsyncResource } from 'node:async_hooks';
+import { EventEmitter, once } from 'node:events';
 import { Agent } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -45,7 +46,6 @@ import {
 } from '../../src/index.js';
 import { TIERED_CACHE_ENGINE } from '../../src/tiered-cache.constants.js';
 import { closeAll, serve, type Platform } from '../nest/boot.js';
-import { Gate } from './subject.js';
 import { ask, leaver, steady, type Received } from './wire/wire.client.js';
 
 // Hits are sent by the last guard where no interceptor stands outside of the cache's: nobody may tell the difference but by a clock.
@@ -458,14 +458,13 @@ describe.each<Platform>(['express', 'fastify'])('the guard that answers, on %s',
   });
 
   it('answers one connection many times, and minds nobody who has left', async () => {
-    const entered = new Gate(1);
-    const gate = new Gate();
+    const gate = new EventEmitter();
     @Injectable()
     class Waits implements CanActivate {
       async canActivate(context: ExecutionContext): Promise<boolean> {
         if (!requestOf(context).headers['connection']?.includes('close')) return true;
-        entered.arrive();
-        await gate.opened;
+        gate.emit('entered');
+        await once(gate, 'open');
         return true;
       }
     }
@@ -482,11 +481,12 @@ describe.each<Platform>(['express', 'fastify'])('the guard that answers, on %s',
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     for (let round = 0; round < 20; round++)
       expect((await get('page', {}, round % 2 ? 'HEAD' : 'GET', agent)).status).toBe(200);
+    const entered = once(gate, 'entered');
     const gone = leaver(`${url}/page`);
-    await entered.opened;
+    await entered;
     gone.leave();
     await gone.left;
-    gate.release();
+    gate.emit('open');
     expect((await get('page', {}, 'GET', agent)).body.toString()).toBe('{"run":1}');
     agent.destroy();
   });
