@@ -269,7 +269,8 @@ export class TieredCacheModule
   configure(): void {
     mountRequestContext(this.context, this.host?.httpAdapter);
     // Routes are made next, before `onModuleInit`.
-    placeGuards(this.discovery, this.scanner, this.config, this.responses);
+    const { answerInGuard = true } = this.options.responses ?? {};
+    placeGuards(this.discovery, this.scanner, this.config, this.responses, answerInGuard);
   }
 
   /** Begins to connect; a store that is down does not stop the boot. A lock store that was asked for, or that routes need, is checked. */

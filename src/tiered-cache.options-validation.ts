@@ -122,6 +122,7 @@ const areOptions = fields({
     policies: isAnything,
     cacheAll: isBoolean,
     surrogateKeys: isHeaderName,
+    answerInGuard: isBoolean,
   }),
   entities: listOf(isEntity),
   purge: isPurgeOptions,

@@ -1,4 +1,6 @@
 import type { ExecutionContext } from '@nestjs/common';
+import type { BypassedPage } from './keys/page-key.js';
+import type { PageRequest } from './page-request.js';
 import type { Recording } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
 import type { Found } from './response-cache.js';
@@ -9,6 +11,8 @@ export interface Arrival {
   /** The key it came with: an interceptor may change what the key is made of. `undefined`: it was not asked for. */
   readonly primary?: string;
   readonly found?: Found;
+  /** What was asked for, by a handler of which nobody but guards has seen the request since. */
+  readonly asked?: PageRequest | BypassedPage;
   /** Where the handler will run: what the interceptors read. */
   readonly recording?: Recording;
 }

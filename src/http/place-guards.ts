@@ -3,8 +3,10 @@ import { Logger, type Type } from '@nestjs/common';
 import { GUARDS_METADATA, INTERCEPTORS_METADATA } from '@nestjs/common/constants.js';
 import type { ApplicationConfig, DiscoveryService, MetadataScanner } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
+import { GuardAnswer } from './guard-answer.js';
 import type { Handler } from './policy/of-handlers.js';
 import { isRead } from './policy/check-page-parameters.js';
+import { writesResponse } from './policy/writes-response.js';
 import { ResponseCacheGuard } from './response-cache.guard.js';
 import { ResponseCacheInterceptor } from './response-cache.interceptor.js';
 import type { ResponseCaches } from './response-caches.js';
@@ -16,8 +18,9 @@ type Entry = Type | object;
 const logger = new Logger('ResponseCache');
 
 /**
- * Puts a {@link ResponseCacheGuard} after all guards of each cached handler that has an interceptor outside of the cache's. To be called when
- * all global interceptors are known, and before routes are made.
+ * Puts a {@link ResponseCacheGuard} after all guards of each handler whose pages are cached. To be called when all global interceptors are known,
+ * and before routes are made.
+ * @param answers whether it may send hits, where no interceptor stands outside of the cache's
  * @throws CacheUsageError whatever compiling a policy throws
  */
 export function placeGuards(
@@ -25,6 +28,7 @@ export function placeGuards(
   scanner: Pick<MetadataScanner, 'getAllMethodNames'>,
   config: Config,
   caches: ResponseCaches,
+  answers: boolean,
 ): void {
   const guard = new ResponseCacheGuard(caches);
   const globals: Entry[] = [...config.getGlobalInterceptors(), ...config.getGlobalRequestInterceptors()];
@@ -37,19 +41,30 @@ export function placeGuards(
       if (handler === undefined || !isRead(handler)) continue;
       const entries = [...globals, ...interceptorsOf(metatype), ...interceptorsOf(handler)];
       const at = entries.findIndex(isOurs);
-      if (at <= 0) continue;
+      if (at < 0 || (at === 0 && !answers)) continue;
       const interceptor = instanceOf(entries[at] as Entry, wrapper);
+      // Replaced, in a test.
+      if (interceptor !== undefined && !(interceptor instanceof ResponseCacheInterceptor)) continue;
       const call = { getClass: () => metatype as never, getHandler: () => handler, getType: () => 'http' as never };
-      if (interceptor && interceptor.policyOf(call)?.kind !== 'page') continue;
-      if (!interceptor)
-        logger.warn(
-          `${metatype.name}.${name} is not cached: its cache interceptor is made for each request, and has other interceptors outside of it; register it first, or make it a singleton`,
-        );
-      caches.behindOthers.set(metatype as Type, handler, interceptor ?? false);
+      const policy = interceptor?.policyOf(call);
+      if (interceptor && policy?.kind !== 'page') continue;
+      if (at === 0) {
+        if (!interceptor || !policy || !isWhole(interceptor) || writesResponse(metatype as Type, handler)) continue;
+        caches.answeredInGuard.set(metatype as Type, handler, new GuardAnswer(caches, policy, handler));
+      } else {
+        if (!interceptor) warnOfLoss(metatype, name);
+        caches.behindOthers.set(metatype as Type, handler, interceptor ?? false);
+      }
       placeLast(handler);
       provide(guard, wrapper);
     }
   }
+}
+
+function warnOfLoss({ name }: { readonly name: string }, method: string): void {
+  logger.warn(
+    `${name}.${method} is not cached: its cache interceptor is made for each request, and has other interceptors outside of it; register it first, or make it a singleton`,
+  );
 }
 
 /** Handlers are shared: by classes that inherit them, by applications in one process. */
@@ -74,6 +89,11 @@ function classOf(entry: Entry): unknown {
   return isWrapper(entry) ? entry.metatype : entry.constructor;
 }
 
+/** A subclass with an `intercept` of its own is to see hits, too. */
+function isWhole({ intercept }: ResponseCacheInterceptor): boolean {
+  return intercept === ResponseCacheInterceptor.prototype.intercept;
+}
+
 function isOurs(entry: Entry): boolean {
   const type = classOf(entry);
   return (
@@ -82,11 +102,11 @@ function isOurs(entry: Entry): boolean {
   );
 }
 
-function instanceOf(entry: Entry, { host }: InstanceWrapper): ResponseCacheInterceptor | undefined {
+function instanceOf(entry: Entry, { host }: InstanceWrapper): object | undefined {
   if (entry instanceof ResponseCacheInterceptor) return entry;
   const wrapper =
     typeof entry === 'function' ? host?.injectables.get(entry as Type) : isWrapper(entry) ? entry : undefined;
-  return wrapper?.isDependencyTreeStatic() ? (wrapper.instance as ResponseCacheInterceptor) : undefined;
+  return wrapper?.isDependencyTreeStatic() ? (wrapper.instance as object) : undefined;
 }
 
 function isWrapper(entry: Entry): entry is InstanceWrapper {

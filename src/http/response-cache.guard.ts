@@ -1,10 +1,12 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
 import type { CanActivate, ExecutionContext } from '@nestjs/common';
+import type { Handler } from './policy/of-handlers.js';
 import { ResponseCaches } from './response-caches.js';
 
 /**
- * Allows everything. It runs as the last guard of cached handlers that have interceptors outside of the cache's, which is where what they
- * read begins to be noted: after the guards, whose reads do not make an answer, and before all that makes one.
+ * Turns nobody away. It runs as the last guard of cached handlers. Where no interceptor stands outside of the cache's, it sends the hits: nobody
+ * else would have seen them. Where one does, what it reads begins to be noted here: after the guards, whose reads do not make an answer, and
+ * before all that makes one.
  */
 @Injectable()
 export class ResponseCacheGuard implements CanActivate {
@@ -14,7 +16,10 @@ export class ResponseCacheGuard implements CanActivate {
   constructor(@Optional() @Inject(ResponseCaches) private readonly caches?: ResponseCaches) {}
 
   canActivate(context: ExecutionContext): true | Promise<true> {
-    const interceptor = this.caches?.behindOthers.get(context.getClass(), context.getHandler() as never);
+    const [controller, handler] = [context.getClass(), context.getHandler() as Handler];
+    const answer = this.caches?.answeredInGuard.get(controller, handler);
+    if (answer) return answer.answer(context);
+    const interceptor = this.caches?.behindOthers.get(controller, handler);
     return interceptor ? interceptor.arrive(context) : true;
   }
 }

@@ -44,10 +44,9 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     }
     // Whole responses are an HTTP matter.
     if (view.kind !== 'http') return next.handle();
-    const request = this.caches.requests.of(view, policy);
+    const request = arrival?.asked ?? this.caches.asked(view, policy);
     if ('bypass' in request) return next.handle();
     const pages = this.caches.pagesOf(policy.namespace);
-    if (policy.beforeGuards) this.caches.lane?.learn(view, policy, request.place, pages);
     const found = this.foundBefore(request, view, policy, arrival);
     const task = detachedTaskOf(view.request);
     return task instanceof DetachedFill

@@ -1,5 +1,5 @@
 import { GatewayTimeoutException, HttpException } from '@nestjs/common';
-import type { CallHandler, ExecutionContext, HttpServer } from '@nestjs/common';
+import type { CallHandler, HttpServer } from '@nestjs/common';
 import { concatAll, from, of, type Observable } from 'rxjs';
 import type { CacheService } from '../core/cache.service.js';
 import type { LoadRun } from '../core/flights/load-run.js';
@@ -14,7 +14,7 @@ import { keyOfVariant, PageLookup, type Hit, type Located, type Place } from './
 import type { PageRequest } from './page-request.js';
 import { refreshPage, type DetachedFill } from './page-refresh.js';
 import { PageRun, type Purpose } from './page-run.js';
-import { answer as replay, rawResponseOf } from './wire/index.js';
+import { answer as replay, rawResponseOf, writeAtOnce, type Answer as Stored } from './wire/index.js';
 
 /**
  * A vary that is learned while a request waits makes it look again, and so does a leader that fails. More often than this something is odd, and
@@ -26,6 +26,12 @@ const MAX_LOOKS = 4;
 export interface NearAnswer {
   readonly page: Page;
   readonly made: Answer;
+}
+
+/** As `@Header()` keeps it. */
+export interface StaticField {
+  readonly name: string;
+  readonly value: string | (() => string);
 }
 
 /** What is stored for a request. */
@@ -54,9 +60,23 @@ export class ResponseCache {
     const near = found?.near ?? this.near(place, method, cacheName);
     if (near) {
       request.release();
-      return of(this.replay(context, method, near.page, near.made));
+      return of(replay(this.adapter(), context, storedOf(near, method)));
     }
     return from(this.look(request, next, found?.located)).pipe(concatAll());
+  }
+
+  /**
+   * Sends what there is to be sent at once, where Nest has not yet set what the handler's decorators say. `false`: there is nothing, and the
+   * response is as it was.
+   */
+  sendNear({ context, method, place, cacheName }: PageRequest, decorated: readonly StaticField[]): boolean {
+    const near = this.near(place, method, cacheName);
+    if (near === undefined) return false;
+    const response = context.switchToHttp().getResponse<object>();
+    const fields = decorated.map(({ name, value }) => [name, typeof value === 'function' ? value() : value] as const);
+    for (const [name, value] of fields) this.adapter().setHeader(response, name, value);
+    writeAtOnce(response, storedOf(near, method));
+    return true;
   }
 
   /** What there is for a request, as far as that decides whether its handler will run. */
@@ -205,23 +225,20 @@ export class ResponseCache {
         status: { cache: cacheName, ...status },
       },
     );
-    return this.replay(context, method, page, made);
-  }
-
-  private replay(context: ExecutionContext, method: string, page: Page, { status, headers, body }: Answer): unknown {
-    const isHead = method === 'HEAD' && status === page.stored.status;
-    const bytes = isHead || body === 'full' ? page.body : bodyOf(page, body).body;
-    return replay(
-      this.adapter(),
-      context,
-      bytes === undefined ? { status, headers } : { status, headers, body: bytes },
-    );
+    return replay(this.adapter(), context, storedOf({ page, made }, method));
   }
 
   private setStatus({ context, cacheName }: PageRequest, status: Omit<CacheStatus, 'cache'>): void {
     const response = context.switchToHttp().getResponse<object>();
     this.adapter().setHeader(response, 'cache-status', formatCacheStatus({ cache: cacheName, ...status }));
   }
+}
+
+/** A HEAD is told the length of what a GET would be sent. */
+function storedOf({ page, made: { status, headers, body } }: NearAnswer, method: string): Stored {
+  const isHead = method === 'HEAD' && status === page.stored.status;
+  const bytes = isHead || body === 'full' ? page.body : bodyOf(page, body).body;
+  return bytes === undefined ? { status, headers } : { status, headers, body: bytes };
 }
 
 function hasLeft({ context }: PageRequest): boolean {

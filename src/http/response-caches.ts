@@ -4,12 +4,16 @@ import type { HttpAdapterHost } from '@nestjs/core';
 import type { CacheEngine } from '../core/cache-engine.js';
 import type { CacheService } from '../core/cache.service.js';
 import type { NamespaceOptions } from '../core/cache.options.js';
+import type { GuardAnswer } from './guard-answer.js';
+import type { BypassedPage } from './keys/page-key.js';
 import { FastLane, type FastLaneOptions } from './lane/fast-lane.js';
 import { pageCodec } from './page.codec.js';
+import type { PageRequest } from './page-request.js';
 import { PageRequests } from './page-requests.js';
 import type { CompiledPolicy } from './policy/compiled.policy.js';
 import { OfHandlers } from './policy/of-handlers.js';
 import type { ResponseCacheInterceptor } from './response-cache.interceptor.js';
+import type { RequestView } from './policy/request-view.js';
 import type { ResponseCachePolicies } from './policy/response-cache.policies.js';
 import { ResponseCache } from './response-cache.js';
 import { ValueCache } from './value-cache.js';
@@ -21,6 +25,8 @@ export class ResponseCaches {
   lane: FastLane | undefined;
   /** Handlers with interceptors outside of the cache's, and which of ours is theirs; `false` if it belongs to one request. */
   readonly behindOthers = new OfHandlers<ResponseCacheInterceptor | false>();
+  /** Handlers whose hits are sent before any interceptor runs. */
+  readonly answeredInGuard = new OfHandlers<GuardAnswer>();
   /** Their keys depend on something that interceptors outside of the cache's put on the request. */
   readonly keyedLate = new WeakSet<CompiledPolicy>();
   private readonly pages = new Map<string, ResponseCache>();
@@ -51,6 +57,14 @@ export class ResponseCaches {
     if (!isWanted || this.isOff || typeof server?.removeAllListeners !== 'function') return;
     this.lane = new FastLane({ ...options, cacheName: this.cacheName });
     this.lane.mount(server);
+  }
+
+  /** What a call asks the cache of whole responses for. */
+  asked(view: RequestView, policy: CompiledPolicy): PageRequest | BypassedPage {
+    const request = this.requests.of(view, policy);
+    if (policy.beforeGuards && !('bypass' in request))
+      this.lane?.learn(view, policy, request.place, this.pagesOf(policy.namespace));
+    return request;
   }
 
   /** Of whole responses. */

@@ -340,8 +340,10 @@ class Filter implements ExceptionFilter {
   }
 }
 
+/** @param isOutermost whether no interceptor stands outside of the cache's */
 export async function serveIsolated(
   platform: Platform,
+  isOutermost: boolean,
   prepare: (app: INestApplication) => unknown,
 ): Promise<INestApplication> {
   const { app } = await serve(
@@ -351,7 +353,7 @@ export async function serveIsolated(
       controllers: [controllerOf('1'), controllerOf('2')],
       providers: [
         { provide: APP_GUARD, useClass: Recognises },
-        { provide: APP_INTERCEPTOR, useClass: Outside },
+        ...(isOutermost ? [] : [{ provide: APP_INTERCEPTOR, useClass: Outside }]),
         { provide: APP_FILTER, useClass: Filter },
       ],
     },

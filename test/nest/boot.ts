@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import type { INestApplication, ModuleMetadata, Provider, Type } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { Test, type TestingModule } from '@nestjs/testing';
+import { Test, type TestingModule, type TestingModuleBuilder } from '@nestjs/testing';
 
 export type Platform = 'express' | 'fastify';
 type Imports = NonNullable<ModuleMetadata['imports']>;
@@ -45,8 +45,9 @@ export async function serve(
   platform: Platform,
   metadata: { imports: Imports; controllers: Type[]; providers?: Provider[] },
   prepare: (app: INestApplication) => unknown = () => undefined,
+  override: (builder: TestingModuleBuilder) => TestingModuleBuilder = (builder) => builder,
 ): Promise<Served> {
-  const testing = await Test.createTestingModule(metadata).compile();
+  const testing = await override(Test.createTestingModule(metadata)).compile();
   const app: INestApplication =
     platform === 'express'
       ? testing.createNestApplication(new ExpressAdapter())

@@ -24,6 +24,7 @@ describe('on Nest 11', () => {
     ['4.14 #1 and what else is answered', 'test/locks/nest/cache-lock.http.spec.ts', 50],
     ['4.14 #2 endings of a request', 'test/locks/nest/endings.http.spec.ts', 38],
     ['4.14 #2 endings of a message', 'test/locks/nest/messages.spec.ts', 45],
+    ['hits that the guard sends', 'test/http/guard-answer.spec.ts', 20],
   ])('%s', { timeout: 180_000 }, async (_what, spec, count) => {
     const env = { TC_NEST_HOME: home };
     const { passed, failed } = await runVitest([spec, '--config=test/packaging/nest-11.config.ts'], { cwd: ROOT, env });

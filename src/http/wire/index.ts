@@ -6,6 +6,7 @@ export { tapOf, tapResponse } from './response-tap.js';
 export type { Replacement, ResponseHead, ResponseTap, TapDecision, TapOptions } from './tap.options.js';
 export { isStream, watchHandler } from './handler-watch.js';
 export { answer } from './replay.js';
+export { writeAtOnce } from './write-answer.js';
 export type { Answer } from './pending-answer.js';
 export { patchAdapter } from './adapter.patch.js';
 export { detachedRequestOf, type DetachedRequest } from './detached-request.js';

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { fieldsSet, sameValue, type HeaderFields } from './header-fields.js';
-import type { PendingAnswer } from './pending-answer.js';
+import type { Answer, PendingAnswer } from './pending-answer.js';
 import { rawResponseOf, statusWithoutContent } from './raw-exchange.js';
 
 interface FastifyReply {
@@ -20,9 +20,18 @@ const CONTENT_FIELDS = ['content-type', 'content-length', 'transfer-encoding'];
 /** Writes a stored response: nothing is serialised and no validator is made; hooks and middleware between here and the wire still run. */
 export function writeAnswer(response: unknown, { stored, before }: PendingAnswer): unknown {
   const now = fieldsSet(response, stored.headers);
+  return write(response, stored, (name) => !setSince(name, before, now));
+}
+
+/** As {@link writeAnswer}, where nobody can have set a field since the answer was found. */
+export function writeAtOnce(response: unknown, stored: Answer): unknown {
+  return write(response, stored, () => true);
+}
+
+function write(response: unknown, stored: Answer, isOurs: (name: string) => boolean): unknown {
   const headers: Record<string, string | readonly string[]> = {};
   for (const name of Object.keys(stored.headers)) {
-    if (!NOT_REPLAYED.has(name) && !setSince(name, before, now)) headers[name] = stored.headers[name]!;
+    if (!NOT_REPLAYED.has(name) && isOurs(name)) headers[name] = stored.headers[name]!;
   }
   const head = rawResponseOf(response).req?.method === 'HEAD';
   const declared = stored.headers['content-length'];
