@@ -66,6 +66,7 @@ export interface TieredCacheOptions {
   enabled?: Resolvable<boolean>;
 }
 
+/** What holds for all cached responses. */
 export interface ResponsesOptions extends ResponseCacheOptions {
   /** What this cache is called in `Cache-Status` (RFC 9211). Default `tiered-cache`. */
   readonly name?: string;
@@ -82,6 +83,7 @@ export interface ResponsesOptions extends ResponseCacheOptions {
   readonly answerInGuard?: boolean;
 }
 
+/** What the stamp in every data key is made of, besides the namespace's `schemaVersion`. */
 export interface VersionOptions {
   /** The application's version. Default: `version` of the package.json nearest to the working directory. `''` for none. */
   app?: Resolvable<string>;
@@ -109,6 +111,7 @@ export interface LocksOptions extends Pick<LockOptions, 'lease' | 'maxHold' | 'w
   mapException?: MapLockException;
 }
 
+/** Bounds of the memory tier. */
 export interface MemoryOptions {
   /** Default 10,000. */
   maxEntries?: number;
@@ -118,6 +121,7 @@ export interface MemoryOptions {
   maxStaleWithoutBus?: Duration;
 }
 
+/** Lifetimes of a namespace. */
 export interface LifetimeOptions {
   /** Hard lifetime. */
   ttl?: Lifetime;
@@ -125,6 +129,7 @@ export interface LifetimeOptions {
   freshFor?: Lifetime;
 }
 
+/** What namespaces may leave out. */
 export type NamespaceDefaults = Omit<LoadOptions, 'tags'> & Pick<NamespaceOptions, 'isolation' | 'codec' | 'whenDown'>;
 
 /** For `forRootAsync({ useClass | useExisting })`. */

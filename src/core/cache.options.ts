@@ -3,6 +3,7 @@ import type { Duration, Lifetime } from './clock/duration.js';
 /** A data key: a string, or an array of typed parts. `['a', 1]`, `['a', '1']`, `'a:1'` are three different keys. */
 export type CacheKey = string | readonly KeyPart[];
 
+/** One part of a key: what can be told apart by type and survives as text. */
 export type KeyPart =
   | string
   | number
@@ -23,6 +24,7 @@ export type Isolation = 'shared' | 'copy';
  */
 export type WhenDown = 'queue' | 'reject';
 
+/** Options of calls that invalidate. */
 export interface InvalidationOptions {
   /** Default: the namespace's (`queue`). */
   whenDown?: WhenDown;
@@ -42,6 +44,7 @@ export interface ScanOptions {
   onProgress?: (progress: ScanProgress) => void;
 }
 
+/** How far a scan has come. */
 export interface ScanProgress {
   readonly steps: number;
   readonly deleted: number;
@@ -54,6 +57,7 @@ export interface ScanProgress {
 /** What a caller on a cold key does while somebody else computes it. */
 export type OnCold = 'wait' | 'throw' | 'load';
 
+/** How one entry is kept: options of `set`, `add` and their like. */
 export interface EntryOptions {
   /** Hard lifetime: after it the entry does not exist. `0` stores nothing. Default: the namespace's. */
   ttl?: Lifetime;
@@ -116,6 +120,7 @@ export interface LoadOptions<T = unknown> {
   lease?: Duration;
 }
 
+/** What `onLoadError` is told besides the error. */
 export interface FailedLoad {
   readonly namespace: string;
   /** As encoded. */
@@ -153,18 +158,22 @@ export interface LoadContext<T = unknown> {
   notModified(): T;
 }
 
+/** The entry that a load is to replace. */
 export interface StaleValue<T> {
   readonly value: T;
   /** Since it was loaded. */
   readonly ageMs: number;
 }
 
+/** Computes a value on a miss. */
 export type Loader<T> = (context: LoadContext<T>) => T | Promise<T>;
 
 /** Receives exactly the ids that are missing; ids it leaves out are not stored and are absent from the result. */
 export type ManyLoader<I, T> = (missing: I[]) => Loaded<I, T> | Promise<Loaded<I, T>>;
+/** What a {@link ManyLoader} has found, by id. */
 export type Loaded<I, T> = ReadonlyMap<I, T> | Iterable<readonly [I, T]>;
 
+/** One named cache: the defaults of its calls, and how its values are kept. */
 export interface NamespaceOptions extends LoadOptions {
   name: string;
   /** Carried by every entry, besides those of the call. */

@@ -36,6 +36,7 @@ export type StateEntry<State extends string, Schemas> = {
   [S in State]: { readonly state: S; readonly value: StateValue<S, Schemas> };
 }[State];
 
+/** Options of `StateCache.set()`. */
 export interface StateWriteOptions {
   /** Why a higher state has to go: removes it and stores the lower one. Without a reason a lower state is refused. */
   overwrite?: string;

@@ -2,6 +2,7 @@ import type { WarmUpRun, WarmUpSchedule } from './warm-up.options.js';
 
 const METHODS: unique symbol = Symbol('TIERED_CACHE_WARM_UPS');
 
+/** What `@WarmUp()` takes. */
 export interface WarmUpMethodOptions extends WarmUpSchedule {
   /** The same in all processes, and one of a kind in the application. Default `Class.method`. */
   name?: string;

@@ -18,14 +18,15 @@ export class EntityInvalidationService {
   /**
    * One row has changed, been added or removed: its entries and every list of the entity go. Without an id: everything of the entity.
    * Call it after the change is committed.
-   * @throws CacheUsageError `invalid_entity` @throws StoreUnavailableError
+   * While the store is down the invalidation waits for it, like any other.
+   * @throws CacheUsageError `invalid_entity` @throws StoreUnavailableError where it is not to wait (`whenDown`)
    * @example await this.entities.invalidateEntity('Course', 42)
    */
   async invalidateEntity(entity: string, id?: EntityId): Promise<void> {
     await this.apply([changeOf(entity, id)]);
   }
 
-  /** What adapters call after the outermost commit. No more entries go than the rules of the entities say. @throws StoreUnavailableError */
+  /** What adapters call after the outermost commit. No more entries go than the rules of the entities say. @throws StoreUnavailableError where it is not to wait */
   async apply(changes: Iterable<EntityChange>): Promise<void> {
     const tags = this.tagsOf(changes);
     if (tags.length > 0) await this.cache.invalidateTags(tags);

@@ -4,6 +4,7 @@ export interface ForceMissContext {
   readonly request: ForceMissRequest;
 }
 
+/** The request of Express or Fastify, as far as it is known here. */
 export interface ForceMissRequest {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly url?: string | undefined;

@@ -26,6 +26,8 @@ describe('the README', () => {
         paths: {
           'nestjs-tiered-cache': ['./src/index.ts'],
           'nestjs-tiered-cache/redis': ['./src/stores/redis/index.ts'],
+          'nestjs-tiered-cache/fencing': ['./src/locks/fencing/index.ts'],
+          'nestjs-tiered-cache/migration': ['./src/http/migration/index.ts'],
           'nestjs-tiered-cache/typeorm': ['./src/invalidation/typeorm/index.ts'],
           'nestjs-tiered-cache/sequelize': ['./src/invalidation/sequelize/index.ts'],
           'nestjs-tiered-cache/prisma': ['./src/invalidation/prisma/index.ts'],

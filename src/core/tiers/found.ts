@@ -1,5 +1,6 @@
 import type { Fence } from '../tokens/epoch.js';
 
+/** Who answered a read. `loader`: nobody had the value, and it was loaded. */
 export type Tier = 'request' | 'memory' | 'remote' | 'loader';
 
 /** Hands out a value to one reader: the shared frozen one, or a copy of the reader's own. */

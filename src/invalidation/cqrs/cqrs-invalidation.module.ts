@@ -21,7 +21,10 @@ export interface CqrsInvalidationOptions {
   readonly events: readonly CqrsInvalidation[];
 }
 
-/** @param event its subclasses are meant, too */
+/**
+ * Says what has changed when an event of this class is published; for `CqrsInvalidationModule.forRoot({ events })`.
+ * @param event its subclasses are meant, too
+ */
 export function invalidateOn<E>(event: EventClass<E>, changes: ChangesOf<E>): CqrsInvalidation {
   return { event, changes };
 }

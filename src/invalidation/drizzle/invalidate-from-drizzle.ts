@@ -6,6 +6,7 @@ import { SessionChanges } from './session-changes.js';
 
 const TABLE_NAME = Symbol.for('drizzle:Name');
 
+/** What `invalidateFromDrizzle()` takes: Drizzle itself knows neither entities nor what the database does along. */
 export interface DrizzleInvalidationOptions {
   /** The tables of the schema, each under the name of its entity. */
   tables: Readonly<Record<string, object>>;

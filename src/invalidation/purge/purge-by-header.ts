@@ -3,6 +3,7 @@ import { surrogateKey } from '../../http-semantics/fields/surrogate-keys.js';
 import { HttpPurge, targetChecks, type HttpPurgeTarget } from './http-purge.js';
 import type { PurgeSink } from './purge-sink.js';
 
+/** What `purgeByHeader()` takes: where to send, and how the keys stand in the header. */
 export interface PurgeByHeaderOptions extends HttpPurgeTarget {
   /** Default `PURGE`. */
   readonly method?: string;

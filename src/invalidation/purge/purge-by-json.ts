@@ -3,6 +3,7 @@ import { surrogateKey } from '../../http-semantics/fields/surrogate-keys.js';
 import { HttpPurge, targetChecks, type HttpPurgeTarget } from './http-purge.js';
 import type { PurgeSink } from './purge-sink.js';
 
+/** What `purgeByJson()` takes: where to send, and how the keys stand in the body. */
 export interface PurgeByJsonOptions extends HttpPurgeTarget {
   /** Default `POST`. */
   readonly method?: string;

@@ -14,6 +14,7 @@ export interface PurgeSettings {
   readonly repeatAfterMs: number | undefined;
 }
 
+/** Of one sink, since the start: `PurgeService.stats()`. */
 export interface PurgeCounters {
   /** Tags that the sink has taken, repetitions included. */
   readonly purged: number;

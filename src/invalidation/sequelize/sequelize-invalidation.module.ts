@@ -5,6 +5,7 @@ import { invalidateFromSequelize } from './invalidate-from-sequelize.js';
 
 const STOP = Symbol('SEQUELIZE_INVALIDATION_STOP');
 
+/** What `SequelizeInvalidationModule.forRoot()` takes. */
 export interface SequelizeInvalidationOptions {
   /** The token of the Sequelize: with @nestjs/sequelize, the class `Sequelize` of sequelize-typescript, or `getConnectionToken('reports')`. */
   sequelize: InjectionToken;

@@ -85,6 +85,7 @@ export const CLAIM_MS = 1000;
 /** A waiter that has not asked for so long is dead, in milliseconds. The engine asks at least each second. */
 export const SILENT_MS = 5000;
 
+/** What a lock store can do; what it cannot is refused or done without. */
 export interface LockStoreCapabilities {
   /** Grants carry a fence that never goes back. Without it fencing is refused. */
   readonly fencing: boolean;
@@ -96,6 +97,7 @@ export interface LockStoreCapabilities {
   readonly shared: boolean;
 }
 
+/** Asks for a lock, or for a place among those who wait. */
 export interface LockRequest {
   readonly owner: string;
   readonly leaseMs: number;
@@ -105,6 +107,7 @@ export interface LockRequest {
   readonly maxQueue: number;
 }
 
+/** Answer to a {@link LockRequest}. */
 export type LockAnswer =
   | { readonly outcome: 'granted'; readonly fence: bigint }
   /**
@@ -118,6 +121,7 @@ export type LockAnswer =
 /** `gone`: nobody held it any more. `not-owner`: somebody else does. */
 export type ReleaseOutcome = 'released' | 'gone' | 'not-owner';
 
+/** One lock as operators see it. */
 export interface LockState {
   /** `undefined`: free. */
   readonly owner: string | undefined;
@@ -145,6 +149,7 @@ export interface LockStoreListener {
   missed(): void;
 }
 
+/** Whether the server is fit for locks. */
 export interface LockStoreRole {
   /** Why it may drop keys of its own accord, for a message (`maxmemory-policy allkeys-lru`); `undefined` if it does not. */
   readonly evicts: string | undefined;

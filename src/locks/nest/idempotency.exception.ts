@@ -1,5 +1,6 @@
 import { HttpException } from '@nestjs/common';
 
+/** Stable codes of {@link IdempotencyException}. */
 export type IdempotencyRefusal =
   | 'idempotency_key_missing'
   | 'idempotency_key_invalid'

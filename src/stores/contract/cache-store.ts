@@ -132,6 +132,7 @@ export interface StoreListener {
   lost(): void;
 }
 
+/** Asks for the right to fill a key. */
 export interface LeaseRequest {
   /** Unique per attempt. */
   readonly token: string;
@@ -144,6 +145,7 @@ export interface LeaseRequest {
   readonly steal?: boolean;
 }
 
+/** Answer to a {@link LeaseRequest}: the value, the right to fill, or how long somebody else still has it. */
 export type Acquired =
   | { readonly outcome: 'value'; readonly frame: Uint8Array }
   /** `grantedAt` is the store's time in microseconds, comparable with that in tokens. */
@@ -156,6 +158,7 @@ export interface WriteCondition {
   readonly absent?: boolean;
 }
 
+/** Whether a write took place. */
 export type WriteOutcome =
   | { readonly written: true }
   /** `frame` is the one that stood in the way, if any. */

@@ -5,6 +5,7 @@ import { SOFT_MARK, type ScanStep, type StoreListener } from '../contract/cache-
 /** Entries looked at in one step of a scan. */
 const SCAN_STEP = 1000;
 
+/** Bounds and clock of a {@link MemoryDatabase}. */
 export interface MemoryDatabaseOptions {
   /** Default: the process's monotonic clock. */
   clock?: Clock | undefined;

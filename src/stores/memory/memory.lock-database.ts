@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from '../../core/clock/clock.js';
 import { CLAIM_MS, SILENT_MS, type LockStoreListener } from '../../locks/contract/lock-store.js';
 
+/** Clock of a {@link MemoryLockDatabase}. */
 export interface MemoryLockDatabaseOptions {
   /** Of leases. Default: the process's monotonic clock. */
   clock?: Clock | undefined;

@@ -12,6 +12,7 @@ import type {
 } from '../../locks/contract/lock-store.js';
 import { MemoryLockDatabase, type MemoryLockDatabaseOptions } from './memory.lock-database.js';
 
+/** What `new MemoryLockStore()` takes. */
 export interface MemoryLockStoreOptions extends MemoryLockDatabaseOptions {
   /** Shared by several sessions; the other options are then the database's own. Default: a new one. */
   database?: MemoryLockDatabase | undefined;

@@ -14,6 +14,7 @@ import { MemoryDatabase, type MemoryDatabaseOptions } from './memory.database.js
 
 export { MemoryDatabase, type MemoryDatabaseOptions };
 
+/** What `new MemoryStore()` takes. */
 export interface MemoryStoreOptions extends MemoryDatabaseOptions {
   /** Shared by several sessions; the other options are then the database's own. Default: a new one. */
   database?: MemoryDatabase | undefined;

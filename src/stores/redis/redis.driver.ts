@@ -4,6 +4,7 @@ import type { Cluster, ClusterNode, ClusterOptions, Redis, RedisOptions } from '
 /** What ioredis calls a client: one server (or Sentinel group), or a cluster. */
 export type RedisClient = Redis | Cluster;
 
+/** A cluster to connect to: where to begin, and further settings of ioredis. */
 export interface RedisClusterTarget {
   readonly nodes: ClusterNode[];
   readonly options?: ClusterOptions | undefined;
