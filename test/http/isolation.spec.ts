@@ -282,6 +282,13 @@ function headersOf(client: Client, versioning: Versioning): Record<string, strin
 }
 
 /** What a handler may see of a client: what it sent, or what the policy of the route makes of that. */
+/** Two orders of one query share an entry. */
+function urlsOf(path: string, query: string): string[] {
+  if (query === '') return [path];
+  const orders = [query, sorted(query), ...(query.includes('&') ? ['b=2&a=1'] : [])];
+  return orders.map((order) => `${path}?${order}`);
+}
+
 function valuesFor(client: Client, route: string, versioning: Versioning, run: string): (read: Read) => unknown[] {
   const headers = headersOf(client, versioning);
   const shown: Record<string, string | null> = {};
@@ -315,11 +322,10 @@ function valuesFor(client: Client, route: string, versioning: Versioning, run: s
     'authorization',
   ];
   const isListed = name === 'listed';
-  // Interceptors outside of the cache's make their part of a value anew for each request, which a hit leaves as it came.
-  const either = (narrowed: unknown, sent: unknown): unknown[] => {
-    if (!isListed) return [sent];
-    return route === name ? [narrowed] : [narrowed, sent];
-  };
+  // A value is looked at by interceptors outside of the cache, each with the request as its own client sent it.
+  const isMapped = route.startsWith('values/');
+  const ofQuery = (narrowed: unknown, raw: unknown[]): unknown[] =>
+    isListed ? [narrowed, ...(isMapped ? raw : [])] : raw;
   const both = (field: string): unknown[] => [headers[field] ?? null, shown[field]];
   return (read) => {
     switch (read) {
@@ -330,17 +336,13 @@ function valuesFor(client: Client, route: string, versioning: Versioning, run: s
       case 'host':
         return [client.host];
       case 'query':
-        return either(listed, query);
+        return ofQuery(listed, [query]);
       case 'query.a':
-        return either(listed.a, query['a'] ?? null);
+        return ofQuery(listed.a, [query['a'] ?? null]);
       case 'query.b':
-        return either(null, query['b'] ?? null);
+        return ofQuery(null, [query['b'] ?? null]);
       case 'url':
-        if (isListed) return either(`${path}?a=${listed.a}`, client.query === '' ? path : `${path}?${client.query}`);
-        // Two orders of one query share an entry.
-        return [path, ...['?', '?'].map((mark, at) => path + mark + (at === 0 ? client.query : sorted(client.query)))]
-          .slice(client.query === '' ? 0 : 1, client.query === '' ? 1 : 3)
-          .concat(client.query.includes('&') ? [`${path}?b=2&a=1`] : []);
+        return ofQuery(`${path}?a=${listed.a}`, urlsOf(path, client.query));
       case 'all headers':
       case 'raw headers':
         return [order.map((field) => headers[field] ?? null), order.map((field) => shown[field])];

@@ -146,8 +146,11 @@ describe.each<Platform>(['express', 'fastify'])('@CachePage in rfc mode on %s', 
   it('gives nobody who waited an answer that has to be validated before each use', async () => {
     let release = (): void => undefined;
     const after = new Promise<void>((resolve) => (release = resolve));
-    const headers = { 'cache-control': 'no-cache', etag: '"one"' };
-    const url = await boot({ headers, body: 'one', after }, { headers, body: 'two' });
+    const headers = (etag: string): Record<string, string> => ({ 'cache-control': 'no-cache', etag });
+    const url = await boot(
+      { headers: headers('"one"'), body: 'one', after },
+      { headers: headers('"two"'), body: 'two' },
+    );
     const both = [fetch(url), fetch(url)];
     await expect.poll(() => asked.length).toBe(1);
     release();

@@ -29,11 +29,12 @@ export function scheduledStore(
   const check = (): void => {
     if (world.isCut()) throw new StoreUnavailableError(inner.name, 'any', 'connection');
   };
-  const through = async <T>(effect: () => Promise<T>): Promise<T> => {
+  const through = async <T>(effect: () => Promise<T>, isInvalidation = false): Promise<T> => {
     await delay();
     check();
     const version = announced.getStore();
-    if (version !== undefined) world.applied(version);
+    // An update asks the store for this and that, and may send first what had to wait: neither takes effect for it.
+    if (version !== undefined && isInvalidation) world.applied(version);
     const result = await effect();
     await delay();
     check();
@@ -63,10 +64,10 @@ export function scheduledStore(
     renew: (key, token, leaseMs) => through(() => inner.renew(key, token, leaseMs)),
     fill: (key, token, frame, ttlMs) => through(() => inner.fill(key, token, frame, ttlMs)),
     release: (key, token) => through(() => inner.release(key, token)),
-    write: (key, frame, ttlMs, condition) => through(() => inner.write(key, frame, ttlMs, condition)),
-    remove: (keys) => through(() => inner.remove(keys)),
+    write: (key, frame, ttlMs, condition) => through(() => inner.write(key, frame, ttlMs, condition), true),
+    remove: (keys) => through(() => inner.remove(keys), true),
     tokens: (names) => through(() => inner.tokens(names)),
-    rotate: (names, soft) => through(() => inner.rotate(names, soft)),
+    rotate: (names, soft) => through(() => inner.rotate(names, soft), !soft),
     now: async () => {
       check();
       return inner.now();

@@ -60,6 +60,7 @@ serve({
   begin() {
     ended = countOn();
   },
+  refusals: () => refusals,
   async end() {
     isEnding = true;
     await ended;
