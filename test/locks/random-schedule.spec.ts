@@ -59,7 +59,7 @@ class Schedule {
 
   /** Each kind as often as in life, in an order of chance. */
   async troubles(): Promise<void> {
-    const deck = [...Array.from({ length: 5 }, () => 'stop'), 'kill', 'kill', 'restart', 'restart'] as const;
+    const deck = ['stop', 'stop', 'stop', 'kill', 'restart'] as const;
     for (const kind of deck.map((card) => [Math.random(), card] as const).toSorted(([a], [b]) => a - b))
       await this.trouble(kind[1]);
   }
