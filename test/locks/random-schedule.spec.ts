@@ -59,7 +59,7 @@ class Schedule {
 
   /** Each kind as often as in life, in an order of chance. */
   async troubles(): Promise<void> {
-    const deck = ['stop', 'stop', 'stop', 'kill', 'restart'] as const;
+    const deck = ['stop', 'stop', 'stop holder', 'kill', 'restart'] as const;
     for (const kind of deck.map((card) => [Math.random(), card] as const).toSorted(([a], [b]) => a - b))
       await this.trouble(kind[1]);
   }
@@ -68,7 +68,8 @@ class Schedule {
   private async trouble(kind: string): Promise<void> {
     const i = Math.floor(Math.random() * PROCESSES);
     const victim = this.workers[i] as WorkerProcess;
-    if (kind === 'stop') {
+    if (kind.startsWith('stop')) {
+      if (kind === 'stop holder') await victim.call('holding');
       this.seen.stopped++;
       await victim.kill('SIGSTOP');
       await sleep(STOPPED_MS);

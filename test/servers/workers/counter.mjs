@@ -27,10 +27,13 @@ const ways = {
   },
 };
 
+let tellHolding = () => undefined;
+
 /** One more, and an entry that says so in the same transaction. */
 async function count(lease) {
   const { read, write } = ways[fencing];
   const { value } = await read(lease);
+  tellHolding();
   await sleep(WORK_MS);
   await query('BEGIN');
   try {
@@ -62,6 +65,8 @@ serve({
     ended = countOn();
   },
   refusals: () => refusals,
+  /** Resolves when it has claimed and not yet written. */
+  holding: () => new Promise((resolve) => (tellHolding = resolve)),
   async end() {
     isEnding = true;
     await ended;
