@@ -8,9 +8,8 @@ const alone = [
   'test/functions/{cold-cache.load,timeouts,upstream-down}.spec.ts',
   'test/http/{clients,page}.spec.ts',
   'test/locks/**/*.spec.ts',
-  'test/nest/{sample-*,shutdown}.spec.ts',
-  'test/packaging/nest-11.spec.ts',
-  'test/processes/**/*.spec.ts',
+  'test/nest/shutdown.spec.ts',
+  'test/processes/{cold-fleet,lifecycle,one-computation,outbox-crash}.spec.ts',
   'test/servers/**/*.spec.ts',
   'test/stores/**/*.spec.ts',
 ];
