@@ -81,6 +81,8 @@ describe('sample 05-proxy', () => {
   });
 
   beforeEach(() => void origin.seen.splice(0));
+  /** Without what a test before has left to be refreshed in the background. */
+  const seenOf = (path: string): unknown[] => origin.seen.filter(({ url }) => url === path);
 
   let paths = 0;
   const fresh = (): string => `/${paths++}`;
@@ -206,7 +208,7 @@ describe('sample 05-proxy', () => {
     const path = fresh();
     for (const language of ['de', 'fr', 'de', 'fr'])
       expect((await get(path, { 'accept-language': language })).body.toString()).toBe(language);
-    expect(origin.seen).toHaveLength(2);
+    expect(seenOf(path)).toHaveLength(2);
   });
 
   it('forgets what a successful PUT changes, and what it names', async () => {
@@ -217,7 +219,7 @@ describe('sample 05-proxy', () => {
       response.end();
     };
     for (const target of [path, other, path, other]) await get(target);
-    expect(origin.seen).toHaveLength(2);
+    expect([...seenOf(path), ...seenOf(other)]).toHaveLength(2);
     await ask(sample.url, path, { method: 'PUT' }, 'new');
     for (const target of [path, other]) expect(status(await get(target))).toContain('fwd=uri-miss');
   });
