@@ -3,6 +3,7 @@ import { applicationVersion } from './application-version.js';
 import type { NamespaceOptions } from './core/cache.options.js';
 import { CacheEngine } from './core/cache-engine.js';
 import type { PendingCounts } from './core/outage/invalidation-queue.js';
+import { counted } from './core/errors/counted.js';
 import { durationMs } from './core/clock/duration.js';
 import type { StampParts } from './core/keys/stamp.js';
 import { ColdCacheException } from './functions/cold-cache.exception.js';
@@ -54,7 +55,7 @@ const logger = new Logger('TieredCache');
 
 function warnOfUnsent({ keys, tokens }: PendingCounts): void {
   logger.warn(
-    `the cache closes with invalidations that never reached the store: ${keys} keys and ${tokens} tags, prefixes or namespaces; others may serve them until they expire`,
+    `the cache closes with invalidations that never reached the store: ${counted(keys, 'key')} and ${counted(tokens, 'token')} (of tags, prefixes or namespaces); others may serve them until they expire`,
   );
 }
 

@@ -63,7 +63,7 @@ export class PageLookup {
   private located(place: Place, key: string, fork: Fork | undefined, response: CachedResponse<Held>): Located {
     const held = response.isFound ? response.value : undefined;
     if (held?.kind !== 'page' || !this.matches(held, place)) return { key, fork, hit: undefined };
-    const now = held.stored.receivedAt + (response.age ?? 0);
+    const now = held.stored.receivedAt + (response.ageMs ?? 0);
     return { key, fork, hit: { page: held, tier: response.tier, now } };
   }
 }
