@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Answer } from '../../http-semantics/answer.js';
-import { bodyOf } from '../page-fill.js';
+import { bodyOf } from '../page.js';
 import type { NearAnswer } from '../response-cache.js';
 import { statusWithoutContent } from '../wire/raw-exchange.js';
 
