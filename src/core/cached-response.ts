@@ -26,14 +26,14 @@ export class CachedResponse<T = unknown> {
     this.#source = source;
   }
 
-  /** For the engine. */
+  /** For the engine. @internal */
   static found<T>(key: string, found: Found, now: number): CachedResponse<T> {
     const ageMs = Math.max(0, now - found.createdAt);
     const isStale = found.isHeldOver || now >= found.freshUntil;
     return new CachedResponse<T>(key, true, found.tier, ageMs, isStale, found.value);
   }
 
-  /** For the engine. */
+  /** For the engine. @internal */
   static miss<T>(key: string): CachedResponse<T> {
     return new CachedResponse<T>(key, false, undefined, undefined, false, undefined);
   }
