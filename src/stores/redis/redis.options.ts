@@ -7,7 +7,7 @@ import { parseRedisUrl } from './redis.url.js';
 export interface RedisStoreOptions {
   /** `redis[s]://[user:password@]host[:port][/db]`. */
   url?: string | undefined;
-  /** Start nodes of a Redis Cluster. Other processes' changes are not heard there. */
+  /** Start nodes of a Redis Cluster. */
   cluster?: RedisClusterTarget | undefined;
   /** An ioredis client of yours. It is never closed or reconfigured. */
   client?: RedisClient | undefined;
