@@ -52,6 +52,8 @@ export function linkOptions(options: RedisStoreOptions): RedisOptions {
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
     enableAutoPipelining: false,
+    // A sentinel lets a master that it has replaced go on for seconds, and leaves its clients there.
+    failoverDetector: true,
     maxRetriesPerRequest: 0,
     connectTimeout: options.connectTimeout ?? 1000,
     disconnectTimeout: 200,
