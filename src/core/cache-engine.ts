@@ -203,10 +203,6 @@ export class CacheEngine {
     return service;
   }
 
-  get namespaceNames(): string[] {
-    return [...this.namespaces.keys()];
-  }
-
   /** Changes the configured stamp of one namespace or of all, from now on: what was stored under another one becomes a miss here. */
   setStamp(stamp: string, name?: string): void {
     if (name === undefined) this.version = { ...this.version, stamp };

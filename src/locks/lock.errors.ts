@@ -1,3 +1,4 @@
+import { retryAfterSeconds } from '../core/clock/retry-after.js';
 import { OUTAGES, TieredCacheError, type StoreUnavailableError } from '../core/errors/cache.error.js';
 
 /** Somebody else holds the lock, and the caller would not wait (longer). Over HTTP: 429 with `Retry-After`. */
@@ -15,7 +16,7 @@ export class ResourceLockedError extends TieredCacheError {
 
   /** For a `Retry-After` header: whole seconds, at least one. */
   get retryAfterSeconds(): number {
-    return Math.max(1, Math.ceil(this.retryAfterMs / 1000));
+    return retryAfterSeconds(this.retryAfterMs);
   }
 }
 
