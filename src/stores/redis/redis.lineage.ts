@@ -1,5 +1,5 @@
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
-import { SOFT_MARK } from '../contract/cache-store.js';
+import { SOFT_MARK, STAMP_MARK } from '../contract/cache-store.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
 
 const RUN_LENGTH = 10;
@@ -55,8 +55,13 @@ export class RedisLineage {
   }
 }
 
-/** In the part that a soft rotation keeps: nothing of another run is merely stale. */
+/** In the part that a soft rotation keeps, and in the token that has a grace, too: nothing of another run is merely stale. */
 function marked(token: string, run: string): string {
+  const parts = token.split(STAMP_MARK);
+  return parts.map((part, i) => (i % 2 === 0 ? markedAlone(part, run) : part)).join(STAMP_MARK);
+}
+
+function markedAlone(token: string, run: string): string {
   const softAt = token.indexOf(SOFT_MARK);
   return softAt < 0 ? `${token}.${run}` : `${token.slice(0, softAt)}.${run}${token.slice(softAt)}`;
 }
