@@ -1,16 +1,19 @@
 import { Logger } from '@nestjs/common';
 import { applicationVersion } from './application-version.js';
 import type { NamespaceOptions } from './core/cache.options.js';
-import { CacheEngine } from './core/cache-engine.js';
+import { CacheEngine, type EngineOptions } from './core/cache-engine.js';
+import { CacheUsageError } from './core/errors/cache.error.js';
 import type { PendingCounts } from './core/outage/invalidation-queue.js';
 import { counted } from './core/errors/counted.js';
 import { durationMs } from './core/clock/duration.js';
 import type { StampParts } from './core/keys/stamp.js';
+import { isStampFeed } from './core/stamp-feeds.js';
 import { ColdCacheException } from './functions/cold-cache.exception.js';
 import type { PurgeService } from './invalidation/purge/purge.service.js';
 import type { NamespaceSettings } from './namespace-settings.js';
 import { remoteStore } from './remote-store.js';
 import type { RequestContext } from './request-cache/request-context.js';
+import { checkGrace, withStamp } from './stamp-source.js';
 import { DEFAULT_NAMESPACE } from './tiered-cache.constants.js';
 import type { CacheStore } from './stores/contract/cache-store.js';
 import { validateResolved } from './tiered-cache.options-validation.js';
@@ -35,12 +38,15 @@ export async function createEngine(
 ): Promise<CacheEngine> {
   const [enabled, version] = await Promise.all([resolve(options.enabled), resolveVersion(options.version ?? {})]);
   validateResolved('enabled', enabled);
+  const applicationStamp = feedOf(options.version ?? {});
   const namespaces: NamespaceOptions[] = [...(options.namespaces ?? [])];
   if (!namespaces.some(({ name }) => name === DEFAULT_NAMESPACE)) namespaces.unshift({ name: DEFAULT_NAMESPACE });
   return new CacheEngine({
     store,
     version,
-    namespaces: namespaces.map((namespace) => settings.complete(namespace)),
+    ...(applicationStamp && { applicationStamp }),
+    onStampFailed: warnOfStamp,
+    namespaces: await Promise.all(namespaces.map((namespace) => withStamp(settings.complete(namespace)))),
     memory: options.memory === false ? false : memoryLimits(options.memory ?? {}),
     deadlineMs: durationMs(options.deadline ?? DEFAULT_DEADLINE_MS, 'deadline'),
     requestScope: context.current,
@@ -59,13 +65,27 @@ function warnOfUnsent({ keys, tokens }: PendingCounts): void {
   );
 }
 
+/** A feed goes on without the stamp that was no good, and nobody waits for its answer. */
+function warnOfStamp(error: unknown, field: string): void {
+  const name = error instanceof Error ? error.name : typeof error;
+  const what = error instanceof CacheUsageError ? `what it emitted is none, ${error.message}` : `it failed (${name})`;
+  logger.error(`${field}: ${what}; entries stay under the stamp of before`);
+}
+
+function feedOf({ stamp, grace }: VersionOptions): EngineOptions['applicationStamp'] {
+  checkGrace('version.', stamp, 'grace', grace);
+  return isStampFeed(stamp) ? { feed: stamp, ...(grace !== undefined && { grace }) } : undefined;
+}
+
 async function resolveVersion(version: VersionOptions): Promise<StampParts> {
   const [app, build, stamp] = await Promise.all([
     resolve(version.app ?? (() => applicationVersion() ?? '')),
     resolve(version.build),
-    resolve(version.stamp),
+    isStampFeed(version.stamp) ? undefined : resolve(version.stamp),
   ]);
-  for (const part of [app, build, stamp]) validateResolved('version', part);
+  validateResolved('version.app', app);
+  validateResolved('version.build', build);
+  validateResolved('version.stamp', stamp);
   return { app: app || undefined, build, stamp };
 }
 

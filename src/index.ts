@@ -36,8 +36,11 @@ export type {
   ScanOptions,
   ScanProgress,
   StaleValue,
+  StampOptions,
+  StampSource,
   WhenDown,
 } from './core/cache.options.js';
+export type { StampFeed } from './core/stamp-feeds.js';
 export type { CacheExplanation } from './core/cache-explanation.js';
 export type { CacheCounters } from './core/namespace.js';
 export type { Tier } from './core/tiers/found.js';

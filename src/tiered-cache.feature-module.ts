@@ -4,6 +4,7 @@ import type { CacheEngine } from './core/cache-engine.js';
 import type { CacheService } from './core/cache.service.js';
 import { CacheUsageError } from './core/errors/cache.error.js';
 import { NamespaceSettings } from './namespace-settings.js';
+import { withStamp } from './stamp-source.js';
 import { getCacheToken, TIERED_CACHE_ENGINE } from './tiered-cache.constants.js';
 import { validateNamespaces } from './tiered-cache.options-validation.js';
 
@@ -24,9 +25,9 @@ function providerOf(namespace: NamespaceOptions): FactoryProvider<CacheService> 
       { token: TIERED_CACHE_ENGINE, optional: true },
       { token: NamespaceSettings, optional: true },
     ],
-    useFactory: (engine?: CacheEngine, settings?: NamespaceSettings) => {
+    useFactory: async (engine?: CacheEngine, settings?: NamespaceSettings) => {
       if (engine === undefined || settings === undefined) throw missingRoot(namespace.name);
-      return engine.addNamespace(settings.complete(namespace));
+      return engine.addNamespace(await withStamp(settings.complete(namespace)));
     },
   };
 }

@@ -21,6 +21,7 @@ import {
 } from './option-checks.js';
 import { EntityDefinition } from './invalidation/define-entity.js';
 import { isPurgeOptions } from './invalidation/purge/purge.options.js';
+import { isStampSource } from './stamp-source.js';
 import type { TieredCacheOptions } from './tiered-cache.options.js';
 
 /** A lifetime in which Infinity, too, means for ever. */
@@ -60,6 +61,8 @@ const isNamespace = fields(
     name: isText,
     tags: listOf(isText),
     schemaVersion: isSchemaVersion,
+    stamp: isStampSource,
+    stampGrace: isDuration,
     prefixes: listOf(isAnything),
     requestTier: isBoolean,
     maxConcurrentLoads: isCount,
@@ -95,7 +98,7 @@ const isEntity: Check = (value, field) => {
 
 const areOptions = fields({
   prefix: isPrefix,
-  version: fields({ app: resolvable(isText), build: resolvable(isText), stamp: resolvable(isText) }),
+  version: fields({ app: resolvable(isText), build: resolvable(isText), stamp: isStampSource, grace: isDuration }),
   defaults: fields(entryDefaults),
   namespaces: listOf(isNamespace),
   lifetimes: recordOf(fields({ ttl: isLifetime, freshFor: isLifetime })),
@@ -146,8 +149,16 @@ export function validateNamespaces(namespaces: unknown): asserts namespaces is r
   listOf(isNamespace)(namespaces, 'forFeature');
 }
 
+const resolved = {
+  remote: isRemote,
+  enabled: isBoolean,
+  'version.app': isText,
+  'version.build': isText,
+  'version.stamp': isText,
+  'locks.store': isLockStore,
+};
+
 /** What a function given for `field` answered, checked like a value given outright. */
-export function validateResolved(field: 'remote' | 'enabled' | 'version' | 'locks.store', value: unknown): void {
-  const check = { remote: isRemote, enabled: isBoolean, version: isText, 'locks.store': isLockStore }[field];
-  if (value !== undefined) check(value, field);
+export function validateResolved(field: keyof typeof resolved, value: unknown): void {
+  if (value !== undefined) resolved[field](value, field);
 }

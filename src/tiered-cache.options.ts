@@ -1,4 +1,4 @@
-import type { LoadOptions, NamespaceOptions } from './core/cache.options.js';
+import type { LoadOptions, NamespaceOptions, StampSource } from './core/cache.options.js';
 import type { Duration, Lifetime } from './core/clock/duration.js';
 import type { EntityDefinition } from './invalidation/define-entity.js';
 import type { PurgeOptions } from './invalidation/purge/purge.options.js';
@@ -89,8 +89,10 @@ export interface VersionOptions {
   app?: Resolvable<string>;
   /** Build id or commit; `CACHE_BUILD_ID`. Default none. */
   build?: Resolvable<string>;
-  /** Anything; `CACHE_KEY_VERSION_STAMP`. Default none. */
-  stamp?: Resolvable<string>;
+  /** Anything; `CACHE_KEY_VERSION_STAMP`. What an Observable emits is announced as by `setApplicationStamp`. Default none. */
+  stamp?: StampSource;
+  /** `grace` of the changes that an Observable in `stamp` announces. Default 0. */
+  grace?: Duration;
 }
 
 /** `lease`, `maxHold`, `wait` and `maxQueue` are for calls that do not say otherwise. */

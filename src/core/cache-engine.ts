@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { CacheStore, StoreCapabilities } from '../stores/contract/cache-store.js';
-import type { NamespaceOptions } from './cache.options.js';
+import type { NamespaceOptions, StampOptions } from './cache.options.js';
 import { CacheService } from './cache.service.js';
 import type { Clock } from './clock/clock.js';
 import { systemClock } from './clock/clock.js';
@@ -19,22 +19,31 @@ import { makeStamp } from './keys/stamp.js';
 import { Namespace } from './namespace.js';
 import type { PendingCounts } from './outage/invalidation-queue.js';
 import { StoreGuard } from './outage/store-guard.js';
+import { isStampFeed, StampFeeds, type StampFeed } from './stamp-feeds.js';
 import { WaitingTags } from './outage/waiting-tags.js';
 import type { MemoryLimits } from './tiers/memory.tier.js';
 import { MemoryTier } from './tiers/memory.tier.js';
 import type { RequestScope } from './tiers/request.scope.js';
 import { TierCoherence } from './tiers/tier-coherence.js';
+import { APPLICATION_STAMP, stampToken } from './tokens/token-parts.js';
 import { TokenRegistry } from './tokens/token-registry.js';
+import { AnnouncedStamps } from './writes/announced-stamps.js';
 
 export const DEFAULT_NAMESPACE = 'default';
 /** How long a call may wait for the store, over all its steps. */
 const DEFAULT_DEADLINE_MS = 250;
 
+type ConfiguredVersion = Omit<StampParts, 'schema' | 'own'>;
+
 export interface EngineOptions {
   readonly store: CacheStore;
   readonly clock?: Clock;
   /** Application version, build id and configured stamp; a namespace adds its schema version. */
-  readonly version?: Omit<StampParts, 'schema'>;
+  readonly version?: ConfiguredVersion;
+  /** Says which stamp the whole application has: each is announced as by `setApplicationStamp`. */
+  readonly applicationStamp?: { readonly feed: StampFeed } & Pick<StampOptions, 'grace'>;
+  /** Told of a feed of stamps that has failed, and of a stamp that cannot be one; `field` says whose. */
+  readonly onStampFailed?: (error: unknown, field: string) => void;
   /** `default` is added if it is not among them. */
   readonly namespaces?: readonly NamespaceOptions[];
   /** `false` leaves the in-process tier out. */
@@ -73,13 +82,15 @@ export class CacheEngine {
   /** Nothing is kept: every call passes through to its loader. */
   readonly passThrough: boolean;
   readonly capabilities: StoreCapabilities;
+  readonly stamps: AnnouncedStamps;
   readonly waitingTags = new WaitingTags();
   readonly tagsInvalidated: (tags: readonly string[]) => void;
   private readonly store: CacheStore;
   private readonly filling: FencedFill;
   private readonly newColdError: (key: string, retryAfterMs: number) => Error;
   private readonly onUnsent: (counts: PendingCounts) => void;
-  private version: Omit<StampParts, 'schema'>;
+  private readonly version: ConfiguredVersion;
+  private readonly feeds: StampFeeds;
   private readonly namespaces = new Map<string, Namespace>();
   private readonly services = new Map<string, CacheService>();
 
@@ -159,15 +170,24 @@ export class CacheEngine {
       () => randomBytes(12).toString('base64url'),
     );
     this.singleFlight = new SingleFlight(this.clock, readThrough, isHeard);
+    this.stamps = new AnnouncedStamps(
+      this.guard,
+      () => this.clock.now(),
+      (name) => this.coherence.rotated([name]),
+    );
+    this.feeds = new StampFeeds(options.onStampFailed ?? (() => undefined));
     const namespaces = options.namespaces ?? [];
     if (!namespaces.some((namespace) => namespace.name === DEFAULT_NAMESPACE))
       this.addNamespace({ name: DEFAULT_NAMESPACE });
     for (const namespace of namespaces) this.addNamespace(namespace);
+    const { applicationStamp: source } = options;
+    if (source) this.follow('version.stamp', DEFAULT_NAMESPACE, APPLICATION_STAMP, source.feed, source.grace);
   }
 
   /** Begins to connect; never throws, never waits. */
   open(): void {
     this.store.open(this.coherence);
+    this.feeds.open();
   }
 
   /** @param codec in place of the named ones, for rooms of this package @throws CacheUsageError `duplicate_namespace` */
@@ -180,7 +200,7 @@ export class CacheEngine {
     }
     const namespace = new Namespace(
       options,
-      this.stampFor(options.schemaVersion),
+      makeStamp({ ...this.version, schema: options.schemaVersion, own: configuredStamp(options) }),
       this.clock,
       this.newColdError,
       codec,
@@ -188,6 +208,9 @@ export class CacheEngine {
     const service = new CacheService(this, namespace);
     this.namespaces.set(namespace.name, namespace);
     this.services.set(namespace.name, service);
+    const { stamp: feed, stampGrace } = options;
+    if (isStampFeed(feed))
+      this.follow(`namespace "${options.name}": stamp`, options.name, stampToken(options.name), feed, stampGrace);
     return service;
   }
 
@@ -203,17 +226,33 @@ export class CacheEngine {
     return service;
   }
 
-  /** Changes the configured stamp of one namespace or of all, from now on: what was stored under another one becomes a miss here. */
-  setStamp(stamp: string, name?: string): void {
-    if (name === undefined) this.version = { ...this.version, stamp };
-    for (const namespace of this.namespaces.values()) {
-      if (name !== undefined && namespace.name !== name) continue;
-      namespace.stamp = makeStamp({ ...this.version, stamp, schema: namespace.schemaVersion });
-      this.memory?.removeAll(namespace.index);
-    }
-    // Readings and loads under way are of the old stamp: they answer their callers and are not remembered.
-    this.watch.reportAll();
-    this.coherence.detachAll();
+  get namespaceNames(): string[] {
+    return [...this.namespaces.keys()];
+  }
+
+  /**
+   * Changes the stamp that `token` stands for, everywhere.
+   * @param name the namespace whose counters and `whenDown` apply
+   * @throws CacheUsageError `invalid_option`, `invalid_duration`
+   * @throws StoreUnavailableError where it is not to wait
+   */
+  async setStamp(name: string, token: string, stamp: string, options: StampOptions = {}): Promise<void> {
+    const space = this.namespaces.get(name) as Namespace;
+    if (this.passThrough) return;
+    const isTold = await this.stamps.announce(token, stamp, options, space.whenDown);
+    if (!isTold) space.counters.queued++;
+  }
+
+  private follow(
+    field: string,
+    name: string,
+    token: string,
+    feed: StampFeed,
+    grace: StampOptions['grace'] | undefined,
+  ): void {
+    // Nobody is there to be told that the store is down.
+    const options: StampOptions = { whenDown: 'queue', ...(grace !== undefined && { grace }) };
+    this.feeds.follow(field, feed, (stamp) => this.setStamp(name, token, stamp, options));
   }
 
   /** Memory tier, breaker and work under way; for metrics and tests. */
@@ -257,14 +296,21 @@ export class CacheEngine {
 
   /** Ends what is under way; {@link drain} it first. */
   async close(): Promise<void> {
+    this.feeds.close();
     if (!this.guard.queue.isEmpty) this.onUnsent(this.guard.queue.size);
     this.singleFlight.abortAll(new StoreUnavailableError(this.store.name, 'load', 'closed'));
     this.guard.close();
     this.coherence.lost();
     await this.store.close();
   }
+}
 
-  private stampFor(schema: string | number | undefined): string {
-    return makeStamp({ ...this.version, schema });
-  }
+/** Part of the keys, unlike what a feed says. */
+function configuredStamp({ name, stamp }: NamespaceOptions): string | undefined {
+  if (stamp === undefined || typeof stamp === 'string') return stamp;
+  if (isStampFeed(stamp)) return undefined;
+  throw new CacheUsageError(
+    'invalid_option',
+    `namespace "${name}": stamp must be a string or an Observable by now; got a ${typeof stamp}`,
+  );
 }

@@ -1,4 +1,5 @@
 import type { Duration, Lifetime } from './clock/duration.js';
+import type { StampFeed } from './stamp-feeds.js';
 
 /** A data key: a string, or an array of typed parts. `['a', 1]`, `['a', '1']`, `'a:1'` are three different keys. */
 export type CacheKey = string | readonly KeyPart[];
@@ -29,6 +30,21 @@ export interface InvalidationOptions {
   /** Default: the namespace's (`queue`). */
   whenDown?: WhenDown;
 }
+
+/** Options of `setStamp` and `setApplicationStamp`. */
+export interface StampOptions extends InvalidationOptions {
+  /**
+   * How long entries under the stamp of before (not of those before it) may still be served, as stale: they are refreshed like any stale entry,
+   * and are never confirmed. Default 0: not at all.
+   */
+  grace?: Duration;
+}
+
+/**
+ * Where a stamp comes from. A text, or a function that gives it when the application boots, becomes part of the keys: processes with different
+ * ones do not see each other's entries. Each text that an Observable emits is announced to all processes instead, as by `setStamp`.
+ */
+export type StampSource = string | (() => string | Promise<string>) | StampFeed;
 
 /** How a scan goes through the store. */
 export interface ScanOptions {
@@ -184,6 +200,10 @@ export interface NamespaceOptions extends LoadOptions {
   maxConcurrentLoads?: number;
   /** Raise it when the shape of the values changes: entries of other versions become misses. Default 1. */
   schemaVersion?: number | string;
+  /** What else decides whether its entries may still be read: the version of their upstream, say. Default none. */
+  stamp?: StampSource;
+  /** `grace` of the changes that an Observable in `stamp` announces. Default 0. */
+  stampGrace?: Duration;
   /** What becomes of invalidations while the store is down. Default `queue`. */
   whenDown?: WhenDown;
   /** Default `shared`. */

@@ -9,6 +9,7 @@ import type {
   ManyLoader,
   ScanOptions,
   ScanProgress,
+  StampOptions,
 } from './cache.options.js';
 import { BulkReads } from './bulk-reads.js';
 import { CachedResponse } from './cached-response.js';
@@ -24,6 +25,7 @@ import { LoadingReads } from './loading-reads.js';
 import type { CacheCounters, Namespace } from './namespace.js';
 import { MISS } from './tiers/memory.tier.js';
 import { NearTiers } from './tiers/near-tiers.js';
+import { APPLICATION_STAMP, stampToken } from './tokens/token-parts.js';
 import { EntryUpdates } from './writes/entry-updates.js';
 import { EntryWriter } from './writes/entry-writer.js';
 import { Invalidations } from './writes/invalidations.js';
@@ -277,9 +279,21 @@ export class CacheService {
     return explain(this.engine, this.space, addressOf(this.space, key));
   }
 
-  /** Replaces this namespace's configured stamp: everything stored under another one becomes a miss here. */
-  setStamp(stamp: string): void {
-    this.engine.setStamp(stamp, this.name);
+  /**
+   * Changes this namespace's stamp for all processes, those that start later included: what was stored or begun to be loaded before is a miss
+   * everywhere, or stale for as long as `grace` says. To announce the stamp that holds changes nothing (a shorter grace counts), so that every
+   * process may. It is apart from the configured stamp, which is part of the keys.
+   * @throws CacheUsageError `invalid_option`, `invalid_duration`
+   * @throws StoreUnavailableError where it is not to wait
+   * @example await catalogue.setStamp(release.id, { grace: '10m' });
+   */
+  async setStamp(stamp: string, options?: StampOptions): Promise<void> {
+    await this.engine.setStamp(this.name, stampToken(this.name), stamp, options);
+  }
+
+  /** {@link setStamp} for all namespaces of the application at once, also those that only other processes have. */
+  async setApplicationStamp(stamp: string, options?: StampOptions): Promise<void> {
+    await this.engine.setStamp(this.name, APPLICATION_STAMP, stamp, options);
   }
 
   /** Counters since the start. */

@@ -71,6 +71,7 @@ export class EntryCodec {
       expiresAt: this.storeClock.toLocal(frame.expiresAt),
       fence,
       isHeldOver: frame.isHeldOver,
+      isGraced: false,
       bytes: frame.bytes.length,
     };
   }
@@ -91,6 +92,7 @@ export class EntryCodec {
       expiresAt: now + lives.ttlMs,
       fence: makeFence(epochs),
       isHeldOver: false,
+      isGraced: false,
       bytes: encoded.payload.length + encoded.side.length,
     };
   }
@@ -100,10 +102,15 @@ export class EntryCodec {
     return { ...found, isHeldOver: true, freshUntil: heldUntil(found, this.clock.now() + backOffMs) };
   }
 
-  /** The frame of {@link heldOver}, under the tokens that it was judged by: a tag may have been expired since it was loaded. */
-  heldOverFrame(frame: Frame, fence: Fence, backOffMs: number): Buffer {
+  /**
+   * The frame of {@link heldOver}, under the tokens that it was judged by: a tag may have been expired since it was loaded. One from under a
+   * former stamp stays that.
+   */
+  heldOverFrame(frame: Frame, { fence, isGraced }: Found, backOffMs: number): Buffer {
     const freshUntil = heldUntil(frame, this.storeClock.now() + backOffMs);
-    return encodeFrame(frame.with({ isHeldOver: true, freshUntil, tags: frameTags(epochsOf(fence)) }));
+    const tags = frameTags(epochsOf(fence));
+    if (isGraced) tags[0] = frame.tags[0] as FrameTag;
+    return encodeFrame(frame.with({ isHeldOver: true, freshUntil, tags }));
   }
 }
 

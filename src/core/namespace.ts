@@ -11,6 +11,7 @@ import { Failures } from './flights/failures.js';
 import { FlightTable } from './flights/flight-table.js';
 import { LoadSlots } from './flights/load-slots.js';
 import type { SlotIndex } from './tiers/s3-fifo.slab.js';
+import { namespaceToken } from './tokens/token-parts.js';
 
 const NAME = /^[A-Za-z][A-Za-z0-9._-]{0,47}$/;
 /** Share of the last load in {@link Namespace.usualLoadMs}. */
@@ -52,7 +53,6 @@ export class Namespace {
   /** A request remembers what it has read of it. */
   readonly isRecalled: boolean;
   readonly codec: ValueCodec;
-  readonly schemaVersion: string | number;
   /** Declared prefixes: encoded form and token name. */
   readonly prefixes: ReadonlyArray<{ readonly encoded: string; readonly token: string }>;
   /** The name under which the store keeps this namespace's token. */
@@ -60,10 +60,9 @@ export class Namespace {
   readonly index: SlotIndex = new Map();
   readonly flights = new FlightTable();
   /** What its keys in the store begin with. */
-  storePrefix = '';
+  readonly storePrefix: string;
   /** How long its loaders have taken lately; 0 while there is no knowing. */
   usualLoadMs = 0;
-  private currentStamp = '';
   readonly counters: CacheCounters = {
     requestHits: 0,
     memoryHits: 0,
@@ -82,7 +81,8 @@ export class Namespace {
   /** @throws CacheUsageError `invalid_option`, `invalid_duration` */
   constructor(
     options: NamespaceOptions,
-    stamp: string,
+    /** Part of every key in the store: entries stored under another one do not exist here. */
+    readonly stamp: string,
     clock: Clock,
     /** What a caller of a cold key is thrown. */
     readonly newColdError: (key: string, retryAfterMs: number) => Error,
@@ -96,7 +96,7 @@ export class Namespace {
       );
     }
     this.name = name;
-    this.stamp = stamp;
+    this.storePrefix = storePrefix(stamp, name);
     const where = `namespace "${name}": `;
     this.plan = makePlan({ ...options, tags: [] }, undefined, where);
     this.tags = checkTags(options.tags ?? [], `${where}tags`);
@@ -113,19 +113,8 @@ export class Namespace {
     this.whenDown = options.whenDown ?? 'queue';
     this.isRecalled = options.requestTier ?? true;
     this.codec = codec ?? (options.codec === 'bytes' ? bytesCodec : jsonCodec);
-    this.schemaVersion = options.schemaVersion ?? 1;
-    this.token = `ns:${name}`;
+    this.token = namespaceToken(name);
     this.prefixes = (options.prefixes ?? []).map((prefix) => this.declare(prefix));
-  }
-
-  /** Part of every key in the store: entries stored under another one do not exist here. */
-  get stamp(): string {
-    return this.currentStamp;
-  }
-
-  set stamp(stamp: string) {
-    this.currentStamp = stamp;
-    this.storePrefix = storePrefix(stamp, this.name);
   }
 
   /** The names of all tokens an entry of this key carries: namespace, tags, declared prefixes. */

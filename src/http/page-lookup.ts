@@ -3,6 +3,7 @@ import type { CachedResponse } from '../core/cached-response.js';
 import type { Tier } from '../core/tiers/found.js';
 import type { CachePolicy } from '../http-semantics/cache-policy.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
+import { markStale } from '../http-semantics/stored-response.js';
 import { selects, variantKey } from '../http-semantics/vary.js';
 import { digestOf } from './keys/primary-keys.js';
 import { RecentTexts } from './keys/recent-texts.js';
@@ -64,7 +65,11 @@ export class PageLookup {
     const held = response.isFound ? response.value : undefined;
     if (held?.kind !== 'page' || !this.matches(held, place)) return { key, fork, hit: undefined };
     const now = held.stored.receivedAt + (response.ageMs ?? 0);
-    return { key, fork, hit: { page: held, tier: response.tier, now } };
+    const { stored } = held;
+    // By what has happened to its entry since: a tag of it was expired, or its stamp is a former one.
+    const isSoftened = response.isStale && now < stored.freshUntil && !stored.noCache;
+    const page = isSoftened ? { ...held, stored: markStale(stored, now) } : held;
+    return { key, fork, hit: { page, tier: response.tier, now } };
   }
 }
 

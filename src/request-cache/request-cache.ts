@@ -15,6 +15,7 @@ class Held implements Found {
   readonly expiresAt = Infinity;
   readonly fence = NOT_FENCED;
   readonly isHeldOver = false;
+  readonly isGraced = false;
   readonly bytes = 0;
   readonly value: ValueSource;
 

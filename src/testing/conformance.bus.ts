@@ -45,6 +45,9 @@ export function promiseBus(it: Promised): void {
     heard.clear();
     await other.rotate([name]);
     await heard.until('rotated', name);
+    heard.clear();
+    await other.stamp(name, 'v1', 0);
+    await heard.until('rotated', name);
   });
 
   it('reports that everything was lost', async (world) => {

@@ -5,6 +5,7 @@ import { promiseEntries } from './conformance.entries.js';
 import { promiseLeases } from './conformance.leases.js';
 import { ConformanceWorld, type ConformanceOptions, type Promised } from './conformance.subject.js';
 import { promiseScans } from './conformance.scan.js';
+import { promiseStamps } from './conformance.stamps.js';
 import { promiseTokens } from './conformance.tokens.js';
 
 /**
@@ -35,6 +36,7 @@ export function storeConformance(options: ConformanceOptions): void {
     });
     options.describe('entries', () => promiseEntries(it));
     options.describe('tokens', () => promiseTokens(it));
+    options.describe('stamps', () => promiseStamps(it));
     if (!lacks.has('lease')) options.describe('leases', () => promiseLeases(it));
     if (!lacks.has('cas')) options.describe('conditional writes', () => promiseConditions(it));
     if (!lacks.has('scan')) options.describe('scans', () => promiseScans(it));

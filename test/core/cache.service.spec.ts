@@ -212,7 +212,7 @@ describe('CacheService', () => {
     expect(await here.getOrSet('k', () => 'third')).toBe('new');
   });
 
-  it('a reading under way when the stamp changes fills nothing', async () => {
+  it('a reading under way when the stamp changes finds and fills nothing', async () => {
     const database = new MemoryDatabase();
     const [isAsked, mayAnswer] = [signal(), signal()];
     const slow = new MemoryStore({ database });
@@ -228,9 +228,9 @@ describe('CacheService', () => {
     };
     const reading = here.get('k');
     await isAsked.promise;
-    here.setStamp('2');
+    await here.setStamp('2');
     mayAnswer.resolve();
-    expect((await reading).value).toBe('old shape');
+    expect((await reading).isFound).toBe(false);
     expect(here.peek('k')).toBeUndefined();
     expect(await here.getOrSet('k', () => 'new shape')).toBe('new shape');
   });

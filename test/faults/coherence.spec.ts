@@ -36,6 +36,8 @@ describe('the memory tier of another process drops what', () => {
     'is deleted': ({ here }) => here.delete('k'),
     'is under a cleared namespace': ({ here }) => here.clear(),
     'carries an invalidated tag': ({ here }) => here.invalidateTags(['t']),
+    'is under a stamp that changes': ({ here }) => here.setStamp('2'),
+    "is under an application's stamp that changes": ({ here }) => here.setApplicationStamp('2'),
     'is flushed (FLUSHALL)': () => server.command('FLUSHALL'),
     'is flushed (FLUSHDB)': () => server.command('FLUSHDB'),
     'somebody else deletes (DEL)': async () => server.command('DEL', ...(await entryKeys())),
@@ -80,6 +82,8 @@ describe('where the server refuses to track, the memory tier of another process 
     },
     'is under a cleared namespace': ({ here }) => here.clear(),
     'carries an invalidated tag': ({ here }) => here.invalidateTags(['t']),
+    'is under a stamp that changes': ({ here }) => here.setStamp('2'),
+    "is under an application's stamp that changes": ({ here }) => here.setApplicationStamp('2'),
     'is set anew': ({ here }) => here.set('k', 'new'),
     'is loaded anew': ({ here }) => here.getOrSet('k', () => 'new', { forceFresh: true }),
     'was missed while its connection was killed': () => server.command('CLIENT', 'KILL', 'TYPE', 'pubsub'),
@@ -95,7 +99,7 @@ describe('where the server refuses to track, the memory tier of another process 
 });
 
 describe('a listening connection that is killed', () => {
-  it.each(['delete', 'clear', 'set'] as const)(
+  it.each(['delete', 'clear', 'set', 'setStamp', 'setApplicationStamp'] as const)(
     'while another process calls %s: nothing old is read afterwards',
     async (method) => {
       const unhandled = unhandledRejections();
@@ -104,9 +108,9 @@ describe('a listening connection that is killed', () => {
         // In one batch, so that the change falls into the gap.
         const [, changed] = await Promise.all([
           server.command('CLIENT', 'KILL', 'TYPE', 'pubsub'),
-          method === 'set' ? here.set('k', 'new') : method === 'clear' ? here.clear() : here.delete('k'),
+          method === 'set' ? here.set('k', 'new') : here[method](method === 'delete' ? 'k' : (`${round}` as never)),
         ]);
-        if (method !== 'clear') expect(changed).toBe(true);
+        if (method === 'set' || method === 'delete') expect(changed).toBe(true);
         await until(() => !listening.inspect().isHeard || there.peek('k') === undefined, 1000);
         await heard(listening);
         expect(there.peek('k')).not.toBe('old');

@@ -61,6 +61,8 @@ const calls: Record<string, (cache: CacheService) => Promise<unknown>> = {
   invalidateTags: (cache) => cache.invalidateTags(['t']),
   deleteByPrefix: (cache) => cache.deleteByPrefix('page:'),
   clear: (cache) => cache.clear(),
+  setStamp: (cache) => cache.setStamp('2'),
+  setApplicationStamp: (cache) => cache.setApplicationStamp('2'),
   'set (which cannot be shared)': (cache) => cache.set(KEY, 'set', { ttl: 1 }),
 };
 
@@ -182,6 +184,8 @@ describe("whenDown: 'reject'", () => {
     ['invalidateTags', (cache) => cache.invalidateTags(['t'], rejecting)],
     ['deleteByPrefix', (cache) => cache.deleteByPrefix('page:', rejecting)],
     ['clear', (cache) => cache.clear(rejecting)],
+    ['setStamp', (cache) => cache.setStamp('2', rejecting)],
+    ['setApplicationStamp', (cache) => cache.setApplicationStamp('2', rejecting)],
   ])('%s rejects and leaves nothing waiting', async (_, call) => {
     const { here, engine } = await cutOff(KEY);
     await expect(call(here)).rejects.toBeInstanceOf(StoreUnavailableError);
@@ -222,6 +226,7 @@ describe('at the end of a process, what waits', () => {
 const PROCESSES = 3;
 const MAX_STALE_MS = 300;
 const KEYS = ['page:1', 'page:2', 'page:3'];
+const OF_ALL = new Set(['prefix', 'clear', 'stamp', 'release']);
 const step = fc.oneof(
   {
     weight: 3,
@@ -231,7 +236,7 @@ const step = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.tuple(
-      fc.constantFrom('delete', 'expire', 'tag', 'prefix', 'clear', 'set'),
+      fc.constantFrom('delete', 'expire', 'tag', 'prefix', 'clear', 'set', 'stamp', 'release'),
       fc.nat(2),
       fc.nat(KEYS.length - 1),
     ),
@@ -257,6 +262,7 @@ describe('nothing is lost in an outage of the store', () => {
           await Promise.all(engines.map(heard));
           const caches = engines.map((engine) => engine.namespace('default'));
           const truth = [0, 0, 0];
+          let stamps = 0;
           const load = (process: number, key: number): Promise<number> =>
             (caches[process] as CacheService).getOrSet(KEYS[key] as string, () => truth[key] as number, {
               tags: [`tag:${key}`],
@@ -270,12 +276,14 @@ describe('nothing is lost in an outage of the store', () => {
               else if (what === 'heal') await proxy.heal();
               else if (what === 'load') await load(process, key);
               else {
-                if (what === 'prefix' || what === 'clear') truth.forEach((_, i) => truth[i]!++);
+                if (OF_ALL.has(what)) truth.forEach((_, i) => truth[i]!++);
                 else truth[key]!++;
                 if (what === 'delete') await cache.delete(name);
                 else if (what === 'tag') await cache.invalidateTags([`tag:${key}`]);
                 else if (what === 'prefix') await cache.deleteByPrefix('page:');
                 else if (what === 'clear') await cache.clear();
+                else if (what === 'stamp') await cache.setStamp(`${++stamps}`);
+                else if (what === 'release') await cache.setApplicationStamp(`${++stamps}`);
                 else if (what === 'set') await cache.set(name, truth[key], { tags: [`tag:${key}`] });
                 else {
                   // The value stays good enough to be served while it is stale.

@@ -48,6 +48,12 @@ class Pages {
     return made(id);
   }
 
+  @Get('lasting/:id')
+  @CachePage({ ttl: '1m', staleWhileRevalidate: '1m', tags })
+  lasting(@Param('id') id: string): Made {
+    return made(id);
+  }
+
   @Get('observable/:id')
   @CachePage({ ttl: '1m', tags })
   observable(@Param('id') id: string): Observable<Made> {
@@ -134,6 +140,20 @@ async function site(platform: Platform, options: TieredCacheOptions = {}) {
 }
 
 describe.each<Platform>(['express', 'fastify'])('tags of pages, %s', (platform) => {
+  it.each<[string, (cache: CacheService) => Promise<void>]>([
+    ['expireTags', (cache) => cache.expireTags(['course:1'])],
+    ['a stamp with a grace', (cache) => cache.setApplicationStamp('2', { grace: '1m' })],
+  ])('%s makes pages stale, as their policy has it: made anew, or sent while that is done', async (_, soften) => {
+    const { get, cache } = await site(platform);
+    expect([await get('page/1'), await get('lasting/1')]).toMatchObject([{ run: 1 }, { run: 2 }]);
+    await soften(cache);
+    expect(await get('page/1')).toMatchObject({ run: 3, isHit: false });
+    expect(await get('page/1')).toMatchObject({ run: 3, isHit: true });
+    expect(await get('lasting/1')).toMatchObject({ run: 2, isHit: true });
+    await vi.waitFor(async () => expect(await get('lasting/1')).toMatchObject({ run: 4, isHit: true }));
+    expect(runs).toBe(4);
+  });
+
   it.each(['page/1', 'observable/1'])('%s: by what the handler returned', async (path) => {
     const { get, cache } = await site(platform);
     expect(await get(path)).toMatchObject({ run: 1 });

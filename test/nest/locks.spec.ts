@@ -184,7 +184,8 @@ describe('locks and the cache', () => {
     await cache.deleteByPrefix('k');
     await cache.invalidateTags(['k']);
     await cache.delete('k');
-    cache.setStamp('another');
+    await cache.setStamp('another');
+    await cache.setApplicationStamp('another');
     expect(await locks.inspect('k')).toMatchObject({ owner: lease.owner });
     await new Promise((resolve) => setTimeout(resolve, 400));
     expect(lease.isHeld).toBe(true);

@@ -11,15 +11,21 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: fc.constant('load' as const) },
   { weight: 4, arbitrary: fc.constantFrom('late', 'late', 'soft', 'fail') },
   { weight: 2, arbitrary: fc.constant('get' as const) },
-  { weight: 5, arbitrary: fc.constantFrom('delete', 'set', 'expire', 'clear', 'tag', 'age') },
-  { weight: 1, arbitrary: fc.constantFrom('flush', 'lose', 'stamp') },
+  {
+    weight: 5,
+    arbitrary: fc.constantFrom('delete', 'set', 'expire', 'clear', 'tag', 'age', 'stamp', 'release', 'grace'),
+  },
+  { weight: 1, arbitrary: fc.constantFrom('flush', 'lose') },
   { weight: 2, arbitrary: fc.constantFrom('cut', 'heal') },
 );
 /** Links that come and go under everything that has to wait for them. */
 const outageAction: fc.Arbitrary<Action> = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom('cut', 'heal', 'heal') },
   { weight: 4, arbitrary: fc.constantFrom('load', 'get') },
-  { weight: 4, arbitrary: fc.constantFrom('delete', 'tag', 'clear', 'set', 'expire', 'age') },
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom('delete', 'tag', 'clear', 'set', 'expire', 'age', 'stamp', 'release', 'grace'),
+  },
 );
 
 function clientsDoing(actions: fc.Arbitrary<Action>, maxLength: number): fc.Arbitrary<Client[]> {

@@ -68,6 +68,7 @@ export function scheduledStore(
     remove: (keys) => through(() => inner.remove(keys), true),
     tokens: (names) => through(() => inner.tokens(names)),
     rotate: (names, soft) => through(() => inner.rotate(names, soft), !soft),
+    stamp: (name, stamp, graceMs) => through(() => inner.stamp(name, stamp, graceMs), graceMs === 0),
     now: async () => {
       check();
       return inner.now();

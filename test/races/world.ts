@@ -13,13 +13,16 @@ export type Client = readonly [process: 0 | 1, actions: readonly Action[]];
 export type Action =
   | ('load' | 'late' | 'soft' | 'fail' | 'get')
   | ('set' | 'delete' | 'expire' | 'clear' | 'tag' | 'age')
-  | ('flush' | 'lose' | 'stamp')
+  | ('flush' | 'lose')
+  | ('stamp' | 'release' | 'grace')
   | ('cut' | 'heal');
 
 const KEY = 'k';
 const TAG = 't';
 /** How long a process serves what it could not share. */
 const MAX_STALE_MS = 5000;
+/** Over when all is checked. */
+const GRACE_MS = 1000;
 /** A few idle steps. */
 const BACK_OFF_MS = 300;
 
@@ -35,7 +38,8 @@ export class World {
   private truth = 0;
   /** The last version whose announcement was acknowledged, by the store or by the queue. */
   private announced = 0;
-  private stamps = 0;
+  /** The last version whose announcement gave those of before a grace. */
+  private graced = 0;
   /** A value whose refresh has failed counts as fresh to `peek` while the back-off lasts. */
   private isHeldOver = false;
   /** Per process: the last of its updates that has taken effect in the store. */
@@ -110,13 +114,17 @@ export class World {
       case 'flush':
         return this.database.flush();
       case 'lose':
-        this.database.dropLease(`${makeStamp(this.stamps ? { stamp: `${this.stamps}` } : {})}:default:{${KEY}}`);
+        this.database.dropLease(`${makeStamp({})}:default:{${KEY}}`);
         return;
       case 'stamp':
-        // In both at once: processes with different stamps share nothing, and so promise each other nothing.
-        this.stamps++;
-        for (const engine of this.engines) engine.setStamp(`${this.stamps}`);
-        return;
+        return this.update(process, (version) => cache.setStamp(`${version}`));
+      case 'release':
+        return this.update(process, (version) => cache.setApplicationStamp(`${version}`));
+      case 'grace':
+        return this.soften(process, async (version) => {
+          await cache.setStamp(`${version}`, { grace: GRACE_MS });
+          this.graced = version;
+        });
       case 'cut':
         this.isCut[process] = true;
         return;
@@ -135,7 +143,7 @@ export class World {
     // What a process loaded while it could not ask, it keeps for so long.
     this.clock.advance(MAX_STALE_MS);
     for (const process of [0, 1] as const) {
-      this.raise(process, this.announced);
+      this.raise(process, Math.max(this.announced, this.graced));
       await this.get(process);
       await this.act(process, 'load');
     }
@@ -193,10 +201,10 @@ export class World {
     });
   }
 
-  private soften(process: 0 | 1, tell: () => Promise<unknown>): Promise<void> {
+  private soften(process: 0 | 1, tell: (version: number) => Promise<unknown>): Promise<void> {
     return this.inTurn(async () => {
       const version = ++this.truth;
-      await tell();
+      await tell(version);
       this.freshFloors[process] = Math.max(this.freshFloors[process] as number, version);
     });
   }

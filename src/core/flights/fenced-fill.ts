@@ -132,7 +132,7 @@ export class FencedFill {
     if (flight.aborted) throw flight.aborted.reason;
     namespace.counters.loads++;
     const began = this.clock.now();
-    const run = new LoadRun(key, plan, this.clock, stale);
+    const run = new LoadRun(key, plan, this.clock, stale?.isGraced ? undefined : stale);
     const loaded = await run.run(task.load, (stop) =>
       flight.listen(() => flight.aborted && stop(flight.aborted.reason)),
     );
@@ -144,10 +144,11 @@ export class FencedFill {
   private failed(task: FlightTask, error: unknown, stale: Found | undefined): boolean {
     const { namespace, address, plan, flight } = task;
     if (error instanceof NotLoaded || flight.aborted) return false;
+    const isThere = stale !== undefined && this.clock.now() < stale.expiresAt;
     // Nobody failed: there was no turn for this load, or for one inside it.
-    if (isCold(error)) return stale !== undefined;
+    if (isCold(error)) return isThere;
     namespace.counters.loadErrors++;
-    const isServedStale = stale !== undefined && !(error instanceof CacheUsageError) && plan.staleIfError(error);
+    const isServedStale = isThere && !(error instanceof CacheUsageError) && plan.staleIfError(error);
     if (!isServedStale && !flight.detached) namespace.failures.remember(address.local, error, plan);
     tell(plan, error, { namespace: namespace.name, key: address.encoded, isServedStale });
     return isServedStale;
@@ -190,14 +191,7 @@ export class FencedFill {
     const held = this.entries.heldOver(stale, plan.backOffMs);
     if (frame && (await this.isStillThere(task, won, budget))) {
       const ttlMs = held.expiresAt - this.clock.now();
-      await this.store(
-        task,
-        won,
-        held,
-        () => this.entries.heldOverFrame(frame, stale.fence, plan.backOffMs),
-        ttlMs,
-        budget,
-      );
+      await this.store(task, won, held, () => this.entries.heldOverFrame(frame, stale, plan.backOffMs), ttlMs, budget);
     } else release();
     return held;
   }

@@ -104,7 +104,12 @@ export class Flight {
         if (next === undefined || next === waitsFor) return;
         waitsFor = next;
         cancel?.();
-        const give = (): void => (substitute ? resolve(substitute) : reject(patience.cold()));
+        const give = (): void => {
+          if (!substitute) return reject(patience.cold());
+          // It may have come to its end meanwhile.
+          if (this.isThere(substitute)) resolve(substitute);
+          else look();
+        };
         const ms = substitute ? (this.isFresh(substitute) ? 0 : patience.softMs) : patience.coldMs;
         if (ms === 0) give();
         else if (ms !== Infinity) cancel = this.clock.after(ms, give);
@@ -124,7 +129,12 @@ export class Flight {
 
   private substituteFor({ takesStale }: Patience): Found | undefined {
     const { substitute } = this;
-    return substitute && (takesStale || this.isFresh(substitute)) ? substitute : undefined;
+    if (!substitute || !this.isThere(substitute)) return undefined;
+    return takesStale || this.isFresh(substitute) ? substitute : undefined;
+  }
+
+  private isThere(found: Found): boolean {
+    return this.clock.now() < found.expiresAt;
   }
 
   private isFresh(found: Found): boolean {

@@ -8,7 +8,7 @@ import type { StoreGuard, WaitBudget } from '../outage/store-guard.js';
 import type { Found } from '../tiers/found.js';
 import type { MemoryTier } from '../tiers/memory.tier.js';
 import type { Epoch, Fence } from '../tokens/epoch.js';
-import { makeFence, standingOf } from '../tokens/epoch.js';
+import { graceOf, makeFence, standingOf } from '../tokens/epoch.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
 import type { KeyWatch } from './key-watch.js';
 
@@ -165,16 +165,34 @@ export class RemoteReader {
 
   private compare(namespace: Namespace, frame: Frame, tags: readonly FrameTag[], epochs: readonly Epoch[]): Reading {
     let isStale = false;
+    let graceEnds: number | undefined;
     for (let i = 0; i < epochs.length; i++) {
-      const standing = standingOf(tags[i]?.token, epochs[i]?.token);
-      if (standing === 'void') return { frame: frame.bytes, found: undefined };
+      const epoch = epochs[i] as Epoch;
+      const carried = tags[i]?.token;
+      const standing = standingOf(carried, epoch.token);
       isStale ||= standing === 'stale';
+      if (standing !== 'void') continue;
+      // None but the first, the namespace's, has any.
+      graceEnds = graceOf(carried, epoch, this.storeClock.now());
+      if (graceEnds === undefined) return { frame: frame.bytes, found: undefined };
     }
     const reading = this.reading(namespace, frame, makeFence(epochs));
-    if (!isStale || reading.found === undefined) return reading;
+    let { found } = reading;
+    if (found && graceEnds !== undefined) found = this.graced(found, this.storeClock.toLocal(graceEnds));
     // One of its tags was expired after it was loaded.
-    const freshUntil = Math.min(reading.found.freshUntil, this.clock.now());
-    return { frame: reading.frame, found: { ...reading.found, freshUntil, isHeldOver: false } };
+    if (found && isStale) found = { ...found, freshUntil: this.atMostNow(found.freshUntil), isHeldOver: false };
+    return { frame: reading.frame, found };
+  }
+
+  /** From under a former stamp: stale, and gone when the grace ends. A back-off goes on. */
+  private graced(found: Found, until: number): Found {
+    const expiresAt = Math.min(found.expiresAt, until);
+    const freshUntil = found.isHeldOver ? Math.min(found.freshUntil, expiresAt) : this.atMostNow(found.freshUntil);
+    return { ...found, freshUntil, expiresAt, isGraced: true };
+  }
+
+  private atMostNow(time: number): number {
+    return Math.min(time, this.clock.now());
   }
 
   private reading(namespace: Namespace, frame: Frame, fence: Fence): Reading {

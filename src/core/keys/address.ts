@@ -35,7 +35,7 @@ export function isPlain(key: string): boolean {
   return first !== SLASH && first !== 0;
 }
 
-/** The index key behind a key reported by the store, if it belongs to this namespace as it is now stamped. */
+/** The index key behind a key reported by the store, if it belongs to this namespace under its configured stamp. */
 export function localOfStoreKey(namespace: Namespace, reported: string): string | undefined {
   const prefix = namespace.storePrefix;
   if (!reported.startsWith(prefix)) return undefined;

@@ -10,10 +10,13 @@ export interface StampParts {
   readonly stamp?: string | undefined;
   /** Of the namespace: the shape of its values. */
   readonly schema?: string | number | undefined;
+  /** Of the namespace: anything. */
+  readonly own?: string | undefined;
 }
 
 /** Ten characters that change with any of the parts. Part of every data key, of no lock key. */
 export function makeStamp(parts: StampParts): string {
-  const text = JSON.stringify([parts.app ?? null, parts.build ?? null, parts.stamp ?? null, String(parts.schema ?? 1)]);
-  return createHash('sha256').update(text).digest('hex').slice(0, 10);
+  const { app = null, build = null, stamp = null, schema = 1, own } = parts;
+  const named = [app, build, stamp, String(schema), ...(own === undefined ? [] : [own])];
+  return createHash('sha256').update(JSON.stringify(named)).digest('hex').slice(0, 10);
 }

@@ -84,6 +84,13 @@ export class GatedStore implements CacheStore {
     return this.store.rotate(names, soft);
   }
 
+  async stamp(name: string, stamp: string, graceMs: number): Promise<string> {
+    await this.queue.settle();
+    // The one that waits would come after it.
+    if (this.queue.holdsToken(name)) throw this.pending('stamp');
+    return this.store.stamp(name, stamp, graceMs);
+  }
+
   async scan(prefix: string, cursor: string | undefined): Promise<ScanStep> {
     if (!this.store.scan) throw new StoreUnavailableError(this.store.name, 'scan', 'refused');
     return this.store.scan(prefix, cursor);

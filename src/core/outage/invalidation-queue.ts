@@ -25,6 +25,13 @@ export interface PendingCounts {
   readonly tokens: number;
 }
 
+/** A stamp that a token is to say. */
+export interface AwaitedStamp {
+  readonly stamp: string;
+  /** When its grace ends, on this process's clock. */
+  readonly graceUntil: number;
+}
+
 interface Waiting {
   /** Told apart from a later wish for the same, which an attempt under way may not cover. */
   readonly wish: number;
@@ -38,6 +45,8 @@ interface Waiting {
 export class InvalidationQueue {
   private readonly keys = new Map<string, Waiting & { readonly namespace: string }>();
   private readonly tokens = new Map<string, Waiting & { readonly soft: boolean }>();
+  /** Few: of each namespace and of the application the newest alone is wished for. */
+  private readonly stamps = new Map<string, Waiting & AwaitedStamp>();
   private wishes = 0;
   private retryAt = -Infinity;
   private flushing: Promise<boolean> | undefined;
@@ -50,11 +59,11 @@ export class InvalidationQueue {
   ) {}
 
   get isEmpty(): boolean {
-    return this.keys.size === 0 && this.tokens.size === 0;
+    return this.keys.size === 0 && this.tokens.size === 0 && this.stamps.size === 0;
   }
 
   get size(): PendingCounts {
-    return { keys: this.keys.size, tokens: this.tokens.size };
+    return { keys: this.keys.size, tokens: this.tokens.size + this.stamps.size };
   }
 
   holdsKey(key: string): boolean {
@@ -62,7 +71,7 @@ export class InvalidationQueue {
   }
 
   holdsToken(name: string): boolean {
-    return this.tokens.has(name);
+    return this.tokens.has(name) || this.stamps.has(name);
   }
 
   /** @param namespace the name of the token that covers all of them */
@@ -83,6 +92,12 @@ export class InvalidationQueue {
       this.tokens.clear();
       for (const name of this.ends.allNamespaces()) this.generalise(name);
     }
+    this.scheduleRetry();
+  }
+
+  /** In place of one that waits for the same token. */
+  addStamp(name: string, { stamp, graceUntil }: AwaitedStamp): void {
+    this.stamps.set(name, { wish: ++this.wishes, stamp, graceUntil });
     this.scheduleRetry();
   }
 
@@ -128,6 +143,13 @@ export class InvalidationQueue {
       if (names.length === 0 || !(await this.try('rotate', (store) => store.rotate(names, soft)))) continue;
       done(this.tokens, tokens);
       this.ends.rotated(names);
+    }
+    for (const waiting of this.stamps) {
+      const [name, { stamp, graceUntil }] = waiting;
+      const graceMs = (): number => Math.max(0, graceUntil - this.clock.now());
+      if (!(await this.try('stamp', (store) => store.stamp(name, stamp, graceMs())))) continue;
+      done(this.stamps, [waiting]);
+      this.ends.rotated([name]);
     }
     if (this.isEmpty) return true;
     this.retryAt = this.clock.now() + RETRY_MS;

@@ -21,6 +21,8 @@ export interface Found {
   readonly fence: Fence;
   /** Its refresh has failed: `freshUntil` says when it may be tried again. */
   readonly isHeldOver: boolean;
+  /** From under a former stamp: only stale, no longer than its grace lasts, and not to be confirmed. */
+  readonly isGraced: boolean;
   /** Estimate of the memory it takes. */
   readonly bytes: number;
 }

@@ -20,6 +20,8 @@ export interface MemoryLimits {
 const PER_READER = 1;
 /** Its refresh has failed. */
 const HELD_OVER = 2;
+/** From under a former stamp. */
+const GRACED = 4;
 /** What an entry costs beside its value in a tier that has been full for a while (`test/benchmark/overhead.mjs`): slot, index, key. */
 const OVERHEAD_BYTES = 128;
 
@@ -80,6 +82,7 @@ export class MemoryTier {
       expiresAt: slab.expiresAt[slot] as number,
       fence,
       isHeldOver: (kind & HELD_OVER) !== 0,
+      isGraced: (kind & GRACED) !== 0,
       bytes: 0,
     };
   }
@@ -92,7 +95,7 @@ export class MemoryTier {
       key,
       value.perReader ? (value.keep?.() ?? value) : value.take(),
       found.fence,
-      (value.perReader ? PER_READER : 0) | (found.isHeldOver ? HELD_OVER : 0),
+      (value.perReader ? PER_READER : 0) | (found.isHeldOver ? HELD_OVER : 0) | (found.isGraced ? GRACED : 0),
       found.bytes + OVERHEAD_BYTES,
       Math.min(found.freshUntil, cap),
       Math.min(found.expiresAt, cap),

@@ -10,8 +10,9 @@ export function recall(scope: RequestScope, namespace: Namespace, key: string): 
   return found && isAlive(found.fence) ? { ...found, tier: 'request', freshUntil: Infinity } : undefined;
 }
 
+/** What has to end with a grace is not remembered: a request may last longer. */
 export function remember(scope: RequestScope, namespace: Namespace, key: string, found: Found): void {
-  if (namespace.isRecalled) scope.keep(scope.entries, namespace.name, key, found);
+  if (namespace.isRecalled && !found.isGraced) scope.keep(scope.entries, namespace.name, key, found);
 }
 
 export function forget(scope: RequestScope, namespace: Namespace, key: string): void {

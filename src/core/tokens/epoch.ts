@@ -1,6 +1,12 @@
 import { SOFT_MARK } from '../../stores/contract/cache-store.js';
 import { encodeTags } from '../envelope/frame.js';
 
+/** A token that was replaced, and until when (of the store's time, in milliseconds) what carries it is stale and not void. */
+export interface Grace {
+  readonly token: string;
+  readonly until: number;
+}
+
 /** One token as this process knows it. Dies when the token is, or may have been, replaced; entries point at the epochs they were loaded under. */
 export class Epoch {
   alive = true;
@@ -11,6 +17,8 @@ export class Epoch {
     readonly name: string,
     /** `undefined` while the store has not told it: such an epoch matches no stored entry. */
     readonly token: string | undefined,
+    /** Tokens of before that entries may still carry for a while. */
+    readonly graces: readonly Grace[] = [],
   ) {}
 
   private encoded: Uint8Array | undefined;
@@ -36,6 +44,12 @@ export function rotatedAt({ token }: Epoch): number {
   if (token === undefined) return Infinity;
   const time = Number.parseInt(token.slice(token.indexOf(SOFT_MARK) + 1), 36);
   return Number.isNaN(time) ? Infinity : time;
+}
+
+/** Until when, of the store's time, an entry that carries `carried` may be served for stale; `undefined`: not at all. */
+export function graceOf(carried: string | undefined, { graces }: Epoch, storeNow: number): number | undefined {
+  const until = graces.find(({ token }) => token === carried)?.until;
+  return until !== undefined && storeNow < until ? until : undefined;
 }
 
 /** What an entry that carries `carried` is while the token is `current`. */

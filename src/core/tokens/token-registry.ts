@@ -1,5 +1,6 @@
 import type { WaitBudget } from '../outage/store-guard.js';
-import { Epoch } from './epoch.js';
+import { Epoch, type Grace } from './epoch.js';
+import { APPLICATION_STAMP, partsOf, readingOf, type TokenReading } from './token-parts.js';
 
 /** Records beyond this are forgotten, oldest first; forgetting one makes the entries that carry it misses. */
 const MAX_RECORDS = 50_000;
@@ -20,7 +21,7 @@ export class TokenRegistry {
   private readonly records = new Map<string, TokenRecord>();
 
   /**
-   * @param fetch reads (or creates) tokens in the store
+   * @param fetch reads (or creates) what the store keeps
    * @param isHeard whether the store reports changes right now; if not, nothing remembered is relied upon
    */
   constructor(
@@ -52,12 +53,18 @@ export class TokenRegistry {
       if (known) return known;
       const records = names.map((name) => this.record(name));
       const reports = records.map((record) => record.reports);
-      const tokens = await this.fetch(names, budget);
+      const readings = await this.ask(names, budget);
       const overtaken = records.some((record, i) => record.reports !== reports[i]);
       if (!overtaken)
-        return names.map((name, i) => this.adoptInto(records[i] as TokenRecord, name, tokens[i] as string));
-      if (attempt === MAX_READS) return names.map((name, i) => unreliable(name, tokens[i] as string));
+        return names.map((name, i) => this.adoptInto(records[i] as TokenRecord, name, readings[i] as TokenReading));
+      if (attempt === MAX_READS) return names.map((name, i) => unreliable(name, readings[i] as TokenReading));
     }
+  }
+
+  private async ask(names: readonly string[], budget: WaitBudget): Promise<TokenReading[]> {
+    const stored = [...new Set(names.flatMap(partsOf))];
+    const tokens = await this.fetch(stored, budget);
+    return names.map((name) => readingOf(partsOf(name).map((part) => tokens[stored.indexOf(part)] as string)));
   }
 
   /** Epochs for values that are kept in this process only, while the store cannot be asked. */
@@ -69,7 +76,10 @@ export class TokenRegistry {
     });
   }
 
-  /** Begins a replacement of tokens by this process; call the result with the new tokens, once the store has acknowledged them. */
+  /**
+   * Begins a replacement of tokens by this process; call the result with the new tokens, once the store has acknowledged them. Those that are
+   * parts of a token will be asked for with the others.
+   */
   replace(names: readonly string[]): (tokens: readonly string[]) => void {
     const records = names.map((name) => this.record(name));
     const reports = records.map((record) => record.reports);
@@ -78,31 +88,36 @@ export class TokenRegistry {
         const record = records[i] as TokenRecord;
         const overtaken = record.reports !== reports[i];
         this.doubt([name]);
-        if (!overtaken) this.adoptInto(record, name, tokens[i] as string);
+        if (!overtaken && partsOf(name).length === 1) this.adoptInto(record, name, readingOf([tokens[i] as string]));
       });
     };
   }
 
-  /** These tokens were, or may have been, replaced. */
+  /** These tokens, or parts of tokens, were, or may have been, replaced. */
   doubt(names: readonly string[]): void {
     for (const name of names) {
       const record = this.records.get(name);
       if (record) kill(record);
+      else if (name.startsWith(APPLICATION_STAMP)) this.doubtWholes(name);
     }
+  }
+
+  private doubtWholes(part: string): void {
+    for (const [name, record] of this.records) if (partsOf(name).includes(part)) kill(record);
   }
 
   doubtAll(): void {
     for (const record of this.records.values()) kill(record);
   }
 
-  private adoptInto(record: TokenRecord, name: string, token: string): Epoch {
+  private adoptInto(record: TokenRecord, name: string, { token, graces }: TokenReading): Epoch {
     const epoch = record.epoch;
-    if (epoch !== undefined && epoch.token === token) {
+    if (epoch !== undefined && epoch.token === token && areSame(epoch.graces, graces)) {
       epoch.alive = true;
       return epoch;
     }
     if (epoch) epoch.alive = false;
-    return (record.epoch = new Epoch(name, token));
+    return (record.epoch = new Epoch(name, token, graces));
   }
 
   private record(name: string): TokenRecord {
@@ -129,8 +144,16 @@ function kill(record: TokenRecord): void {
   if (record.epoch) record.epoch.alive = false;
 }
 
-function unreliable(name: string, token: string): Epoch {
-  const epoch = new Epoch(name, token);
+/** What is in memory may be served to the end of the grace that it was read under. */
+function areSame(some: readonly Grace[], others: readonly Grace[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every(({ token, until }, i) => token === others[i]?.token && until === others[i]?.until)
+  );
+}
+
+function unreliable(name: string, { token, graces }: TokenReading): Epoch {
+  const epoch = new Epoch(name, token, graces);
   epoch.alive = false;
   return epoch;
 }

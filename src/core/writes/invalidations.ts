@@ -1,11 +1,12 @@
 import type { CacheKey, WhenDown } from '../cache.options.js';
 import type { CacheEngine } from '../cache-engine.js';
-import { CacheUsageError, StoreUnavailableError } from '../errors/cache.error.js';
+import { CacheUsageError } from '../errors/cache.error.js';
 import type { Address } from '../keys/address.js';
 import { encodeKey } from '../keys/key-encoding.js';
 import type { Namespace } from '../namespace.js';
 import { tagToken } from '../namespace.js';
 import type { NearTiers } from '../tiers/near-tiers.js';
+import { assertMayWait } from './assert-may-wait.js';
 
 /**
  * Makes entries misses. What this process knows is forgotten before the store is told (nobody may join an older flight) and again when
@@ -80,8 +81,7 @@ export class Invalidations {
 
   /** @throws StoreUnavailableError unless the invalidation is to wait until the store is back */
   checkQueues(error: unknown, whenDown: WhenDown = this.space.whenDown): void {
-    const isDown = error instanceof StoreUnavailableError && error.reason !== 'closed';
-    if (!isDown || whenDown === 'reject') throw error;
+    assertMayWait(error, whenDown);
   }
 
   /** Caches elsewhere are told in any case: what they keep of it is as old. */

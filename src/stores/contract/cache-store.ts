@@ -18,6 +18,7 @@
  * | `remove` | `md k` | `DELETE FROM entry WHERE key IN (...)` |
  * | `tokens` | `mg`, then `ms ME` for the missing ones and `mg` again | `INSERT ... ON CONFLICT DO UPDATE SET token=token.token RETURNING` |
  * | `rotate` | `ms` | `INSERT ... ON CONFLICT DO UPDATE SET token=? RETURNING` |
+ * | `stamp` | `mg`, then `ms C<cas>` unless it says so already | `INSERT ... ON CONFLICT DO UPDATE SET token=? WHERE stamp <> ? OR until > ? RETURNING` |
  * | `now` | the server's `time` in `stats` | `SELECT clock_timestamp()` |
  *
  * An operation that fails (connection, server error) rejects; the engine adds the deadline, the circuit breaker and the fail-open rule.
@@ -71,6 +72,15 @@ export interface CacheStore {
   rotate(names: readonly string[], soft?: boolean): Promise<string[]>;
 
   /**
+   * Makes the token say `stamp` and returns it: one that says another stamp, or none, is replaced by `<new token>`{@link STAMP_MARK}`<stamp>`, as by
+   * `rotate`; one that says it already stays, so that many may announce the same. With `graceMs` the token that is replaced (its part in
+   * front of the mark) is named until when it may still do, in the store's milliseconds: `<new token>!<stamp>!<old token>!<until>`. Of several
+   * graces with one stamp the shortest holds; a missing token has none.
+   * @param stamp letters, digits, `_` and `-`
+   */
+  stamp(name: string, stamp: string, graceMs: number): Promise<string>;
+
+  /**
    * One step through the entries whose keys begin with `prefix` (taken literally), for maintenance: from the beginning without a `cursor`, else
    * from where the step that gave it has ended. What is there all the while is found at least once, in some step. Only with the capability.
    */
@@ -85,6 +95,9 @@ export interface CacheStore {
 
 /** In a token, in front of the part that a soft rotation replaces. */
 export const SOFT_MARK = '~';
+
+/** Between the parts of a token that says a stamp. */
+export const STAMP_MARK = '!';
 
 /** What one step of a scan has found. */
 export interface ScanStep {

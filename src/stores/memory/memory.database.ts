@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from '../../core/clock/clock.js';
-import { SOFT_MARK, type ScanStep, type StoreListener } from '../contract/cache-store.js';
+import { SOFT_MARK, STAMP_MARK, type ScanStep, type StoreListener } from '../contract/cache-store.js';
 import { OldestKeys } from './oldest-keys.js';
 
 /** Entries looked at in one step of a scan. */
@@ -130,17 +130,35 @@ export class MemoryDatabase {
   }
 
   token(name: string): string {
-    return this.#tokens.get(name) ?? this.#mint(name, 0);
+    return this.#tokens.get(name) ?? this.#keep(name, mint(0));
+  }
+
+  /** Without making one. */
+  stored(name: string): string | undefined {
+    return this.#tokens.get(name);
   }
 
   /** @param soft keeps the part in front of the mark, if there is a token */
   rotate(name: string, soft = false): string {
     const kept = soft ? this.#tokens.get(name)?.split(SOFT_MARK, 1)[0] : undefined;
-    return this.#mint(name, this.moment(), kept === undefined ? '' : `${kept}${SOFT_MARK}`);
+    const fresh = mint(this.moment());
+    return this.#keep(name, kept === undefined ? fresh : `${kept}${SOFT_MARK}${fresh}`);
   }
 
-  #mint(name: string, moment: number, kept = ''): string {
-    const token = `${kept}${moment.toString(36)}.${randomBytes(16).toString('base64url')}`;
+  /** The token of `name`, another one unless it says `stamp` already and has no longer grace. */
+  stamp(name: string, stamp: string, graceMs: number): string {
+    const before = this.#tokens.get(name);
+    const [own, said, former, until] = before?.split(STAMP_MARK) ?? [];
+    const ends = Math.floor(this.clock.now() + graceMs);
+    const isSaid = before !== undefined && said === stamp;
+    if (isSaid && (former === undefined || Number(until) <= ends)) return before;
+    const token = [isSaid ? own : mint(this.moment()), stamp];
+    const graced = isSaid ? former : own;
+    if (graced !== undefined && graceMs > 0) token.push(graced, String(ends));
+    return this.#keep(name, token.join(STAMP_MARK));
+  }
+
+  #keep(name: string, token: string): string {
     this.#tokens.set(name, token);
     if (this.#tokens.size > this.#maxEntries) this.#dropOldestToken();
     return token;
@@ -184,4 +202,8 @@ export class MemoryDatabase {
     for (const oldest of [this.#oldestEntries, this.#oldestTokens]) oldest.rest();
     this.#putsUntilSweep = Math.max(1000, this.#entries.size + this.#leases.size);
   }
+}
+
+function mint(moment: number): string {
+  return `${moment.toString(36)}.${randomBytes(16).toString('base64url')}`;
 }

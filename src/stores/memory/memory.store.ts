@@ -129,6 +129,14 @@ export class MemoryStore implements CacheStore {
     return tokens;
   }
 
+  async stamp(name: string, stamp: string, graceMs: number): Promise<string> {
+    const database = this.#use('stamp');
+    const before = database.stored(name);
+    const token = database.stamp(name, stamp, graceMs);
+    if (token !== before) database.tell(this.#listener, (listener) => listener.rotated([name]));
+    return token;
+  }
+
   async scan(prefix: string, cursor: string | undefined): Promise<ScanStep> {
     return this.#use('scan').scan(prefix, Number(cursor ?? 0));
   }

@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../../core/clock/clock.js';
-import type { Acquired, CacheStore, StoreCapabilities, StoreListener, WriteOutcome } from '../contract/cache-store.js';
+import {
+  STAMP_MARK,
+  type Acquired,
+  type CacheStore,
+  type StoreCapabilities,
+  type StoreListener,
+  type WriteOutcome,
+} from '../contract/cache-store.js';
 
 /**
  * The kill switch: keeps nothing, so that every call passes through to its loader. Every read misses, every lease is granted, no
@@ -53,6 +60,10 @@ export class NoneStore implements CacheStore {
 
   async rotate(names: readonly string[]): Promise<string[]> {
     return this.tokens(names);
+  }
+
+  async stamp(_name: string, stamp: string): Promise<string> {
+    return `${randomBytes(16).toString('base64url')}${STAMP_MARK}${stamp}`;
   }
 
   async now(): Promise<number> {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
-import { SOFT_MARK } from '../contract/cache-store.js';
+import { SOFT_MARK, STAMP_MARK } from '../contract/cache-store.js';
 
 const RUN_LENGTH = 10;
 
@@ -63,9 +63,13 @@ export function runOf(info: string): string {
   return /^run_id:(\w+)/m.exec(info)?.[1]?.slice(0, RUN_LENGTH) ?? '';
 }
 
-/** In the part that a soft rotation keeps: nothing of another run is merely stale. */
+/** In the part that a soft rotation keeps, and in the token that has a grace, too: nothing of another run is merely stale. */
 export function marked(token: string, run: string): string {
-  if (run === '') return token;
+  const parts = token.split(STAMP_MARK);
+  return parts.map((part, i) => (i % 2 === 0 ? markedAlone(part, run) : part)).join(STAMP_MARK);
+}
+
+function markedAlone(token: string, run: string): string {
   const softAt = token.indexOf(SOFT_MARK);
   return softAt < 0 ? `${token}.${run}` : `${token.slice(0, softAt)}.${run}${token.slice(softAt)}`;
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { SOFT_MARK } from '../contract/cache-store.js';
+import { SOFT_MARK, STAMP_MARK } from '../contract/cache-store.js';
 
 /** A constant Lua text and the name the server knows it by. */
 export interface RedisScript {
@@ -132,4 +132,28 @@ export const ROTATE_TOKEN = script(`${MINT}${REPORT}
 local token = mint(ARGV[1])
 redis.call('SET', KEYS[1], token)
 report(ARGV[2], ARGV[3])
+return token`);
+
+/** KEYS token; ARGV random, stamp, grace ms, report channel, report. Replies the token, a new one unless it says so already. */
+export const STAMP_TOKEN = script(`${MINT}${REPORT}
+local before = redis.call('GET', KEYS[1])
+local parts = {}
+if before then
+  for part in string.gmatch(before, '[^${STAMP_MARK}]+') do parts[#parts + 1] = part end
+end
+local time = redis.call('TIME')
+local ends = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3]
+local own, graced = parts[1], parts[3]
+if before and parts[2] == ARGV[2] then
+  if not graced or tonumber(parts[4]) <= ends then return before end
+else
+  graced = own
+  own = mint(ARGV[1])
+end
+local token = own .. '${STAMP_MARK}' .. ARGV[2]
+if graced and tonumber(ARGV[3]) > 0 then
+  token = token .. '${STAMP_MARK}' .. graced .. '${STAMP_MARK}' .. string.format('%.0f', ends)
+end
+redis.call('SET', KEYS[1], token)
+report(ARGV[4], ARGV[5])
 return token`);

@@ -150,6 +150,15 @@ export class RedisStore implements CacheStore, LockStoreSource {
     return this.#lineage.mark('rotate', () => this.#mint('rotate', script, names));
   }
 
+  async stamp(name: string, stamp: string, graceMs: number): Promise<string> {
+    const random = randomBytes(16).toString('base64url');
+    const args = [random, stamp, String(Math.floor(graceMs)), ...this.#report('t', name)];
+    const [token] = await this.#lineage.mark('stamp', async () => [
+      String(await this.#run('stamp', scripts.STAMP_TOKEN, [this.#keyspace.token(name)], args)),
+    ]);
+    return token as string;
+  }
+
   async scan(prefix: string, cursor = '0'): Promise<ScanStep> {
     const { entries } = this.#keyspace;
     const pattern = `${literally(entries + prefix)}*`;
