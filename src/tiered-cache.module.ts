@@ -309,6 +309,7 @@ export class TieredCacheModule
       new Promise<void>((resolve) => this.engine.clock.after(DRAIN_MS, resolve)),
     ]);
     this.purges.close();
+    this.context.close();
     await Promise.all([this.engine.close(), this.locks.close()]);
   }
 }

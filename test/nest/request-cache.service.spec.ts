@@ -30,6 +30,16 @@ describe('RequestCacheService', () => {
     expect(request.isActive).toBe(false);
   });
 
+  it('is outside of any scope once its application has ended', async () => {
+    const app = await boot([TieredCacheModule.forRoot()]);
+    const request = app.get(RequestCacheService);
+    await request.runInCacheScope(async () => {
+      expect(request.isActive).toBe(true);
+      await app.close();
+      expect(request.isActive).toBe(false);
+    });
+  });
+
   it('gets, sets, deletes; what is cached may be undefined', async () => {
     const request = await requestCache();
     request.runInCacheScope(() => {

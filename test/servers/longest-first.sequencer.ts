@@ -1,11 +1,10 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Specs that take more than twenty seconds, the longest first. */
+/** Specs that take a quarter of a minute and more on a quiet machine, the longest first. */
 const LONGEST = [
   'races/no-resurrection',
   'nest/sample-03',
   'http/isolation',
-  'http/outer-interceptors',
   'packaging/nest-11',
   'processes/warm-up',
   'packaging/consumers',
