@@ -2,19 +2,16 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { allOf } from '../../src/index.js';
 import { redisLocks } from '../../src/stores/redis/index.js';
 import { until } from '../faults/subject.js';
-import { RedisServer } from '../servers/redis.server.js';
+import { RedisCluster } from '../servers/redis.cluster.js';
 import { failure, openLocks } from './subject.js';
 
-let server: RedisServer;
+let cluster: RedisCluster;
 beforeAll(async () => {
-  server = await RedisServer.start({ args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] });
-  await server.command('CLUSTER', 'ADDSLOTSRANGE', 0, 16383);
-  await until(async () => String(await server.command('CLUSTER', 'INFO')).includes('cluster_state:ok'), 10_000);
+  cluster = await RedisCluster.start({ masters: 3 });
 });
-afterAll(() => server.stop());
+afterAll(() => cluster.stop());
 
-const open = () =>
-  openLocks({ store: redisLocks({ cluster: { nodes: [{ host: '127.0.0.1', port: server.port }] } }) }).locks;
+const open = () => openLocks({ store: redisLocks({ cluster: { nodes: cluster.nodes } }) }).locks;
 
 it('on a cluster the keys of a lock share a slot, and waiters poll in order', async () => {
   const [one, two] = [open(), open()];
@@ -30,8 +27,8 @@ it('on a cluster the keys of a lock share a slot, and waiters poll in order', as
 });
 
 it('on a cluster WAIT would ask any node', async () => {
-  const cluster = { nodes: [{ host: '127.0.0.1', port: server.port }] };
-  expect(await failure((async () => redisLocks({ cluster, confirmReplicas: 1 }))())).toMatchObject({
+  const { nodes } = cluster;
+  expect(await failure((async () => redisLocks({ cluster: { nodes }, confirmReplicas: 1 }))())).toMatchObject({
     code: 'invalid_redis_options',
   });
 });
