@@ -1,17 +1,19 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/servers/longest-first.sequencer.js';
 
 const report = process.env['TC_TEST_REPORT'];
 
-/** Tests of time, signals, outages and many processes: one file at a time, so that the servers and workers they start have a core. */
+/**
+ * Tests whose bounds are tens of milliseconds, or which load every core: one file at a time. What only waits, for leases, signals and
+ * processes, waits beside others.
+ */
 const alone = [
-  'test/faults/**/*.spec.ts',
+  'test/faults/{b2,coherence,must-show,outage}.spec.ts',
   'test/functions/{cold-cache.load,timeouts,upstream-down}.spec.ts',
-  'test/http/{clients,page}.spec.ts',
-  'test/locks/**/*.spec.ts',
-  'test/nest/shutdown.spec.ts',
+  'test/locks/{processes,cluster,hand-over}.spec.ts',
   'test/processes/{cold-fleet,lifecycle,one-computation,outbox-crash}.spec.ts',
   'test/servers/**/*.spec.ts',
-  'test/stores/**/*.spec.ts',
+  'test/stores/redis.*.spec.ts',
 ];
 
 export default defineConfig({
@@ -20,6 +22,7 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 30_000,
     hookTimeout: 120_000,
+    sequence: { sequencer: LongestFirst },
     globalSetup: ['test/servers/global-setup.ts'],
     reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
     projects: [
@@ -30,7 +33,8 @@ export default defineConfig({
           include: ['test/**/*.spec.ts'],
           // Mutants are no tests of the package but of its tests: `npm run test:mutants`.
           exclude: [...alone, 'test/mutants/**'],
-          maxWorkers: 2,
+          // One more than the cores of the smallest machine that it is run on: a third of them wait.
+          maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },

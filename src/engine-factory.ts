@@ -4,6 +4,7 @@ import type { NamespaceOptions } from './core/cache.options.js';
 import { CacheEngine, type EngineOptions } from './core/cache-engine.js';
 import { CacheUsageError } from './core/errors/cache.error.js';
 import type { PendingCounts } from './core/outage/invalidation-queue.js';
+import { counted } from './core/errors/counted.js';
 import { durationMs } from './core/clock/duration.js';
 import type { StampParts } from './core/keys/stamp.js';
 import { isStampFeed } from './core/stamp-feeds.js';
@@ -60,7 +61,7 @@ const logger = new Logger('TieredCache');
 
 function warnOfUnsent({ keys, tokens }: PendingCounts): void {
   logger.warn(
-    `the cache closes with invalidations that never reached the store: ${keys} keys and ${tokens} tags, prefixes or namespaces; others may serve them until they expire`,
+    `the cache closes with invalidations that never reached the store: ${counted(keys, 'key')} and ${counted(tokens, 'token')} (of tags, prefixes or namespaces); others may serve them until they expire`,
   );
 }
 

@@ -48,7 +48,6 @@ export type { Duration, Lifetime } from './core/clock/duration.js';
 export {
   CachedResponseError,
   CacheUsageError,
-  ColdCacheError,
   LoadTimeoutError,
   StoreUnavailableError,
   TieredCacheError,

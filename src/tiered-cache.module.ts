@@ -209,6 +209,7 @@ const DRAIN_MS = 5000;
     IdempotencyRecords,
     getCacheToken(DEFAULT_NAMESPACE),
     EntityInvalidationService,
+    EntityRules,
     DeclaredInvalidations,
     PurgeService,
     RequestCacheService,

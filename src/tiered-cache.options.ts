@@ -119,7 +119,10 @@ export interface MemoryOptions {
   maxEntries?: number;
   /** Encoded bytes plus 128 for each entry. Default 64 MiB. */
   maxBytes?: number;
-  /** How long an entry may be served while changes elsewhere cannot be heard. Default 5 s. */
+  /**
+   * How long an entry may be served while changes made by other processes cannot be heard. The *bus* is what tells of them: on Redis
+   * invalidation messages, which stop when the connection is lost. Default 5 s.
+   */
   maxStaleWithoutBus?: Duration;
 }
 

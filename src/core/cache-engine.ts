@@ -54,7 +54,7 @@ export interface EngineOptions {
   readonly requestScope?: (() => RequestScope | undefined) | undefined;
   /** `false`: every call passes through to its loader. */
   readonly enabled?: boolean;
-  /** What a caller of a cold key is thrown; its `code` must be `cold_cache`. Default: a ColdCacheError. */
+  /** What a caller of a cold key is thrown; its `code` must be `cold_cache`. Default: a ColdCacheError. TieredCacheModule has one for Nest. */
   readonly newColdError?: (key: string, retryAfterMs: number) => Error;
   /**
    * For caches elsewhere: told of tags when the store has acknowledged their invalidation, or has refused it; where it waited for the store,

@@ -128,7 +128,7 @@ export interface LoadOptions<T = unknown> {
   /** Told of every failed load, also of those whose callers were given a stale value. */
   onLoadError?: (error: unknown, load: FailedLoad) => void;
 
-  /** What a caller does on a cold key that somebody else computes. Default `'wait'`: at most `waitBudget`, then a ColdCacheError. */
+  /** What a caller does on a cold key that somebody else computes. Default `'wait'`: at most `waitBudget`, then ColdCacheException. */
   onCold?: OnCold;
   /** How long to wait for somebody else who computes the key, or for one of `maxConcurrentLoads`. Default 10 s. */
   waitBudget?: Duration;

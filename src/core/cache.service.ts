@@ -77,7 +77,7 @@ export class CacheService {
     return value === MISS ? undefined : (value as T);
   }
 
-  /** As {@link get}, but from the memory tier alone and at once: a stale value, too. `undefined` where it has nothing. */
+  /** For responses. As {@link get}, but from the memory tier alone and at once: a stale value, too. `undefined` where it has nothing. @internal */
   peekEntry<T = unknown>(key: string): CachedResponse<T> | undefined {
     if (this.engine.requestScope?.()?.forced) return undefined;
     const found = this.near.peekFound(key);
@@ -102,6 +102,7 @@ export class CacheService {
   /**
    * For `@Cached`, which keeps its keys encoded: what {@link getOrSet} would answer at once, else MISS.
    * @param local the key in the memory tier's index
+   * @internal
    */
   hit(local: string): unknown {
     return this.near.hit(local);
@@ -110,6 +111,7 @@ export class CacheService {
   /**
    * For `@Cached`: options of many calls, over those of this namespace, read once.
    * @throws CacheUsageError `invalid_duration`, `invalid_option`
+   * @internal
    */
   plan(options: LoadOptions): LoadPlan {
     return makePlan(options, this.space.plan);
@@ -188,9 +190,10 @@ export class CacheService {
   }
 
   /**
-   * As {@link getMany}, by the word of the store alone: past the near tiers, and past a request that skips tiers. For decisions that must
-   * not rest on what this process believes.
+   * For state caches, whose decisions must not rest on what this process believes: as {@link getMany}, by the word of the store alone, past
+   * the near tiers, and past a request that skips tiers.
    * @throws StoreUnavailableError
+   * @internal
    */
   async getManyShared<T = unknown>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
     return this.bulk.getManyShared(keys);
@@ -240,7 +243,7 @@ export class CacheService {
     await this.invalidations.invalidatePrefix(prefix, options?.whenDown);
   }
 
-  /** For options that name prefixes. @throws CacheUsageError `undeclared_prefix` */
+  /** For options that name prefixes. @throws CacheUsageError `undeclared_prefix` @internal */
   checkPrefix(prefix: CacheKey): void {
     this.invalidations.tokenOf(prefix);
   }

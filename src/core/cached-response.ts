@@ -11,13 +11,14 @@ export class CachedResponse<T = unknown> {
   readonly #source: ValueSource | undefined;
 
   private constructor(
+    /** As encoded. */
     readonly key: string,
     /** Whether there was an entry. Test this, not the response itself: objects are always truthy in JavaScript. */
     readonly isFound: boolean,
     /** Which tier answered; `undefined` on a miss. */
     readonly tier: Tier | undefined,
-    /** Milliseconds since the value was loaded; `undefined` on a miss. */
-    readonly age: number | undefined,
+    /** Since the value was loaded; `undefined` on a miss. */
+    readonly ageMs: number | undefined,
     /** Past `freshFor`: still usable, due for a refresh. */
     readonly isStale: boolean,
     source: ValueSource | undefined,
@@ -25,13 +26,14 @@ export class CachedResponse<T = unknown> {
     this.#source = source;
   }
 
-  /** For the engine. */
+  /** For the engine. @internal */
   static found<T>(key: string, found: Found, now: number): CachedResponse<T> {
-    const age = Math.max(0, now - found.createdAt);
-    return new CachedResponse<T>(key, true, found.tier, age, found.isHeldOver || now >= found.freshUntil, found.value);
+    const ageMs = Math.max(0, now - found.createdAt);
+    const isStale = found.isHeldOver || now >= found.freshUntil;
+    return new CachedResponse<T>(key, true, found.tier, ageMs, isStale, found.value);
   }
 
-  /** For the engine. */
+  /** For the engine. @internal */
   static miss<T>(key: string): CachedResponse<T> {
     return new CachedResponse<T>(key, false, undefined, undefined, false, undefined);
   }
@@ -44,12 +46,13 @@ export class CachedResponse<T = unknown> {
     );
   }
 
+  /** The value, or `fallback` on a miss. A cached `undefined` or `null` is the value. */
   getValueOrDefault<D>(fallback: D): T | D {
     return this.isFound ? this.value : fallback;
   }
 
   toJSON(): object {
-    return { key: this.key, isFound: this.isFound, tier: this.tier, age: this.age, isStale: this.isStale };
+    return { key: this.key, isFound: this.isFound, tier: this.tier, ageMs: this.ageMs, isStale: this.isStale };
   }
 
   toString(): string {

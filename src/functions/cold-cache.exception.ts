@@ -1,4 +1,5 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
+import { retryAfterSeconds } from '../core/clock/retry-after.js';
 import { COLD_CODE } from '../core/errors/cache.error.js';
 
 /**
@@ -30,6 +31,6 @@ export class ColdCacheException extends HttpException {
 
   /** For a `Retry-After` header: whole seconds, at least one. */
   get retryAfterSeconds(): number {
-    return Math.max(1, Math.ceil(this.retryAfterMs / 1000));
+    return retryAfterSeconds(this.retryAfterMs);
   }
 }

@@ -93,8 +93,8 @@ export class WarmUp {
       const { isDone, tookMs } = await cache.getOrSet(key, (context) => ((hasRun = true), this.run(context)), call);
       if (!hasRun) this.tell({ state: isDone ? 'done' : 'failed', isOwn: false, tookMs, error: undefined });
       if (isDone && !this.isRepeated) return;
-      const { age = 0 } = await cache.get(key);
-      sleepMs = (isDone ? this.doneForMs : this.retryAfterMs) - age;
+      const { ageMs = 0 } = await cache.get(key);
+      sleepMs = (isDone ? this.doneForMs : this.retryAfterMs) - ageMs;
     } catch {
       // The store does not answer, or the application ends.
     }

@@ -2,15 +2,15 @@ import { withoutFields, type Fields } from './fields/fields.js';
 import { hopByHop } from './fields/hop-by-hop.js';
 import type { StoredResponse } from './stored-response.js';
 
-/** A client's own conditions: answered by the cache; sent on, a 304 or a 206 to one of them would become everybody's answer. */
-const CONDITIONS = new Set([
+/** A client's own conditions: answered by the cache; sent on, a 304 or a 206 to one of them would become everybody's answer. Lower case. */
+export const CONDITIONS: readonly string[] = [
   'if-match',
-  'if-none-match',
   'if-modified-since',
-  'if-unmodified-since',
+  'if-none-match',
   'if-range',
+  'if-unmodified-since',
   'range',
-]);
+];
 
 /**
  * The fields of a request to the origin that is to fill the cache, or, with a stored response, to validate it (RFC 9111 4.3.1).
@@ -18,7 +18,7 @@ const CONDITIONS = new Set([
  */
 export function forwardedFields(request: Fields, stored?: StoredResponse): Fields {
   const isHopByHop = hopByHop(request);
-  const fields = withoutFields(request, (name) => CONDITIONS.has(name) || isHopByHop(name));
+  const fields = withoutFields(request, (name) => CONDITIONS.includes(name) || isHopByHop(name));
   return stored ? Object.assign(fields, validators(stored)) : fields;
 }
 

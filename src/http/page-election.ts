@@ -4,7 +4,7 @@ import { LoadTimeoutError } from '../core/errors/cache.error.js';
 import type { LoadRun } from '../core/flights/load-run.js';
 import type { Judgement } from '../http-semantics/judge.js';
 import { ABANDONED, NOT_SHARED, type Held } from './page.js';
-import { OriginError } from './page-fill.js';
+import { OriginError } from './origin.error.js';
 import type { Located } from './page-lookup.js';
 import type { PageRequest } from './page-request.js';
 

@@ -64,7 +64,7 @@ export class PageLookup {
   private located(place: Place, key: string, fork: Fork | undefined, response: CachedResponse<Held>): Located {
     const held = response.isFound ? response.value : undefined;
     if (held?.kind !== 'page' || !this.matches(held, place)) return { key, fork, hit: undefined };
-    const now = held.stored.receivedAt + (response.age ?? 0);
+    const now = held.stored.receivedAt + (response.ageMs ?? 0);
     const { stored } = held;
     // By what has happened to its entry since: a tag of it was expired, or its stamp is a former one.
     const isSoftened = response.isStale && now < stored.freshUntil && !stored.noCache;

@@ -1,6 +1,6 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { Duration } from '../core/clock/duration.js';
-import type { FillOrder } from './page-fill.js';
+import type { FillOrder } from './fill-order.js';
 import type { Place } from './page-lookup.js';
 import type { InputName } from './policy/input-name.js';
 

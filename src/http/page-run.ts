@@ -6,7 +6,9 @@ import type { LoadRun } from '../core/flights/load-run.js';
 import type { CacheStatus } from '../http-semantics/fields/cache-status.js';
 import { validators } from '../http-semantics/forwarded-fields.js';
 import { NOT_SHARED, type Held } from './page.js';
-import { OriginError, PageFill, type FillOrder } from './page-fill.js';
+import type { FillOrder } from './fill-order.js';
+import { OriginError } from './origin.error.js';
+import { PageFill } from './page-fill.js';
 import type { Located } from './page-lookup.js';
 import type { InputGuard, PageRequest } from './page-request.js';
 import {

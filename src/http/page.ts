@@ -12,6 +12,9 @@ export interface Page {
   readonly tags: readonly string[];
 }
 
+/** What a page is made of. */
+export type PageParts = Pick<Page, 'stored' | 'headers' | 'body'>;
+
 /** Stands where a page would, when pages under this key differ by request fields: those name the key of the page. */
 export interface Fork {
   readonly kind: 'fork';
@@ -44,3 +47,9 @@ export type Held = Page | Fork | NotShared | Abandoned | Failed;
 
 export const NOT_SHARED: NotShared = { kind: 'not-shared' };
 export const ABANDONED: Abandoned = { kind: 'abandoned' };
+
+/** The bytes that an answer made from a page asks for. */
+export function bodyOf(page: Page, part: 'full' | 'none' | { start: number; end: number }): { body?: Buffer } {
+  if (part === 'none') return {};
+  return { body: part === 'full' ? page.body : page.body.subarray(part.start, part.end) };
+}

@@ -5,7 +5,7 @@ import type { ApplicationConfig, DiscoveryService, MetadataScanner } from '@nest
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { GuardAnswer } from './guard-answer.js';
 import type { Handler } from './policy/of-handlers.js';
-import { isRead } from './policy/check-page-parameters.js';
+import { isRead } from './policy/read-routes.js';
 import { writesResponse } from './policy/writes-response.js';
 import { ResponseCacheGuard } from './response-cache.guard.js';
 import { ResponseCacheInterceptor } from './response-cache.interceptor.js';

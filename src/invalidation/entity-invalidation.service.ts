@@ -1,4 +1,3 @@
-import { Logger } from '@nestjs/common';
 import type { CacheService } from '../core/cache.service.js';
 import { changeOf, type EntityChange, type EntityId } from './entity-change.js';
 import type { EntityRules } from './entity-rules.js';
@@ -8,8 +7,6 @@ import type { EntityRules } from './entity-rules.js';
  * sees the change: after a bulk import, a webhook, a stored procedure.
  */
 export class EntityInvalidationService {
-  private readonly logger = new Logger(EntityInvalidationService.name);
-
   constructor(
     private readonly cache: CacheService,
     private readonly rules: EntityRules,
@@ -26,47 +23,14 @@ export class EntityInvalidationService {
     await this.apply([changeOf(entity, id)]);
   }
 
-  /** What adapters call after the outermost commit. No more entries go than the rules of the entities say. @throws StoreUnavailableError where it is not to wait */
-  async apply(changes: Iterable<EntityChange>): Promise<void> {
-    const tags = this.tagsOf(changes);
-    if (tags.length > 0) await this.cache.invalidateTags(tags);
-  }
-
-  /** Whether it matters to what goes how a row of it was before: only if it is declared by what its lists are filtered. */
-  needsBefore(entity: string): boolean {
-    return this.rules.has(entity);
-  }
-
-  /** The tags that these changes invalidate, for who sends them by other means. */
-  tagsOf(changes: Iterable<EntityChange>): string[] {
-    return this.rules.tagsOf(changes);
-  }
-
   /**
-   * As {@link apply}, for adapters, whose changes are saved already: a failure is logged, with what and how many, and does not reach the
-   * caller. Resolves to whether all were invalidated, or wait in this process for the store.
+   * As {@link invalidateEntity}, for who knows more of the change: no more entries go than the rules of the entities (`defineEntity()`) say.
+   * Call it after the changes are committed.
+   * @throws CacheUsageError `invalid_entity` @throws StoreUnavailableError where it is not to wait (`whenDown`)
+   * @example await this.entities.apply([{ entity: 'Course', kind: 'update', id: 42, before, after }])
    */
-  async applyOrWarn(changes: readonly EntityChange[]): Promise<boolean> {
-    try {
-      await this.apply(changes);
-      return true;
-    } catch (error) {
-      const entities = [...new Set(changes.map(({ entity }) => entity))].join(', ');
-      const reason = error instanceof Error ? error.message : typeof error;
-      this.logger.warn(`${changes.length} committed change(s) of ${entities} could not be invalidated: ${reason}`);
-      return false;
-    }
-  }
-
-  /** As {@link applyOrWarn}, but resolves to whether the store has acknowledged it. Else it waits for the store in this process, as ever. */
-  async applyAcknowledged(changes: readonly EntityChange[]): Promise<boolean> {
-    try {
-      const tags = this.tagsOf(changes);
-      if (tags.length > 0) await this.cache.invalidateTags(tags, { whenDown: 'reject' });
-      return true;
-    } catch {
-      await this.applyOrWarn(changes);
-      return false;
-    }
+  async apply(changes: Iterable<EntityChange>): Promise<void> {
+    const tags = this.rules.tagsOf(changes);
+    if (tags.length > 0) await this.cache.invalidateTags(tags);
   }
 }

@@ -1,3 +1,4 @@
+import { applySaved } from './apply-saved.js';
 import type { EntityChange } from './entity-change.js';
 import type { EntityInvalidationService } from './entity-invalidation.service.js';
 
@@ -15,7 +16,7 @@ export class TransactionChanges {
   private readonly rows = new Map<string, EntityChange[]>();
   private depth = 1;
 
-  constructor(private readonly invalidation: EntityInvalidationService) {}
+  constructor(private readonly entities: EntityInvalidationService) {}
 
   get isEmpty(): boolean {
     return this.rows.size === 0;
@@ -47,7 +48,7 @@ export class TransactionChanges {
    * be. Never rejects, since the data are saved whatever becomes of the cache. Also for a commit of which it is not known whether it happened.
    */
   async commit(
-    apply = (changes: readonly EntityChange[]): Promise<boolean> => this.invalidation.applyOrWarn(changes),
+    apply = (changes: readonly EntityChange[]): Promise<boolean> => applySaved(this.entities, changes),
   ): Promise<boolean> {
     if (this.isInner()) return true;
     const changes = this.all;

@@ -97,7 +97,7 @@ export class LeaseKeeper {
   /** Ends the lease if it must be over: timers are late after the event loop was blocked. */
   check(): void {
     const now = this.clock.now();
-    if (now >= this.maxHoldEnd) this.lose('max-hold');
+    if (now >= this.maxHoldEnd) this.lose('maxHold');
     else if (now >= this.deadline) this.lose('expired');
   }
 

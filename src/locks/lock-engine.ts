@@ -45,7 +45,7 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
     acquired: 0,
     refused: 0,
     unavailable: 0,
-    lost: { expired: 0, taken: 0, 'max-hold': 0, shutdown: 0 },
+    lost: { expired: 0, taken: 0, maxHold: 0, shutdown: 0 },
   };
   private readonly instance = randomBytes(16).toString('base64url');
   private attempts = 0;

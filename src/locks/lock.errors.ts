@@ -1,4 +1,5 @@
-import { TieredCacheError, type StoreUnavailableError } from '../core/errors/cache.error.js';
+import { retryAfterSeconds } from '../core/clock/retry-after.js';
+import { OUTAGES, TieredCacheError, type StoreUnavailableError } from '../core/errors/cache.error.js';
 
 /** Somebody else holds the lock, and the caller would not wait (longer). Over HTTP: 429 with `Retry-After`. */
 export class ResourceLockedError extends TieredCacheError {
@@ -15,7 +16,7 @@ export class ResourceLockedError extends TieredCacheError {
 
   /** For a `Retry-After` header: whole seconds, at least one. */
   get retryAfterSeconds(): number {
-    return Math.max(1, Math.ceil(this.retryAfterMs / 1000));
+    return retryAfterSeconds(this.retryAfterMs);
   }
 }
 
@@ -25,7 +26,7 @@ export class LockStoreUnavailableError extends TieredCacheError {
     readonly store: string,
     readonly operation: string,
     readonly reason: StoreUnavailableError['reason'],
-    detail = `the ${store} lock store did not complete "${operation}": ${reason}`,
+    detail = `the ${store} lock store did not complete "${operation}": ${OUTAGES[reason]}`,
     /** `false`: the server has certainly not seen the request. */
     readonly wasSent = true,
   ) {
@@ -35,9 +36,9 @@ export class LockStoreUnavailableError extends TieredCacheError {
 
 /**
  * Why a lease ended before its work: `expired` (not renewed in time, as far as this process can know), `taken` (the store says that
- * somebody else holds the lock, or nobody), `max-hold`, or `shutdown`.
+ * somebody else holds the lock, or nobody), `maxHold` (held for as long as that option allows), or `shutdown` (the application has ended).
  */
-export type LossReason = 'expired' | 'taken' | 'max-hold' | 'shutdown';
+export type LossReason = 'expired' | 'taken' | 'maxHold' | 'shutdown';
 
 /** The lease has ended before the work it protects: what is still to be written may meet somebody else's. `signal.reason` of a lease. */
 export class LockLostError extends TieredCacheError {

@@ -1,18 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
-import { FRAME_IDENTITY_BYTES, type CacheStore, type LeaseRequest } from '../stores/contract/cache-store.js';
+import {
+  FRAME_IDENTITY_BYTES,
+  type CacheStore,
+  type LeaseRequest,
+  type StoreListener,
+} from '../stores/contract/cache-store.js';
+import { Sessions, type SubjectOf } from './conformance.sessions.js';
 import { RecordingListener } from './recording-listener.js';
 
-/** One empty data set and the sessions on it; every test gets its own. */
-export interface ConformanceSubject {
-  /** A new session, as another process would have it; not opened yet. The suite closes it. */
-  store(): CacheStore;
-  /** Moves the store's clock. Without it the suite waits for real (fractions of a second). */
-  advance?(ms: number): void | Promise<void>;
-  /** Loses all data without any session doing it, e.g. FLUSHALL. Without it, what depends on it is not tested. */
-  flush?(): void | Promise<void>;
-  close(): void | Promise<void>;
-}
+/** A store to test: one empty data set and the sessions on it; every test gets its own. */
+export type ConformanceSubject = SubjectOf<CacheStore>;
 
 /** The functions of the test runner (vitest, jest, node:test, ...) and the store to test. */
 export interface ConformanceOptions {
@@ -27,17 +24,10 @@ export interface ConformanceOptions {
 }
 
 /** What a test body works with. */
-export class ConformanceWorld {
-  readonly #opened: CacheStore[] = [];
-
-  constructor(private readonly subject: ConformanceSubject) {}
-
+export class ConformanceWorld extends Sessions<StoreListener, CacheStore> {
   /** A session that is open; `listener` records what it hears. */
   session(listener = new RecordingListener()): CacheStore {
-    const store = this.subject.store();
-    this.#opened.push(store);
-    store.open(listener);
-    return store;
+    return this.open(listener);
   }
 
   /** A session that hears, and what it hears. */
@@ -46,22 +36,6 @@ export class ConformanceWorld {
     const store = this.session(heard);
     await heard.until('heard');
     return { store, heard };
-  }
-
-  async pass(ms: number): Promise<void> {
-    if (this.subject.advance) await this.subject.advance(ms);
-    else await delay(ms);
-  }
-
-  /** Whether the data could be lost. */
-  async flush(): Promise<boolean> {
-    await this.subject.flush?.();
-    return this.subject.flush !== undefined;
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#opened.map((store) => store.close()));
-    await this.subject.close();
   }
 }
 

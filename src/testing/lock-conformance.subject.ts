@@ -1,18 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { HandOver, LockRequest, LockStore, LockStoreListener } from '../locks/contract/lock-store.js';
+import { Sessions, type SubjectOf } from './conformance.sessions.js';
 import type { ConformanceOptions } from './conformance.subject.js';
 
-/** One empty data set and the sessions on it; every test gets its own. */
-export interface LockConformanceSubject {
-  /** A new session, as another process would have it; not opened yet. The suite closes it. */
-  store(): LockStore;
-  /** Moves the store's clock. Without it the suite waits for real. */
-  advance?(ms: number): void | Promise<void>;
-  /** Loses all data without any session doing it, e.g. FLUSHALL. Without it, what depends on it is not tested. */
-  flush?(): void | Promise<void>;
-  close(): void | Promise<void>;
-}
+/** A lock store to test: one empty data set and the sessions on it; every test gets its own. */
+export type LockConformanceSubject = SubjectOf<LockStore>;
 
 /** The functions of the test runner (vitest, jest, node:test, ...) and the lock store to test. */
 export interface LockConformanceOptions extends Pick<ConformanceOptions, 'describe' | 'it' | 'name'> {
@@ -65,17 +57,10 @@ export class RecordingLockListener implements LockStoreListener {
 }
 
 /** What a test body works with. */
-export class LockWorld {
-  private readonly opened: LockStore[] = [];
-
-  constructor(private readonly subject: LockConformanceSubject) {}
-
+export class LockWorld extends Sessions<LockStoreListener, LockStore> {
   /** A session that is open. */
   session(listener: LockStoreListener = new RecordingLockListener()): LockStore {
-    const store = this.subject.store();
-    this.opened.push(store);
-    store.open(listener);
-    return store;
+    return this.open(listener);
   }
 
   /** A session that is told of hand-overs. Asking for a lock with `waitMs` begins the listening, so it waits for a key of its own first. */
@@ -90,22 +75,6 @@ export class LockWorld {
     await store.release(key, waiter.owner);
     await store.release(key, holder.owner);
     return { store, heard };
-  }
-
-  async pass(ms: number): Promise<void> {
-    if (this.subject.advance) await this.subject.advance(ms);
-    else await delay(ms);
-  }
-
-  /** Whether the data could be lost. */
-  async flush(): Promise<boolean> {
-    await this.subject.flush?.();
-    return this.subject.flush !== undefined;
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.opened.map((store) => store.close()));
-    await this.subject.close();
   }
 }
 

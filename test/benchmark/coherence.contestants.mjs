@@ -1,7 +1,10 @@
 import { BentoCache, bentostore } from 'bentocache';
 import { memoryDriver } from 'bentocache/drivers/memory';
 import { redisBusDriver, redisDriver } from 'bentocache/drivers/redis';
+import { Cacheable } from 'cacheable';
 import { Redis } from 'ioredis';
+import KeyvRedis from '@keyv/redis';
+import { RedisMessageProvider } from '@qified/redis';
 import { openEngine } from './engine.mjs';
 
 const KEY = 'followed';
@@ -37,6 +40,18 @@ export const coherenceContestants = {
     return {
       update: (version) => bento.set({ key: KEY, value: version }),
       read: async () => (await bento.get({ key: KEY })) ?? 0,
+    };
+  },
+  /** Sends the values themselves to every process. */
+  async cacheable(port) {
+    const uri = `redis://127.0.0.1:${port}`;
+    const cache = new Cacheable({
+      secondary: new KeyvRedis(uri),
+      sync: { qified: new RedisMessageProvider({ uri }) },
+    });
+    return {
+      update: (version) => cache.set(KEY, version),
+      read: async () => (await cache.get(KEY)) ?? 0,
     };
   },
 };

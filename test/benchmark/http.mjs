@@ -69,6 +69,7 @@ const targets = [
   { name: 'page and request tier', of: 'uncached', by: 'cpu', atMost: { fastify: 1, express: 1 } },
   { name: 'lane', of: 'bare', by: 'perSecond', atLeast: { fastify: 0.85, express: 0.85 } },
   { name: 'lane', of: 'bare', by: 'cpu' },
+  { name: 'lane and request tier', of: 'bare', by: 'perSecond' },
 ];
 
 async function race(platform) {
@@ -77,6 +78,7 @@ async function race(platform) {
     'page 304': { name: 'page', expects: 'hit', status: 304 },
     'page and request tier': { name: 'tier', expects: 'hit' },
     lane: { name: 'lane', expects: 'hit' },
+    'lane and request tier': { name: 'lane-tier', expects: 'hit' },
     end: { name: 'end' },
     manager: { name: 'manager' },
     uncached: { name: 'uncached' },

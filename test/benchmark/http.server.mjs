@@ -38,6 +38,8 @@ async function nest(adapter, Books, imports = []) {
 
 const rows = () => ROWS;
 
+const inLane = () => controller(rows, CachePage({ ttl: '1h', public: true, beforeGuards: true }));
+
 const contestants = {
   page: (adapter) =>
     nest(adapter, controller(rows, CachePage('1h')), [TieredCacheModule.forRoot({ requestTier: false })]),
@@ -45,10 +47,9 @@ const contestants = {
   /** The default. On Node 20 AsyncLocalStorage makes every promise of a process dearer; no other contestant uses it. */
   tier: (adapter) => nest(adapter, controller(rows, CachePage('1h')), [TieredCacheModule.forRoot()]),
 
-  lane: (adapter) =>
-    nest(adapter, controller(rows, CachePage({ ttl: '1h', public: true, beforeGuards: true })), [
-      TieredCacheModule.forRoot(),
-    ]),
+  lane: (adapter) => nest(adapter, inLane(), [TieredCacheModule.forRoot({ requestTier: false })]),
+
+  'lane-tier': (adapter) => nest(adapter, inLane(), [TieredCacheModule.forRoot()]),
 
   async end(adapter) {
     const Books = controller((response) => {

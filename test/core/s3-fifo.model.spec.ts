@@ -10,7 +10,6 @@ describe('S3FifoSlab against a model', () => {
     { weight: 24, arbitrary: fc.tuple(fc.constant('put' as const), SPACE, KEYS, fc.integer({ min: 0, max: 130 })) },
     { weight: 13, arbitrary: fc.tuple(fc.constant('read' as const), SPACE, KEYS, fc.constant(0)) },
     { weight: 8, arbitrary: fc.tuple(fc.constant('remove' as const), SPACE, KEYS, fc.constant(0)) },
-    { weight: 2, arbitrary: fc.tuple(fc.constant('expire' as const), SPACE, KEYS, fc.integer({ min: 1, max: 3_000 })) },
     { weight: 1, arbitrary: fc.tuple(fc.constant('clear' as const), SPACE, KEYS, fc.constant(0)) },
   );
   type Held = { payload: number; size: number; expiresAt: number };
@@ -43,14 +42,6 @@ describe('S3FifoSlab against a model', () => {
             } else if (name === 'clear') {
               slab.clear();
               for (const each of model) each.clear();
-            } else if (name === 'expire') {
-              const all = slab.removeExpired(step, size);
-              const due = model.flatMap((each) =>
-                [...each].filter(([, { expiresAt }]) => expiresAt <= step).map(([k]) => [each, k] as const),
-              );
-              // 3,000 slots are more than there are; fewer may miss some.
-              if (size >= 1_024) expect(all).toBe(due.length);
-              for (const [each, k] of due) if (!indexes[model.indexOf(each)]?.has(k)) each.delete(k);
             } else if (slot !== undefined) {
               if (name === 'read') slab.touch(slot);
               // A second removal of the slot must do nothing.

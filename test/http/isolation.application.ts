@@ -115,7 +115,8 @@ type AnyRequest = {
   readonly tenant?: string;
 };
 
-const HEADERS: Partial<Record<Read, string>> = {
+/** The fields that clients send, as far as a handler may look at them. */
+export const HEADERS: Partial<Record<Read, string>> = {
   language: 'accept-language',
   encoding: 'accept-encoding',
   accept: 'accept',

@@ -153,7 +153,7 @@ describe('a sink that fails', () => {
     next.resolve();
     await purges.drain();
     expect(purges.stats()).toEqual({ held: { purged: 2, failures: 1, lost: 0, pending: 0 } });
-    expect(warned.mock.calls).toEqual([['held: a purge of 1 tags has failed, attempt 1: 503']]);
+    expect(warned.mock.calls).toEqual([['held: a purge of 1 tag has failed, attempt 1: 503']]);
   });
 
   it('is given up after the last attempt, which is reported by count and not by name', async () => {
@@ -164,7 +164,7 @@ describe('a sink that fails', () => {
     (await sink.nth(2)).reject(new Error('no'));
     await expect.poll(() => purges.stats()).toEqual({ held: { purged: 0, failures: 2, lost: 2, pending: 0 } });
     expect(reported).toHaveBeenCalledTimes(1);
-    expect(String(reported.mock.calls[0]?.[0])).toContain('held: 2 tags are given up (attempt 2 was the last)');
+    expect(String(reported.mock.calls[0]?.[0])).toContain('held: 2 tags given up (attempt 2 was the last)');
     expect(JSON.stringify([warned.mock.calls, reported.mock.calls])).not.toContain('secret');
     // And it goes on.
     purges.purge(['c']);

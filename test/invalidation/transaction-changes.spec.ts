@@ -60,11 +60,7 @@ describe('the changes of a transaction', () => {
     changes.add(course, teacher);
     await expect(changes.commit()).resolves.toBe(false);
     expect(warn.mock.calls).toEqual([
-      [
-        expect.stringMatching(
-          /^2 committed change\(s\) of Course, Teacher could not be invalidated: the store is down/,
-        ),
-      ],
+      [expect.stringMatching(/^2 committed changes of Course, Teacher could not be invalidated: the store is down/)],
     ]);
     warn.mockRestore();
   });

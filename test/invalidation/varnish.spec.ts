@@ -1,5 +1,4 @@
 import 'reflect-metadata';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Controller, Get, Param, Put } from '@nestjs/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
@@ -30,6 +29,8 @@ interface Row {
 let rows: Row[] = [];
 /** Delays the answer of the list, once it is made. */
 let held: Promise<void> | undefined;
+/** Told when the list has been read. */
+let hasRead = (): void => undefined;
 
 @Controller('courses')
 class Courses {
@@ -41,6 +42,7 @@ class Courses {
   })
   async list(): Promise<Row[]> {
     const found = rows.map((row) => ({ ...row }));
+    hasRead();
     await held;
     return found;
   }
@@ -151,9 +153,10 @@ describe('a Varnish in front of the application', { timeout: 120_000 }, () => {
     await using front = await site({ repeatAfter: 300 });
     let release = (): void => undefined;
     held = new Promise((resolve) => (release = resolve));
+    const read = new Promise<void>((resolve) => (hasRead = resolve));
     const early = front.get('/courses');
     // The handler has read the database, and its answer is not on its way yet.
-    await sleep(100);
+    await read;
     rows[0]!.title = 'new';
     await front.app.get(EntityInvalidationService).invalidateEntity('Course', 1);
     await expect.poll(() => front.purges.stats()['varnish']?.purged).toBeGreaterThan(0);

@@ -120,7 +120,7 @@ describe.each(stores)('CacheLockService on %s', (_name, processes) => {
       await new Promise((resolve) => setTimeout(resolve, 40));
     }
     await until(() => lease.signal.aborted, 400);
-    expect(lease.signal.reason).toMatchObject({ code: 'lock_lost', reason: 'max-hold' });
+    expect(lease.signal.reason).toMatchObject({ code: 'lock_lost', reason: 'maxHold' });
     await until(() => two.tryAcquire('k'), 1000);
   });
 

@@ -230,8 +230,9 @@ describe('locks and the cache', () => {
       const { writer, reader, locks } = await deaf();
       await writer.delete('fresh');
       const { opened, open } = gate<string>();
-      const before = reader.getOrSet('fresh', () => opened);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      const begun = gate();
+      const before = reader.getOrSet('fresh', () => (begun.open(), opened));
+      await begun.opened;
       await locks.run('lock', async () => {
         await writer.set('fresh', 'written');
         expect(await reader.getOrSet('fresh', () => 'loaded')).toBe('written');

@@ -83,7 +83,7 @@ it('warns, in numbers, of invalidations that never reached the store', async () 
   await cache.invalidateTags(['a secret tag']);
   await app.close();
   const told = warn.mock.calls.map(([text]) => String(text)).filter((text) => text.includes('never reached'));
-  expect(told).toEqual([expect.stringContaining('2 keys and 1 tags')]);
+  expect(told).toEqual([expect.stringContaining('2 keys and 1 token ')]);
   expect(told[0]).not.toContain('secret');
 });
 

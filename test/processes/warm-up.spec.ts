@@ -15,23 +15,38 @@ interface Run {
 }
 
 let server: RedisServer;
-const fleet: WorkerProcess[] = [];
+/** They are started once: an application takes a moment, a process a second. */
+let processes: WorkerProcess[] = [];
+/** Those whose applications run in this test. */
+let fleet: WorkerProcess[] = [];
 beforeAll(async () => {
   await compiledEntry();
   server = await RedisServer.start();
 });
 afterEach(async () => {
-  await Promise.all(fleet.splice(0).map((process) => process.kill()));
+  await Promise.all(fleet.map((process) => process.call('close')));
+  fleet = [];
 });
-afterAll(() => server?.stop());
+afterAll(async () => {
+  await Promise.all(processes.map((process) => process.kill()));
+  await server?.stop();
+});
 
-/** Boots applications at the same time; resolves when all of them have started. */
+/** Boots applications at the same time, each in a process of its own; resolves when all of them have started. */
 async function start(count: number, store: string, name: string, runMs: number, options: object): Promise<void> {
-  const script = worker('warm-up.mjs');
-  fleet.push(
-    ...(await Promise.all(Array.from({ length: count }, () => forkWorker(script, { args: [server.url, store] })))),
-  );
-  await Promise.all(fleet.map((process) => process.call('boot', [name, runMs, options])));
+  const missing = Math.max(0, count - processes.length);
+  const fork = (): Promise<WorkerProcess> => forkWorker(worker('warm-up.mjs'), { args: [server.url] });
+  processes.push(...(await Promise.all(Array.from({ length: missing }, fork))));
+  fleet = processes.slice(0, count);
+  await Promise.all(fleet.map((process) => process.call('boot', [store, name, runMs, options])));
+}
+
+/** The process that signed a run; it takes part no longer. */
+function taken({ pid }: Run): WorkerProcess {
+  const process = fleet.find((one) => one.pid === pid) as WorkerProcess;
+  fleet = fleet.filter((one) => one !== process);
+  processes = processes.filter((one) => one !== process);
+  return process;
 }
 
 async function runsOf(name: string): Promise<Run[]> {
@@ -79,8 +94,7 @@ describe(`${WORKERS} applications that boot on one Redis`, () => {
     const [first] = (await runsOf(name)) as [Run];
     await expect.poll(() => now() - first.begun, { interval: 20, timeout: 5000 }).toBeGreaterThan(afterMs);
     expect(await runsOf(name)).toHaveLength(1);
-    const runner = fleet.findIndex(({ pid }) => pid === first.pid);
-    await fleet.splice(runner, 1)[0]?.kill();
+    await taken(first).kill();
     const killedAt = now();
     await expect.poll(() => runsOf(name), { interval: 5, timeout: 5000 }).toHaveLength(2);
     await allDone();
@@ -94,8 +108,7 @@ describe(`${WORKERS} applications that boot on one Redis`, () => {
     await start(WORKERS, server.url, 'closed', 2000, { lease: '60s' });
     await expect.poll(() => runsOf('closed'), { interval: 5 }).toHaveLength(1);
     const [first] = (await runsOf('closed')) as [Run];
-    const runner = fleet.findIndex(({ pid }) => pid === first.pid);
-    const [closing] = fleet.splice(runner, 1) as [WorkerProcess];
+    const closing = taken(first);
     await closing.call('close');
     await closing.kill();
     await allDone();

@@ -74,8 +74,9 @@ function holds(
 ): fc.IAsyncProperty<[fc.Scheduler, Client[]]> {
   return fc.asyncProperty(fc.scheduler(), clientsDoing(actions, maxActions), async (scheduler, script) => {
     const world = await explore(scheduler, script, spoil);
-    expect(world.violations).toEqual([]);
-    expect(world.leftovers()).toBe(0);
+    // To expect takes longer than to look.
+    if (world.violations.length > 0) expect(world.violations).toEqual([]);
+    if (world.leftovers() > 0) expect(world.leftovers()).toBe(0);
   });
 }
 

@@ -41,6 +41,29 @@ describe('the memory store', () => {
     expect(await store.tokens(['t0'])).not.toEqual([first]);
   });
 
+  it('keeps the newest maxEntries through removals, second writes, sweeps and a flush', async () => {
+    const store = new MemoryStore({ maxEntries: 50, clock: new TestClock() });
+    const newest = new Set<string>();
+    for (let i = 0; i < 5000; i++) {
+      const key = `k${(i * 7919) % 120}`;
+      newest.delete(key);
+      if (i === 2500) {
+        store.database.flush();
+        newest.clear();
+      }
+      if (i % 5 === 0) await store.remove([key]);
+      else {
+        await store.write(key, frame(), 1000);
+        newest.add(key);
+      }
+      if (newest.size > 50) newest.delete([...newest][0] as string);
+    }
+    const keys = Array.from({ length: 120 }, (_, i) => `k${i}`);
+    const kept = (await store.read(keys)).flatMap((found, i) => (found ? [keys[i]] : []));
+    expect(kept.sort()).toEqual([...newest].sort());
+    expect(kept.length).toBe(50);
+  });
+
   it('reports at once to other sessions and never to the one that wrote', async () => {
     const database = new MemoryDatabase({ clock: new TestClock() });
     const [one, two] = [new MemoryStore({ database }), new MemoryStore({ database })];

@@ -53,8 +53,8 @@ describe('redis options', () => {
     expect(redis().name).toBe('redis');
   });
 
-  it('declare no bus on a cluster', () => {
+  it('declare no scan on a cluster', () => {
     const store = redis({ cluster: { nodes: [{ host: '127.0.0.1', port: 1 }] } });
-    expect(store.capabilities.bus).toBe(false);
+    expect(store.capabilities).toMatchObject({ bus: true, scan: false });
   });
 });

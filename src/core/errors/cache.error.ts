@@ -12,17 +12,27 @@ export class TieredCacheError extends Error {
 /** A setting, key, duration or value that cannot be used. The message names the field, the type found and the mend. */
 export class CacheUsageError extends TieredCacheError {}
 
+/** Why a store did not do what it was asked, for people. */
+export const OUTAGES = {
+  timeout: 'it did not answer in time',
+  open: 'it has not answered lately and is left alone until a probe is answered (its circuit breaker is open)',
+  connection: 'there is no connection to it, or it broke',
+  refused: 'it refused',
+  closed: 'it is closed, as the application ends',
+} as const;
+
 /** The store did not answer in time, refused, or is known to be down. Never carries the driver's error: those hold values and passwords. */
 export class StoreUnavailableError extends TieredCacheError {
   constructor(
     readonly store: string,
     readonly operation: string,
-    readonly reason: 'timeout' | 'open' | 'connection' | 'refused' | 'closed',
+    /** `open`: the circuit breaker is; the store was not asked. */
+    readonly reason: keyof typeof OUTAGES,
     detail = '',
   ) {
     super(
       'store_unavailable',
-      `the ${store} store did not complete "${operation}": ${reason}${detail && ` (${detail})`}`,
+      `the ${store} store did not complete "${operation}": ${OUTAGES[reason]}${detail && ` (${detail})`}`,
     );
   }
 }
@@ -30,8 +40,8 @@ export class StoreUnavailableError extends TieredCacheError {
 export const COLD_CODE = 'cold_cache';
 
 /**
- * There is no value, somebody else is computing it, and the caller would not or could not wait any longer. What an application under Nest
- * sees is its ColdCacheException.
+ * What the engine by itself, which knows no Nest, throws at a cold key. No application sees it: TieredCacheModule gives the engine
+ * ColdCacheException in its place, of the same `code`, which Nest can answer.
  */
 export class ColdCacheError extends TieredCacheError {
   constructor(

@@ -44,7 +44,6 @@ export class S3FifoSlab<P, F> {
   private ids = new Map<SlotIndex, number>();
   private queues: S3FifoQueues;
   private ghost = new GhostTable();
-  private swept = 0;
 
   /** `onEvict` hears of entries that had to go for others, not of removed or overwritten ones; it must not call the slab. */
   constructor(
@@ -135,17 +134,6 @@ export class S3FifoSlab<P, F> {
     this.owners = new Uint32Array(0);
     this.queues = new S3FifoQueues(this.maxEntries, this.limits.maxBytes);
     this.ghost = new GhostTable();
-  }
-
-  /** Looks at the next `budget` slots, round robin, removes the expired ones and returns how many those were. */
-  removeExpired(now: number, budget: number): number {
-    const before = this.entries;
-    const capacity = this.keys.length;
-    for (let left = Math.min(budget, capacity); left > 0; left--) {
-      this.swept = this.swept + 1 < capacity ? this.swept + 1 : 0;
-      if ((this.expiresAt[this.swept] as number) <= now) this.remove(this.swept);
-    }
-    return before - this.entries;
   }
 
   private admit(index: SlotIndex, key: string, size: number): number {

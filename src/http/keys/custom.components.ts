@@ -5,14 +5,17 @@ import { Bypass } from './bypass.js';
 import type { KeyComponent } from './key-component.js';
 import { partOf } from './key-text.js';
 
+/** What `custom()` takes besides its function. */
 export interface CustomOptions {
+  /** What messages call it. Default `custom`. */
   readonly name?: string;
   /** Inputs it stands for, besides those it looks at: `['header:x-shop']`. */
   readonly covers?: readonly InputName[];
 }
 
 /**
- * Any part. What the function looks at is covered; a handler that reads more is not cached. `undefined` goes past the cache.
+ * Whatever tells responses apart and no other component reads: what the function returns is a part of the key. What it looks at is
+ * covered; a response of a handler that reads more is not stored. `undefined` goes past the cache.
  * @example custom((view) => view.request.shop.catalogueId)
  */
 export function custom(

@@ -1,18 +1,15 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Answer } from '../../http-semantics/answer.js';
-import { bodyOf } from '../page-fill.js';
-import type { NearAnswer } from '../response-cache.js';
+import { bytesOf, type NearAnswer } from '../near-answer.js';
 import { statusWithoutContent } from '../wire/raw-exchange.js';
 
 /** Answers are made once for many requests, and so are their fields with Content-Length. */
 const known = new WeakMap<Answer, OutgoingHttpHeaders>();
 
 /** Writes a stored response where no framework has touched the response yet. */
-export function writeNear(response: ServerResponse, { page, made }: NearAnswer, method: string): void {
-  const isHead = method === 'HEAD';
-  // A HEAD is told the length of what a GET would be sent.
-  const isWhole = made.body === 'full' || (isHead && made.status === page.stored.status);
-  const body = isWhole ? page.body : bodyOf(page, made.body).body;
+export function writeNear(response: ServerResponse, near: NearAnswer, method: string): void {
+  const { made } = near;
+  const body = bytesOf(near, method);
   let headers = known.get(made);
   if (headers === undefined) {
     headers = { ...made.headers } as OutgoingHttpHeaders;
@@ -20,6 +17,6 @@ export function writeNear(response: ServerResponse, { page, made }: NearAnswer, 
     known.set(made, headers);
   }
   response.writeHead(made.status, headers);
-  if (isHead || body === undefined || statusWithoutContent(made.status)) response.end();
+  if (method === 'HEAD' || body === undefined || statusWithoutContent(made.status)) response.end();
   else response.end(body);
 }

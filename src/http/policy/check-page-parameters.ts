@@ -1,7 +1,4 @@
-import 'reflect-metadata';
 import type { Type } from '@nestjs/common';
-import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
-import { RequestMethod } from '@nestjs/common';
 import type { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import type { QueryAllowance } from '../keys/key-component.js';
@@ -10,9 +7,9 @@ import { declaredQuery } from './declared-query.js';
 import { handlerIdentity } from './handler-identity.js';
 import { isCovered } from './input-name.js';
 import { hiddenFrom } from './narrowed-request.js';
+import type { Handler } from './of-handlers.js';
+import { readRoutes } from './read-routes.js';
 import type { ResponseCachePolicies } from './response-cache.policies.js';
-
-type Handler = (...args: never[]) => unknown;
 
 /**
  * Stops the boot when a cached route declares a query parameter that its explicit key leaves out: all pages would be the first one. Compiles
@@ -24,14 +21,8 @@ export function checkPageParameters(
   scanner: Pick<MetadataScanner, 'getAllMethodNames'>,
   policies: ResponseCachePolicies,
 ): void {
-  for (const { metatype } of discovery.getControllers()) {
-    if (typeof metatype !== 'function') continue;
-    const prototype = metatype.prototype as Record<string, Handler>;
-    for (const name of scanner.getAllMethodNames(prototype)) {
-      const handler = prototype[name];
-      if (handler !== undefined && isRead(handler)) checkHandler(metatype as Type, name, handler, policies);
-    }
-  }
+  for (const { controller, name, handler } of readRoutes(discovery, scanner))
+    checkHandler(controller, name, handler, policies);
 }
 
 function checkHandler(controller: Type, name: string, handler: Handler, policies: ResponseCachePolicies): void {
@@ -52,11 +43,4 @@ function checkHandler(controller: Type, name: string, handler: Handler, policies
 function allowanceOf({ query, covers, isLearned }: CompiledPolicy): QueryAllowance | undefined {
   if (query !== undefined || isLearned || isCovered('query:*', covers)) return query;
   return { allow: [], defaults: {}, ignore: [] };
-}
-
-/** Answers GET. */
-export function isRead(handler: Handler): boolean {
-  if (Reflect.getMetadata(PATH_METADATA, handler) === undefined) return false;
-  const method = Reflect.getMetadata(METHOD_METADATA, handler) as RequestMethod | undefined;
-  return method === RequestMethod.GET || method === RequestMethod.HEAD || method === RequestMethod.ALL;
 }

@@ -1,8 +1,8 @@
 import type { Type } from '@nestjs/common';
 import type { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { documentAnswers } from '../../documented-answers.js';
-import { isRead } from './check-page-parameters.js';
 import type { Handler } from './of-handlers.js';
+import { readRoutes } from './read-routes.js';
 import { cacheMarks } from './response-cache.metadata.js';
 
 const text = (description: string): object => ({ description, schema: { type: 'string' } });
@@ -23,14 +23,9 @@ export function documentCachedAnswers(
   discovery: Pick<DiscoveryService, 'getControllers'>,
   scanner: Pick<MetadataScanner, 'getAllMethodNames'>,
 ): void {
-  for (const { metatype } of discovery.getControllers()) {
-    if (typeof metatype !== 'function') continue;
-    const prototype = metatype.prototype as Record<string, Handler>;
-    for (const name of scanner.getAllMethodNames(prototype)) {
-      const handler = prototype[name];
-      if (handler === undefined || !isRead(handler) || !isPage(metatype as Type, handler)) continue;
-      documentAnswers(metatype, handler, { 304: { description: 'Not modified', headers: OF_BOTH } }, OF_SUCCESS);
-    }
+  for (const { controller, handler } of readRoutes(discovery, scanner)) {
+    if (!isPage(controller, handler)) continue;
+    documentAnswers(controller, handler, { 304: { description: 'Not modified', headers: OF_BOTH } }, OF_SUCCESS);
   }
 }
 

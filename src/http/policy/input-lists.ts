@@ -1,3 +1,5 @@
+import { CONDITIONS } from '../../http-semantics/forwarded-fields.js';
+
 /**
  * Request headers by which clients and broken proxies rewrite a request's host, scheme, path or method. They are not part of any key, so no
  * handler sees them while it fills an entry, unless its policy declares them (web cache poisoning; `reference/http.md` K6).
@@ -22,14 +24,7 @@ export const UNKEYED_HEADERS: ReadonlySet<string> = new Set([
 ]);
 
 /** Conditions and ranges ask for a form of the answer, which the cache gives from the whole one (RFC 9110 13, 14); a fill must not see them. */
-export const CONDITIONAL_HEADERS: readonly string[] = [
-  'if-match',
-  'if-modified-since',
-  'if-none-match',
-  'if-range',
-  'if-unmodified-since',
-  'range',
-];
+export const CONDITIONAL_HEADERS = CONDITIONS;
 
 /** What frameworks read on their own account, and what says nothing about the wanted content. `host` is in every key. */
 export const HARMLESS_HEADERS: ReadonlySet<string> = new Set([

@@ -11,4 +11,3 @@ export type { Answer } from './pending-answer.js';
 export { patchAdapter } from './adapter.patch.js';
 export { detachedRequestOf, type DetachedRequest } from './detached-request.js';
 export { detachedTaskOf, dispatchDetached, type DetachedDispatchOptions } from './detached-dispatch.js';
-export { CONDITION_HEADERS, withholdHeaders, type WithheldHeaders } from './withheld-headers.js';

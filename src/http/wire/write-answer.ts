@@ -28,34 +28,23 @@ export function writeAtOnce(response: unknown, stored: Answer): unknown {
   return write(response, stored, () => true);
 }
 
-function write(response: unknown, stored: Answer, isOurs: (name: string) => boolean): unknown {
-  const headers: Record<string, string | readonly string[]> = {};
-  for (const name of Object.keys(stored.headers)) {
-    if (!NOT_REPLAYED.has(name) && isOurs(name)) headers[name] = stored.headers[name]!;
-  }
+function write(response: unknown, stored: Answer, isOurs: IsOurs): unknown {
   const head = rawResponseOf(response).req?.method === 'HEAD';
   const declared = stored.headers['content-length'];
   const length =
     stored.body?.length ?? (head && typeof declared === 'string' ? Number(declared) : head ? undefined : 0);
-  const plan: Plan = {
-    status: stored.status,
-    headers,
-    head,
-    length,
-    body: stored.body,
-    empty: statusWithoutContent(stored.status),
-  };
-  if ('raw' in (response as object)) return sendReply(response as FastifyReply, plan);
-  return endResponse(response as ServerResponse, plan);
+  const plan: Plan = { head, length, empty: statusWithoutContent(stored.status) };
+  if ('raw' in (response as object)) return sendReply(response as FastifyReply, stored, isOurs, plan);
+  return endResponse(response as ServerResponse, stored, isOurs, plan);
 }
 
+/** Whether a field is to be set as it is stored. */
+type IsOurs = (name: string) => boolean;
+
 interface Plan {
-  readonly status: number;
-  readonly headers: HeaderFields;
   readonly head: boolean;
   /** Content-Length; `undefined`: none. */
   readonly length: number | undefined;
-  readonly body: Buffer | undefined;
   /** The status has no content. */
   readonly empty: boolean;
 }
@@ -68,17 +57,29 @@ function setSince(name: string, before: HeaderFields, now: HeaderFields): boolea
   return earlier === undefined || !sameValue(earlier, value);
 }
 
-function endResponse(response: ServerResponse, { status, headers, head, length, body, empty }: Plan): unknown {
+function endResponse(
+  response: ServerResponse,
+  { status, headers, body }: Answer,
+  isOurs: IsOurs,
+  { head, length, empty }: Plan,
+): unknown {
   response.statusCode = status;
-  for (const name of Object.keys(headers)) response.setHeader(name, headers[name]!);
+  for (const name of Object.keys(headers))
+    if (!NOT_REPLAYED.has(name) && isOurs(name)) response.setHeader(name, headers[name]!);
   if (empty) for (const name of CONTENT_FIELDS) response.removeHeader(name);
   else if (length !== undefined) response.setHeader('content-length', length);
   return head || empty || body === undefined ? response.end() : response.end(body);
 }
 
-function sendReply(reply: FastifyReply, { status, headers, head, length, body, empty }: Plan): unknown {
+function sendReply(
+  reply: FastifyReply,
+  { status, headers, body }: Answer,
+  isOurs: IsOurs,
+  { head, length, empty }: Plan,
+): unknown {
   reply.code(status);
-  for (const name of Object.keys(headers)) reply.header(name, headers[name]);
+  for (const name of Object.keys(headers))
+    if (!NOT_REPLAYED.has(name) && isOurs(name)) reply.header(name, headers[name]);
   if (empty) {
     for (const name of CONTENT_FIELDS) reply.removeHeader(name);
     return reply.send();

@@ -1,3 +1,4 @@
+import { applySaved } from '../apply-saved.js';
 import type { EntityInvalidationService } from '../entity-invalidation.service.js';
 import type { StatementTables } from '../statement-tables.js';
 import { TransactionChanges } from '../transaction-changes.js';
@@ -50,7 +51,7 @@ export class SessionChanges {
           throw error;
         } finally {
           if (open !== undefined) open.add(...changes);
-          else if (mayBeSaved) await this.entities.applyOrWarn(changes);
+          else if (mayBeSaved) await applySaved(this.entities, changes);
         }
       };
     }

@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { CacheService } from '../../core/cache.service.js';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
+import { counted } from '../../core/errors/counted.js';
 import type { EntityRules } from '../entity-rules.js';
 import type { DeclaredInvalidation } from './declared-invalidation.js';
 
@@ -37,7 +38,8 @@ export class DeclaredInvalidations {
       unsent += sendings[i]?.count ?? 0;
       why = outcome.reason;
     });
-    if (why) this.logger.warn(`${declared.label}: ${unsent} invalidations could not be sent: ${why.message}`);
+    if (why)
+      this.logger.warn(`${declared.label}: ${counted(unsent, 'invalidation')} could not be sent: ${why.message}`);
     if (wrong[0]) throw wrong[0];
   }
 

@@ -1,4 +1,5 @@
 import { CacheUsageError } from '../../core/errors/cache.error.js';
+import { applySaved } from '../apply-saved.js';
 import type { EntityInvalidationService } from '../entity-invalidation.service.js';
 import { CallChanges } from './call-changes.js';
 import type { PrismaInvalidationOptions } from './model-rows.js';
@@ -35,7 +36,7 @@ export function invalidateFromPrisma<C extends PrismaLike>(
       const found = changes.of(call, result);
       const pending = transactions.changesOf(id);
       if (pending !== undefined) pending.add(...found);
-      else if (found.length > 0) await entities.applyOrWarn(found);
+      else if (found.length > 0) await applySaved(entities, found);
     };
     let result: unknown;
     try {

@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { systemClock, type Clock } from '../../core/clock/clock.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
+import { counted } from '../../core/errors/counted.js';
 import { PurgeQueue, type PurgeCounters, type PurgeReport } from './purge-queue.js';
 import { purgeSettings, type PurgeOptions } from './purge.options.js';
 
@@ -18,11 +19,11 @@ export class PurgeService {
     const report: PurgeReport = {
       failed: (sink, count, attempt, error) =>
         this.logger.warn(
-          `${sink}: a purge of ${count} tags has failed, attempt ${attempt}: ${(error as Error)?.message}`,
+          `${sink}: a purge of ${counted(count, 'tag')} has failed, attempt ${attempt}: ${(error as Error)?.message}`,
         ),
       lost: (sink, count, why) =>
         this.logger.error(
-          `${sink}: ${count} tags are given up (${why}): responses that carry them stay until they expire`,
+          `${sink}: ${counted(count, 'tag')} given up (${why}): responses that carry one stay until they expire`,
         ),
     };
     const names = options.sinks.map(({ name }) => name);

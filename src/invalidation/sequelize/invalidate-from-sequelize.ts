@@ -1,3 +1,4 @@
+import { applySaved } from '../apply-saved.js';
 import type { EntityChange } from '../entity-change.js';
 import type { EntityInvalidationService } from '../entity-invalidation.service.js';
 import { TransactionChanges } from '../transaction-changes.js';
@@ -47,7 +48,7 @@ export function invalidateFromSequelize(sequelize: SequelizeLike, entities: Enti
     const changes = changesOf(statement, (query as { sql?: string }).sql ?? '');
     if (changes.length === 0) return;
     if (statement.transaction) pendingOf(statement.transaction).add(...changes);
-    else await entities.applyOrWarn(changes);
+    else await applySaved(entities, changes);
   };
   const name = `nestjs-tiered-cache ${crypto.randomUUID()}`;
   sequelize.addHook('afterQuery', name, hear);

@@ -1,4 +1,5 @@
 import type { QueryRunner } from 'typeorm';
+import { applySaved } from '../apply-saved.js';
 import type { EntityChange } from '../entity-change.js';
 import type { EntityInvalidationService } from '../entity-invalidation.service.js';
 import { TransactionChanges } from '../transaction-changes.js';
@@ -15,20 +16,23 @@ export class RunnerTransactions {
   private readonly open = new WeakMap<QueryRunner, OpenTransaction>();
 
   constructor(
-    private readonly invalidation: EntityInvalidationService,
+    private readonly entities: EntityInvalidationService,
     private readonly outbox?: TypeOrmOutbox,
   ) {}
 
   /** Never rejects. With an outbox: whether the store has acknowledged it, so that nothing is left to do for a relay. */
-  private readonly apply = (changes: readonly EntityChange[]): Promise<boolean> =>
-    this.outbox ? this.invalidation.applyAcknowledged(changes) : this.invalidation.applyOrWarn(changes);
+  private readonly apply = async (changes: readonly EntityChange[]): Promise<boolean> => {
+    if (await this.outbox?.publish(changes)) return true;
+    const isApplied = await applySaved(this.entities, changes);
+    return isApplied && this.outbox === undefined;
+  };
 
   isOpen(runner: QueryRunner): boolean {
     return this.open.has(runner) || runner.isTransactionActive;
   }
 
   begin(runner: QueryRunner): OpenTransaction {
-    const transaction = this.open.get(runner) ?? { changes: new TransactionChanges(this.invalidation) };
+    const transaction = this.open.get(runner) ?? { changes: new TransactionChanges(this.entities) };
     this.open.set(runner, transaction);
     return transaction;
   }
@@ -37,14 +41,14 @@ export class RunnerTransactions {
   async add(runner: QueryRunner, changes: readonly EntityChange[]): Promise<void> {
     if (changes.length === 0) return;
     if (this.isOpen(runner)) this.begin(runner).changes.add(...changes);
-    else if (!(await this.apply(changes))) await this.outbox?.writeLate(this.invalidation.tagsOf(changes));
+    else if (!(await this.apply(changes))) await this.outbox?.writeLate(changes);
   }
 
   /** The last that is written in the transaction. @throws what the database throws, so that nothing is committed without its row */
   async beforeCommit(runner: QueryRunner): Promise<void> {
     const transaction = this.open.get(runner);
     if (this.outbox === undefined || transaction === undefined || transaction.changes.isEmpty) return;
-    transaction.outboxRow = await this.outbox.write(runner, this.invalidation.tagsOf(transaction.changes.all));
+    transaction.outboxRow = await this.outbox.write(runner, transaction.changes.all);
   }
 
   /** The outermost transaction was committed, or nobody knows whether it was. */

@@ -10,6 +10,7 @@ import { CacheService } from '../../core/cache.service.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { fields, isAnything, isBoolean, isDuration, isText, listOf } from '../../option-checks.js';
 import { EntityInvalidationService } from '../entity-invalidation.service.js';
+import { EntityRules } from '../entity-rules.js';
 import { RunnerTransactions } from './runner-transactions.js';
 import type { TypeOrmInvalidationOptions } from './typeorm-invalidation.options.js';
 import { TypeOrmOutbox } from './typeorm-outbox.js';
@@ -48,7 +49,7 @@ export class TypeOrmInvalidationModule
   /** @throws CacheUsageError `invalid_option`, `unknown_option` */
   static forRoot(options: TypeOrmInvalidationOptions = {}): DynamicModule {
     checkOptions(options, '');
-    const inject = [options.dataSource ?? DataSource, EntityInvalidationService, CacheService];
+    const inject = [options.dataSource ?? DataSource, EntityInvalidationService, EntityRules, CacheService];
     return {
       module: TypeOrmInvalidationModule,
       // Not in a hook: what other modules write as they are initialised is heard.
@@ -73,19 +74,19 @@ export class TypeOrmInvalidationModule
   }
 }
 
-type Injected = [dataSource: DataSource, invalidation: EntityInvalidationService, cache: CacheService];
+type Injected = [dataSource: DataSource, entities: EntityInvalidationService, rules: EntityRules, cache: CacheService];
 
 /** @throws CacheUsageError `invalid_option`, `invalid_duration`, `outbox_table_missing` */
 async function hear(
   { entities, outbox: wanted = false }: TypeOrmInvalidationOptions,
-  ...[dataSource, invalidation, cache]: Injected
+  ...[dataSource, invalidation, rules, cache]: Injected
 ): Promise<Hearing> {
   if (!dataSource.isInitialized)
     throw new CacheUsageError(
       'invalid_option',
       'the DataSource of TypeOrmInvalidationModule must be initialised when the application boots; leave `manualInitialization` out',
     );
-  const outbox = wanted ? new TypeOrmOutbox(dataSource, wanted === true ? {} : wanted, cache) : undefined;
+  const outbox = wanted ? new TypeOrmOutbox(dataSource, wanted === true ? {} : wanted, rules, cache) : undefined;
   await outbox?.open();
   const watched = entities && new Set(entities.map((entity) => dataSource.getMetadata(entity).name));
   const transactions = new RunnerTransactions(invalidation, outbox);
@@ -93,7 +94,7 @@ async function hear(
     dataSource,
     transactions,
     (name) => watched?.has(name) ?? true,
-    (name) => invalidation.needsBefore(name),
+    (name) => rules.has(name),
   );
   dataSource.subscribers.push(subscriber);
   return { dataSource, subscriber, outbox };

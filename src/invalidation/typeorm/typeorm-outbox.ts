@@ -3,6 +3,8 @@ import type { CacheService } from '../../core/cache.service.js';
 import { durationMs, type Duration } from '../../core/clock/duration.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { askSql, type SqlQuery } from '../../sql/sql-result.js';
+import type { EntityChange } from '../entity-change.js';
+import type { EntityRules } from '../entity-rules.js';
 import { delayedInsert } from '../outbox/outbox-insert.js';
 import { OutboxRelay } from '../outbox/outbox-relay.js';
 import { OutboxRows } from '../outbox/outbox-rows.js';
@@ -35,14 +37,15 @@ export class TypeOrmOutbox {
   constructor(
     private readonly dataSource: DataSource,
     private readonly options: TypeOrmOutboxOptions,
-    cache: CacheService,
+    private readonly rules: EntityRules,
+    private readonly cache: CacheService,
   ) {
     const { type } = dataSource.options;
     if (type !== 'postgres')
       throw new CacheUsageError('invalid_option', `outbox needs a DataSource of PostgreSQL; got one of ${type}`);
     this.table = options.table ?? OUTBOX_TABLE;
     this.rows = new OutboxRows(this.query, this.table);
-    this.relay = new OutboxRelay(this.query, (tags) => cache.invalidateTags(tags, { whenDown: 'reject' }), {
+    this.relay = new OutboxRelay(this.query, (tags) => this.send(tags), {
       table: this.table,
       pollMs: options.pollEvery === undefined ? undefined : durationMs(options.pollEvery, 'outbox.pollEvery'),
       listen: options.listen ? pgListener(() => this.connect()) : undefined,
@@ -59,13 +62,21 @@ export class TypeOrmOutbox {
   }
 
   /** Sent on the connection of the transaction; resolves to the id of the row. */
-  write(runner: QueryRunner, tags: readonly string[]): Promise<string> {
-    return this.insert((text, values) => runner.query(text, values), tags);
+  write(runner: QueryRunner, changes: readonly EntityChange[]): Promise<string> {
+    return this.insert((text, values) => runner.query(text, values), changes);
+  }
+
+  /** By who wrote them. Resolves to whether the store has acknowledged it, so that nothing is left to do for a relay. */
+  publish(changes: readonly EntityChange[]): Promise<boolean> {
+    return this.send(this.rules.tagsOf(changes)).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** What was written and could not be published has been committed already: all that can be done is to leave it to the relays. */
-  async writeLate(tags: readonly string[]): Promise<void> {
-    await this.insert(this.query, tags).catch(() => undefined);
+  async writeLate(changes: readonly EntityChange[]): Promise<void> {
+    await this.insert(this.query, changes).catch(() => undefined);
   }
 
   /** Removed together with others, and nobody waits for it: were it forgotten, a relay would only publish it again. */
@@ -79,7 +90,12 @@ export class TypeOrmOutbox {
     await this.removing;
   }
 
-  private async insert(query: SqlQuery, tags: readonly string[]): Promise<string> {
+  private send(tags: readonly string[]): Promise<void> {
+    return this.cache.invalidateTags(tags, { whenDown: 'reject' });
+  }
+
+  private async insert(query: SqlQuery, changes: readonly EntityChange[]): Promise<string> {
+    const tags = this.rules.tagsOf(changes);
     const { rows } = await askSql<{ id: string }>(query, delayedInsert(tags, this.table, WRITER_MS), 'rows');
     return String(rows[0]?.id);
   }

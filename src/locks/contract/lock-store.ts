@@ -16,8 +16,8 @@ import { StoreUnavailableError } from '../../core/errors/cache.error.js';
  * 4. *Fence*: `max(server's microseconds, last + 1)` of the key, new with every change of owner and with nothing else. So it still grows
  *    after all data was lost.
  * 5. *Queue*: who asks with `waitMs > 0` and is refused keeps its place, also when it asks again. A free lock is given to the head of
- *    the queue and to nobody else: handed over for {@link CLAIM_MS} at the moment of the release, then confirmed by the waiter's next
- *    `acquire`. Waiters that are dead (not reachable, or silent for {@link SILENT_MS}) are passed over.
+ *    the queue and to nobody else: handed over for 1 s at the moment of the release, then confirmed by the waiter's next
+ *    `acquire`. Waiters that are dead (not reachable, or silent for 5 s) are passed over.
  *
  * How it maps to SQL (table `tc_lock(key primary key, owner, fence, expires)` and `tc_lock_queue(key, owner, arrived, expires)`, both
  * logged, the database's clock, one short transaction an operation on a connection of the store's own):
@@ -139,7 +139,7 @@ export interface HandOver {
 /** What a store tells the engine of this process. */
 export interface LockStoreListener {
   /**
-   * A lock was handed over to an owner of this process, which is to confirm it by `acquire` or `renew` within {@link CLAIM_MS}. With
+   * A lock was handed over to an owner of this process, which is to confirm it by `acquire` or `renew` within 1 s. With
    * `grant`, which lock and under which fence, the owner need not ask first.
    */
   handed(owner: string, grant?: HandOver): void;

@@ -4,6 +4,8 @@ export { fencedUpdate, fencedUpdateStatement } from './fenced-update.js';
 export type { FencedUpdate } from './fenced-update.js';
 export { fenceColumn, fenceTable } from './fence-tables.js';
 export type { FenceTableOptions } from './fence-tables.js';
+export { lockInTransaction } from './lock-in-transaction.js';
+export type { TransactionLockOptions } from './lock-in-transaction.js';
 export type { FenceSource } from './fence-source.js';
 export type { SqlQuery, SqlResult } from '../../sql/sql-result.js';
 export { sql } from '../../sql/sql-statement.js';

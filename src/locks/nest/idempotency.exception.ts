@@ -1,4 +1,5 @@
 import { HttpException } from '@nestjs/common';
+import { retryAfterSeconds } from '../../core/clock/retry-after.js';
 
 /** Stable codes of {@link IdempotencyException}. */
 export type IdempotencyRefusal =
@@ -29,6 +30,6 @@ export class IdempotencyException extends HttpException {
 
   /** For a `Retry-After` header: whole seconds, at least one; `undefined` where trying again is of no use. */
   get retryAfterSeconds(): number | undefined {
-    return this.retryAfterMs === undefined ? undefined : Math.max(1, Math.ceil(this.retryAfterMs / 1000));
+    return this.retryAfterMs === undefined ? undefined : retryAfterSeconds(this.retryAfterMs);
   }
 }

@@ -1,4 +1,5 @@
 import { HttpException } from '@nestjs/common';
+import { retryAfterSeconds } from '../../core/clock/retry-after.js';
 
 /** Why a call did not get its lock, or its result was withheld (`lock_lost` with `onLost: 'fail'`). */
 export type LockRefusal =
@@ -45,6 +46,6 @@ export class LockRefusedException extends HttpException {
 
   /** For a `Retry-After` header: whole seconds, at least one; `undefined` where trying again is of no use. */
   get retryAfterSeconds(): number | undefined {
-    return this.retryAfterMs === undefined ? undefined : Math.max(1, Math.ceil(this.retryAfterMs / 1000));
+    return this.retryAfterMs === undefined ? undefined : retryAfterSeconds(this.retryAfterMs);
   }
 }

@@ -3,7 +3,7 @@
  * SQL can all keep the same promises. Every operation is one atomic step in the store.
  *
  * Keys are ASCII, at most 200 characters, and contain no white space or control characters; the store puts its own prefix in front.
- * A *frame* is opaque bytes; its first {@link FRAME_IDENTITY_BYTES} bytes differ between any two writes, so they identify one version.
+ * A *frame* is opaque bytes; its first 16 bytes differ between any two writes, so they identify one version.
  *
  * How an operation maps to other servers:
  *
@@ -66,8 +66,8 @@ export interface CacheStore {
 
   /**
    * Replaces the token of each name by a new unique one and returns the new ones, in order.
-   * @param soft what carries the token of before becomes stale, not void: the new token is that one as far as its {@link SOFT_MARK} if it
-   * has one, the mark, and a new time and random part. A missing token is replaced in whole. A store that cannot do it may ignore it.
+   * @param soft what carries the token of before becomes stale, not void: the new token is that one as far as its `~` if it
+   * has one, a `~`, and a new time and random part. A missing token is replaced in whole. A store that cannot do it may ignore it.
    */
   rotate(names: readonly string[], soft?: boolean): Promise<string[]>;
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from '../../core/clock/clock.js';
 import { SOFT_MARK, STAMP_MARK, type ScanStep, type StoreListener } from '../contract/cache-store.js';
+import { OldestKeys } from './oldest-keys.js';
 
 /** Entries looked at in one step of a scan. */
 const SCAN_STEP = 1000;
@@ -42,6 +43,8 @@ export class MemoryDatabase {
   readonly #entries = new Map<string, Entry>();
   readonly #leases = new Map<string, MemoryLease>();
   readonly #tokens = new Map<string, string>();
+  readonly #oldestEntries = new OldestKeys(this.#entries);
+  readonly #oldestTokens = new OldestKeys(this.#tokens);
   #bytes = 0;
   #moment = 0;
   #writes = 0;
@@ -177,8 +180,8 @@ export class MemoryDatabase {
 
   #shrink(): void {
     const evicted: string[] = [];
-    for (const key of this.#entries.keys()) {
-      if (this.#entries.size <= this.#maxEntries && this.#bytes <= this.#maxBytes) break;
+    while (this.#entries.size > this.#maxEntries || this.#bytes > this.#maxBytes) {
+      const key = this.#oldestEntries.take() as string;
       this.drop(key);
       evicted.push(key);
     }
@@ -186,11 +189,9 @@ export class MemoryDatabase {
   }
 
   #dropOldestToken(): void {
-    for (const name of this.#tokens.keys()) {
-      this.#tokens.delete(name);
-      this.tell(undefined, (listener) => listener.rotated([name]));
-      return;
-    }
+    const name = this.#oldestTokens.take() as string;
+    this.#tokens.delete(name);
+    this.tell(undefined, (listener) => listener.rotated([name]));
   }
 
   // Once per as many writes as there are records, so that its cost per write is constant.
@@ -198,6 +199,7 @@ export class MemoryDatabase {
     const now = this.clock.now();
     for (const [key, entry] of this.#entries) if (entry.expires <= now) this.drop(key);
     for (const [key, lease] of this.#leases) if (lease.until <= now) this.#leases.delete(key);
+    for (const oldest of [this.#oldestEntries, this.#oldestTokens]) oldest.rest();
     this.#putsUntilSweep = Math.max(1000, this.#entries.size + this.#leases.size);
   }
 }

@@ -1,12 +1,13 @@
+import type { Cluster } from 'ioredis';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
-import { ownClient, type RedisClient } from './redis.driver.js';
+import { isCluster, ownClient, type RedisClient } from './redis.driver.js';
 import { unavailable } from './redis.errors.js';
 import { ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
 import { closeClient, firstOutcome } from './redis.lifecycle.js';
 import { guardHandshake, RedisWatchdog } from './redis.watchdog.js';
 
 const RECONNECT_MS = 250;
-const ignore = (): void => {};
+const ignore = (): undefined => {};
 
 /** The connection that commands travel on: lent by the user, or opened here and then kept alive until `close`. */
 export class RedisConnection {
@@ -20,6 +21,8 @@ export class RedisConnection {
   constructor(
     private readonly options: RedisStoreOptions,
     private readonly onClient: (client: RedisClient) => void,
+    /** What a reply waits for before it is handed over. */
+    private readonly beforeReply: () => Promise<unknown> | undefined = ignore,
   ) {
     this.#lent = options.client ?? options.store?.client;
   }
@@ -55,7 +58,7 @@ export class RedisConnection {
     return attempt(command, client).then(
       (reply) => {
         this.#watchdog.end();
-        return reply;
+        return this.beforeReply()?.then(() => reply) ?? reply;
       },
       (error: unknown) => {
         this.#watchdog.end();
@@ -87,6 +90,7 @@ export class RedisConnection {
     if (client.status === 'wait') client.connect().catch(() => {});
     this.onClient(client);
     await outcome;
+    if (isCluster(client)) await connectMasters(client);
   }
 
   #keepAlive(client: RedisClient): void {
@@ -109,6 +113,17 @@ export class RedisConnection {
       options: { enableOfflineQueue: false, ...cluster.options, lazyConnect: true, redisOptions },
     };
   }
+}
+
+/** At once: the driver refuses what is sent to a server while it connects to it. */
+async function connectMasters(cluster: Cluster): Promise<void> {
+  await Promise.all(
+    cluster.nodes('master').map((node) => {
+      const outcome = firstOutcome(node);
+      if (node.status === 'wait') node.connect().catch(ignore);
+      return outcome;
+    }),
+  );
 }
 
 function attempt<T>(command: (client: RedisClient) => Promise<T>, client: RedisClient): Promise<T> {

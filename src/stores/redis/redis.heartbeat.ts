@@ -1,16 +1,15 @@
 import { performance } from 'node:perf_hooks';
-import type { Redis } from 'ioredis';
 
 const EVERY_MS = 500;
 const LIMIT_MS = 1000;
 
-/** Finds out that a connection which only listens is dead: one PING each half second, one second to answer it. */
+/** Finds out that who is asked is dead: one question each half second, one second to answer it. */
 export class RedisHeartbeat {
   #timer: NodeJS.Timeout | undefined;
   #asked: number | undefined;
 
   constructor(
-    private readonly client: Redis,
+    private readonly question: () => Promise<unknown>,
     private readonly onMissed: () => void,
   ) {}
 
@@ -43,6 +42,6 @@ export class RedisHeartbeat {
       if (this.#asked === asked) this.#asked = undefined;
     };
     // A refusal is an answer too; a closed connection stops the heartbeat anyway.
-    this.client.ping().then(answered, answered);
+    this.question().then(answered, answered);
   }
 }

@@ -2,7 +2,7 @@
 export class RedisKeyspace {
   /** Released leases, one key a message. */
   readonly channel: string;
-  /** Changed entries and tokens, one a message, for who cannot have the server track them. */
+  /** Changed entries and tokens, one a message, for who cannot have the server track them; '' where they are not published. */
   readonly changes: string;
   readonly entries: string;
   readonly tokens: string;
@@ -11,9 +11,10 @@ export class RedisKeyspace {
   constructor(
     readonly prefix: string,
     outer = '',
+    isReported = true,
   ) {
     this.channel = `${outer}${prefix}:bus`;
-    this.changes = `${outer}${prefix}:chg`;
+    this.changes = isReported ? `${outer}${prefix}:chg` : '';
     this.entries = `${outer}${prefix}:e:`;
     this.tokens = `${outer}${prefix}:t:`;
   }

@@ -27,7 +27,7 @@ export async function closeClient(client: RedisClient): Promise<void> {
     await ended;
     clearTimeout(timer);
   }
-  if (client.status === 'end') return;
+  // Also where it has ended: the driver's connections to sentinels have not.
   client.disconnect();
   cut(client);
 }

@@ -1,13 +1,12 @@
+import type { Redis } from 'ioredis';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
 import { SOFT_MARK, STAMP_MARK } from '../contract/cache-store.js';
-import { isCluster, type RedisClient } from './redis.driver.js';
 
 const RUN_LENGTH = 10;
 
 /**
  * Which run of which server answers. It is made part of every token, so that a restart (which may restore an old snapshot) and a failover
- * (whose replica may have missed the last invalidations) void what was stored before. Not known, and so left out, on a cluster and where
- * INFO is refused.
+ * (whose replica may have missed the last invalidations) void what was stored before. Not known, and so left out, where INFO is refused.
  */
 export class RedisLineage {
   #run: Promise<string> = Promise.resolve('');
@@ -23,8 +22,7 @@ export class RedisLineage {
     private readonly changed: () => void,
   ) {}
 
-  watch(client: RedisClient): void {
-    if (isCluster(client)) return;
+  watch(client: Redis): void {
     const ask = (): void => {
       this.#connections++;
       // First on its connection, so that it is answered before anything else is.
@@ -38,6 +36,11 @@ export class RedisLineage {
     if (client.status === 'ready') ask();
   }
 
+  /** Nothing to wait for before a reply is believed: the server is asked first on each connection. */
+  known(): undefined {
+    return undefined;
+  }
+
   /** What `read` resolves to, as tokens of this run. @throws StoreUnavailableError when the connection was replaced meanwhile */
   async mark(operation: string, read: () => Promise<string[]>): Promise<string[]> {
     await this.connected();
@@ -45,18 +48,23 @@ export class RedisLineage {
     const tokens = await read();
     const run = await this.#run;
     if (connections !== this.#connections) throw new StoreUnavailableError('redis', operation, 'connection');
-    return run === '' ? tokens : tokens.map((token) => marked(token, run));
+    return tokens.map((token) => marked(token, run));
   }
 
   #learn(info: string): string {
-    const run = /^run_id:(\w+)/m.exec(info)?.[1]?.slice(0, RUN_LENGTH) ?? '';
+    const run = runOf(info);
     if (this.#last !== undefined && this.#last !== run) this.changed();
     return (this.#last = run);
   }
 }
 
+/** From the server's part of INFO. */
+export function runOf(info: string): string {
+  return /^run_id:(\w+)/m.exec(info)?.[1]?.slice(0, RUN_LENGTH) ?? '';
+}
+
 /** In the part that a soft rotation keeps, and in the token that has a grace, too: nothing of another run is merely stale. */
-function marked(token: string, run: string): string {
+export function marked(token: string, run: string): string {
   const parts = token.split(STAMP_MARK);
   return parts.map((part, i) => (i % 2 === 0 ? markedAlone(part, run) : part)).join(STAMP_MARK);
 }

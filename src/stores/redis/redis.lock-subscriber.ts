@@ -18,10 +18,13 @@ export class RedisLockSubscriber {
     private readonly missed: () => void,
   ) {
     this.#client = source.duplicate({ ...options, keyPrefix: '' });
-    this.#heartbeat = new RedisHeartbeat(this.#client, () => {
-      this.#hearing = false;
-      cut(this.#client);
-    });
+    this.#heartbeat = new RedisHeartbeat(
+      () => this.#client.ping(),
+      () => {
+        this.#hearing = false;
+        cut(this.#client);
+      },
+    );
   }
 
   /** While it is not, the server is told no channel, and waiters poll. */

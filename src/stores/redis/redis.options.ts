@@ -7,7 +7,7 @@ import { parseRedisUrl } from './redis.url.js';
 export interface RedisStoreOptions {
   /** `redis[s]://[user:password@]host[:port][/db]`. */
   url?: string | undefined;
-  /** Start nodes of a Redis Cluster. Other processes' changes are not heard there. */
+  /** Start nodes of a Redis Cluster. */
   cluster?: RedisClusterTarget | undefined;
   /** An ioredis client of yours. It is never closed or reconfigured. */
   client?: RedisClient | undefined;
@@ -52,6 +52,8 @@ export function linkOptions(options: RedisStoreOptions): RedisOptions {
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
     enableAutoPipelining: false,
+    // A sentinel lets a master that it has replaced go on for seconds, and leaves its clients there.
+    failoverDetector: true,
     maxRetriesPerRequest: 0,
     connectTimeout: options.connectTimeout ?? 1000,
     disconnectTimeout: 200,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import {
   FRAME_IDENTITY_BYTES,
   type Acquired,
@@ -12,6 +12,8 @@ import {
   type WriteOutcome,
 } from '../contract/cache-store.js';
 import type { LockStore, LockStoreSource } from '../../locks/contract/lock-store.js';
+import { RedisClusterLineage } from './redis.cluster-lineage.js';
+import { RedisClusterSubscriber } from './redis.cluster-subscriber.js';
 import { RedisConnection } from './redis.connection.js';
 import { inOneWrite } from './redis.cork.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
@@ -19,6 +21,7 @@ import { RedisKeyspace } from './redis.keyspace.js';
 import { checkRedisOptions, linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
 import { RedisLineage } from './redis.lineage.js';
 import { RedisLockStore } from './redis.lock-store.js';
+import { RedisMasters } from './redis.masters.js';
 import { placeOf, type RedisPlace } from './redis.place.js';
 import { own, RedisReadBatch } from './redis.read-batch.js';
 import { RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
@@ -35,12 +38,13 @@ export class RedisStore implements CacheStore, LockStoreSource {
   readonly #options: RedisStoreOptions;
   readonly #connection: RedisConnection;
   readonly #reads: RedisReadBatch;
-  readonly #lineage: RedisLineage;
+  readonly #lineage: RedisLineage | RedisClusterLineage;
   readonly #scripts = new RedisScriptLoader();
   #keyspace: RedisKeyspace;
   #client: RedisClient | undefined;
   #listener: StoreListener | undefined;
-  #subscriber: RedisSubscriber | undefined;
+  #subscriber: RedisSubscriber | RedisClusterSubscriber | undefined;
+  #masters: RedisMasters | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws CacheUsageError `invalid_redis_options`, `invalid_url` */
@@ -48,18 +52,22 @@ export class RedisStore implements CacheStore, LockStoreSource {
     checkRedisOptions(options);
     ownConnectionOptions(options);
     const client = options.client ?? options.store?.client;
-    const bus = client ? !isCluster(client) : options.cluster === undefined;
+    const isOne = client ? !isCluster(client) : options.cluster === undefined;
     // A cluster would have to be scanned server by server, while slots move.
-    const scan = bus;
-    this.capabilities = { lease: true, cas: true, bus, binary: true, evicts: true, scan, durable: false, stores: true };
+    const can = { lease: true, cas: true, bus: true, binary: true, scan: isOne };
+    this.capabilities = { ...can, evicts: true, durable: false, stores: true };
     this.#options = options;
-    this.#keyspace = new RedisKeyspace(options.prefix ?? 'tc');
-    this.#connection = new RedisConnection(options, (found) => this.#adopt(found));
-    this.#reads = new RedisReadBatch(this.#connection);
-    this.#lineage = new RedisLineage(
-      () => this.#connection.start(),
-      () => this.#listener?.flushed(),
+    // In a cluster each message would go to all servers.
+    this.#keyspace = new RedisKeyspace(options.prefix ?? 'tc', '', isOne);
+    this.#connection = new RedisConnection(
+      options,
+      (found) => this.#adopt(found),
+      () => this.#lineage.known(),
     );
+    this.#reads = new RedisReadBatch(this.#connection);
+    const connected = (): Promise<void> => this.#connection.start();
+    const changed = (): void => this.#listener?.flushed();
+    this.#lineage = isOne ? new RedisLineage(connected, changed) : new RedisClusterLineage(connected, changed);
   }
 
   open(listener: StoreListener): void {
@@ -176,21 +184,26 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   close(): Promise<void> {
+    this.#masters?.close();
     this.#closing ??= Promise.all([this.#connection.close(), this.#subscriber?.close()]).then(() => {});
     return this.#closing;
   }
 
   #adopt(client: RedisClient): void {
-    this.#keyspace = new RedisKeyspace(this.#keyspace.prefix, client.options.keyPrefix ?? '');
+    this.#keyspace = new RedisKeyspace(this.#keyspace.prefix, client.options.keyPrefix, !isCluster(client));
     this.#client = client;
-    this.#lineage.watch(client);
+    if (this.#lineage instanceof RedisLineage) this.#lineage.watch(client as Redis);
+    else this.#lineage.watch((this.#masters = new RedisMasters(client as Cluster)));
     this.#listen();
   }
 
   #listen(): void {
     const client = this.#client;
-    if (!client || !this.#listener || this.#subscriber || isCluster(client)) return;
-    this.#subscriber = new RedisSubscriber(client, linkOptions(this.#options), this.#keyspace, this.#listener);
+    if (!client || !this.#listener || this.#subscriber) return;
+    const link = linkOptions(this.#options);
+    this.#subscriber = this.#masters
+      ? new RedisClusterSubscriber(this.#masters, link, this.#keyspace, this.#listener)
+      : new RedisSubscriber(client as Redis, link, this.#keyspace, this.#listener);
     this.#subscriber.start();
   }
 
@@ -224,7 +237,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   /** What changed, and where to tell it. */
   #report(kind: ChangeKind, name: string): [channel: string, report: string] {
-    return this.capabilities.bus ? [this.#keyspace.changes, kind + name] : ['', ''];
+    return [this.#keyspace.changes, kind + name];
   }
 
   #pair(key: string): string[] {

@@ -32,10 +32,13 @@ export class RedisSubscriber {
     // ioredis 6 would speak RESP3, in which it swallows these messages.
     const resp2: RedisOptions & { protocol: 2 } = { ...options, keyPrefix: '', protocol: 2 };
     this.#client = source.duplicate(resp2);
-    this.#heartbeat = new RedisHeartbeat(this.#client, () => {
-      this.#lose();
-      cut(this.#client);
-    });
+    this.#heartbeat = new RedisHeartbeat(
+      () => this.#client.ping(),
+      () => {
+        this.#lose();
+        cut(this.#client);
+      },
+    );
   }
 
   start(): void {
@@ -62,6 +65,7 @@ export class RedisSubscriber {
     const client = this.#client;
     this.#heartbeat.start();
     const tracked = await this.#track();
+    if (!tracked && this.keyspace.changes === '') return;
     await client.subscribe(tracked ? INVALIDATE : this.keyspace.changes, this.keyspace.channel);
     if (this.#closed || client.status !== 'ready') return;
     this.#hearing = true;

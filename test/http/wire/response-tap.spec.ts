@@ -748,17 +748,6 @@ describe('middleware and hooks between the tap and the wire', () => {
     expect(await wire.outcome).toMatchObject({ reason: 'aborted' });
   });
 
-  it.each(PLATFORMS)('conditions that are withheld do not make a 304 of what is captured (%s)', async (platform) => {
-    const { wire, url } = await serveWire(platform, [Bodies]);
-    const { headers } = await ask(`${url}/json`);
-    wire.withhold = true;
-    const conditions = { 'if-none-match': headers.etag ?? '*', range: 'bytes=0-1' };
-    expect((await ask(`${url}/json`, { headers: conditions })).status).toBe(200);
-    expect(stored(await wire.outcome).status).toBe(200);
-    wire.withhold = false;
-    expect((await ask(`${url}/json`, { headers: conditions })).status).toBe(platform === 'express' ? 304 : 200);
-  });
-
   it('Express: a compression by middleware comes after the tap', async () => {
     const { wire, url } = await serveWire('express', [Bodies], (app) =>
       app.use((_: unknown, response: ServerResponse, next: () => void) => {

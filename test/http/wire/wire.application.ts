@@ -12,14 +12,12 @@ import type { ServerResponse } from 'node:http';
 import { of, type Observable } from 'rxjs';
 import { serve, type Platform, type Served } from '../../nest/boot.js';
 import {
-  CONDITION_HEADERS,
   answer,
   baselineOf,
   patchAdapter,
   rawResponseOf,
   tapResponse,
   watchHandler,
-  withholdHeaders,
   type Answer,
   type HeaderFields,
   type ResponseTap,
@@ -35,7 +33,6 @@ export class Wire {
   decide: TapOptions['decide'];
   answer: Answer | undefined;
   untapped = false;
-  withhold = false;
   readonly taps: ResponseTap[] = [];
   readonly baselines: HeaderFields[] = [];
 
@@ -57,7 +54,6 @@ export class WireInterceptor implements NestInterceptor {
     patchAdapter(this.host.httpAdapter);
     if (wire.answer) return of(answer(this.host.httpAdapter, context, wire.answer));
     if (wire.untapped) return next.handle();
-    if (wire.withhold) withholdHeaders(context.switchToHttp().getRequest(), CONDITION_HEADERS);
     const response = context.switchToHttp().getResponse<object>();
     const baseline = baselineOf(response);
     const tap = tapResponse(rawResponseOf(response), {

@@ -34,17 +34,19 @@ export function ask(
   });
 }
 
-/** A client that leaves when `leave` is called. */
+/** A client that leaves when `leave` is called; `begun` resolves at the first byte of a body. */
 export function leaver(
   url: string,
   options: { method?: string } = {},
-): { leave(): void; readonly left: Promise<void> } {
+): { leave(): void; readonly begun: Promise<unknown>; readonly left: Promise<void> } {
   const sent = request(url, { agent: false, ...options });
   sent.on('error', () => undefined);
-  sent.on('response', (response) => response.on('error', () => undefined).resume());
+  const begun = new Promise((resolve) =>
+    sent.on('response', (response) => response.on('error', () => undefined).on('data', resolve)),
+  );
   sent.end();
   const left = new Promise<void>((resolve) => sent.once('close', () => resolve()));
-  return { leave: () => sent.destroy(), left };
+  return { leave: () => sent.destroy(), begun, left };
 }
 
 /** Without what differs from one response to the next. */

@@ -19,6 +19,7 @@ import { CacheLock, CacheLockService, TieredCacheModule, type LockKeyContext } f
 import { until } from '../../faults/subject.js';
 import { ask, leaver } from '../../http/wire/wire.client.js';
 import { closeAll, serve, type Platform } from '../../nest/boot.js';
+import { commonEndings } from './endings.contract.js';
 import { Commit, Deny, observe, reject, ThrowBefore, throws, Timeout, work } from './around.js';
 import { around, endStages, newStage, stageOf, ToldLocks, WatchClose } from './stage.js';
 
@@ -51,7 +52,7 @@ class Endings {
     return reject(id);
   }
 
-  @Post('throw')
+  @Post('throws')
   @CacheLock({ key })
   throws(@Param('id') id: string): never {
     return throws(id);
@@ -152,7 +153,7 @@ class Endings {
 }
 
 describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked request on %s', (platform) => {
-  async function app() {
+  async function play() {
     const store = new ToldLocks();
     const { app, url } = await serve(platform, {
       imports: [TieredCacheModule.forRoot({ locks: { store } })],
@@ -162,16 +163,22 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     const stage = newStage();
     return {
       stage,
-      send: (route: string) => ask(`${url}/${stage.id}/${route}`, { method: 'POST' }),
-      come: (route: string, method = 'POST') => leaver(`${url}/${stage.id}/${route}`, { method }),
-      /** Nobody else gets in: #1. */
+      send: async (route: string) => {
+        const { status, body } = await ask(`${url}/${stage.id}/${route}`, { method: 'POST' });
+        return { status, body: String(body) };
+      },
+      async come(route: string, method = 'POST') {
+        const { leave, begun } = leaver(`${url}/${stage.id}/${route}`, { method });
+        const gone = async (): Promise<unknown> => (leave(), stage.seen('closed'));
+        return { leave: gone, begun };
+      },
       async closedToOthers(): Promise<void> {
+        expect(stage.log).not.toContain('released');
         const { status, headers, body } = await ask(`${url}/${stage.id}/ok`, { method: 'POST' });
         expect(status).toBe(429);
         expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(1);
         expect(JSON.parse(String(body))).toMatchObject({ statusCode: 429, code: 'resource_locked' });
       },
-      /** The lock is free, was given up once, and after what the log says. */
       async freeAfter(...log: string[]): Promise<void> {
         await stage.seen('released');
         expect(await locks.inspect(['policy', stage.id])).toBeUndefined();
@@ -182,47 +189,22 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     };
   }
 
-  it('ok', async () => {
-    const { stage, send, closedToOthers, freeAfter } = await app();
-    const answer = send('ok');
-    await stage.seen('started');
-    await closedToOthers();
-    stage.open('work');
-    expect(await answer).toMatchObject({ status: 201, body: Buffer.from('done') });
-    await freeAfter('started', 'worked');
-  });
-
-  it('the handler rejects: its status stands', async () => {
-    const { stage, send, closedToOthers, freeAfter } = await app();
-    const answer = send('reject');
-    await stage.seen('started');
-    await closedToOthers();
-    stage.open('work');
-    const { status, body } = await answer;
-    expect([status, String(body)]).toEqual([404, expect.stringContaining('no such policy')]);
-    await freeAfter('started', 'worked');
-  });
-
-  it('the handler throws', async () => {
-    const { send, freeAfter } = await app();
-    expect((await send('throw')).status).toBe(500);
-    await freeAfter('started');
-  });
-
-  it('a pipe throws', async () => {
-    const { send, freeAfter } = await app();
-    expect((await send('pipe?n=x')).status).toBe(400);
-    await freeAfter();
+  commonEndings(play, {
+    done: { status: 201, body: 'done' },
+    rejected: { status: 404, body: expect.stringContaining('no such policy') as string },
+    threw: { status: 500 },
+    refusedByPipe: { status: 400 },
+    timedOut: { status: 408 },
   });
 
   it('a later guard denies', async () => {
-    const { send, freeAfter } = await app();
+    const { send, freeAfter } = await play();
     expect((await send('denied')).status).toBe(403);
     await freeAfter();
   });
 
   it('an interceptor outside throws', async () => {
-    const { stage, send, closedToOthers, freeAfter } = await app();
+    const { stage, send, closedToOthers, freeAfter } = await play();
     const answer = send('outside');
     await stage.seen('outside');
     await closedToOthers();
@@ -231,144 +213,79 @@ describe.each<Platform>(['express', 'fastify'])('4.14 #2: endings of a locked re
     await freeAfter('outside');
   });
 
-  it('an interceptor outside answers by a timeout; the handler runs on', async () => {
-    const { stage, send, closedToOthers, freeAfter } = await app();
-    const answer = send('timeout');
-    await stage.seen('started');
-    stage.open('timeout');
-    expect((await answer).status).toBe(408);
-    await stage.settle();
-    await closedToOthers();
-    stage.open('work');
-    await freeAfter('started', 'worked');
-  });
-
-  it('a transaction outside commits after the handler', async () => {
-    const { stage, send, closedToOthers, freeAfter } = await app();
-    const answer = send('commit');
-    stage.open('work');
-    await stage.seen('committing');
-    await stage.settle();
-    await closedToOthers();
-    stage.open('commit');
-    expect((await answer).status).toBe(201);
-    await freeAfter('started', 'worked', 'committing', 'committed');
-  });
-
   it('@Res() answers later', async () => {
-    const { stage, send, closedToOthers, freeAfter } = await app();
+    const { stage, send, closedToOthers, freeAfter } = await play();
     const answer = send('later');
     await stage.seen('started');
     await stage.settle();
     await closedToOthers();
     stage.open('work');
-    expect(String((await answer).body)).toBe('later');
+    expect((await answer).body).toBe('later');
     await freeAfter('started', 'worked');
-  });
-
-  it('the client leaves; the promise runs on', async () => {
-    const { stage, come, closedToOthers, freeAfter } = await app();
-    const client = come('ok');
-    await stage.seen('started');
-    client.leave();
-    await stage.seen('closed');
-    await stage.settle();
-    await closedToOthers();
-    stage.open('work');
-    await freeAfter('started', 'worked');
-  });
-
-  it('the client leaves before a transaction outside commits', async () => {
-    const { stage, come, closedToOthers, freeAfter } = await app();
-    const client = come('commit');
-    await stage.seen('started');
-    client.leave();
-    await stage.seen('closed');
-    stage.open('work');
-    await stage.seen('committing');
-    await stage.settle();
-    await closedToOthers();
-    stage.open('commit');
-    await freeAfter('started', 'worked', 'committing', 'committed');
   });
 
   it('the client leaves while an interceptor outside delays the handler, which never runs', async () => {
-    const { stage, come, freeAfter } = await app();
-    const client = come('delay');
+    const { stage, come, freeAfter } = await play();
+    const client = await come('delay');
     await stage.seen('delayed');
-    client.leave();
-    await stage.seen('closed');
+    await client.leave();
     await freeAfter('delayed');
     stage.open('go on');
     await stage.seen('refused');
     expect(stage.log).not.toContain('started');
   });
 
-  it('the client leaves; an Observable is drained under the lock', async () => {
-    const { stage, come, closedToOthers, freeAfter } = await app();
-    const client = come('observable');
-    await stage.seen('started');
-    client.leave();
-    await stage.seen('closed');
-    await stage.settle();
-    await closedToOthers();
-    stage.open('work');
-    await freeAfter('started', 'worked', 'unsubscribed');
-  });
-
   it('the client of an event stream leaves', async () => {
-    const { stage, come, closedToOthers, freeAfter } = await app();
-    const client = come('sse', 'GET');
+    const { stage, come, closedToOthers, freeAfter } = await play();
+    const client = await come('sse', 'GET');
     await stage.seen('started');
     await stage.settle();
     await closedToOthers();
-    client.leave();
+    await client.leave();
     await freeAfter('started', 'unsubscribed');
   });
 
   describe('and besides', () => {
     it("the client leaves; an Observable of onCancel: 'teardown' is unsubscribed from", async () => {
-      const { stage, come, freeAfter } = await app();
-      const client = come('teardown');
+      const { stage, come, freeAfter } = await play();
+      const client = await come('teardown');
       await stage.seen('started');
-      client.leave();
+      await client.leave();
       await freeAfter('started', 'unsubscribed');
     });
 
     it('a stream is sent under the lock', async () => {
-      const { stage, send, closedToOthers, freeAfter } = await app();
+      const { stage, send, closedToOthers, freeAfter } = await play();
       const answer = send('stream');
       await stage.seen('started');
       await stage.settle();
       await closedToOthers();
       stage.open('work');
-      expect(String((await answer).body)).toBe('beginning');
+      expect((await answer).body).toBe('beginning');
       await freeAfter('started', 'stream closed');
     });
 
     it('the client leaves half-way through a stream', async () => {
-      const { stage, come, freeAfter } = await app();
-      const client = come('stream');
-      await stage.seen('started');
-      await stage.settle();
-      client.leave();
+      const { stage, come, freeAfter } = await play();
+      const client = await come('stream');
+      await client.begun;
+      await client.leave();
       await stage.seen('released');
       expect(stage.log).toContain('stream closed');
       await freeAfter(...stage.log.filter((event) => event !== 'closed' && event !== 'released'));
     });
 
     it('the client of @Res() leaves, and nobody will answer', async () => {
-      const { stage, come, freeAfter } = await app();
-      const client = come('silent');
+      const { stage, come, freeAfter } = await play();
+      const client = await come('silent');
       await stage.seen('started');
-      client.leave();
-      await stage.seen('closed');
+      await client.leave();
       stage.open('work');
       await freeAfter('started', 'worked');
     });
 
     it('an interceptor outside tries again, under the same lock', async () => {
-      const { stage, send, closedToOthers, freeAfter } = await app();
+      const { stage, send, closedToOthers, freeAfter } = await play();
       const answer = send('retry');
       await until(async () => stage.log.length === 2, 2000);
       await closedToOthers();

@@ -1,6 +1,8 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once, type EventEmitter } from 'node:events';
 import { request } from 'node:http';
 import { createRequire } from 'node:module';
+import type { Socket as NetSocket } from 'node:net';
 import { json } from 'node:stream/consumers';
 import type { IncomingMessage } from 'node:http';
 import {
@@ -62,8 +64,8 @@ export type Told = { readonly answer: unknown } | { readonly error: unknown };
 
 export interface MessageClient {
   send(name: string, message: object): Promise<Told>;
-  /** Sends, and is gone when `leave` is called. */
-  come(name: string, message: object): Promise<{ leave(): void }>;
+  /** Sends, and is gone when `leave` is called, which resolves when the server knows. */
+  come(name: string, message: object): Promise<{ leave(): Promise<void> }>;
 }
 
 /** An application with these handlers behind a real server of the transport. */
@@ -95,6 +97,23 @@ export async function serveMessages(
   return { app, client };
 }
 
+/** The server's end of the connection that is made next: this process has both ends. */
+function nextAccepted(): Promise<NetSocket> {
+  return new Promise((resolve) => {
+    const take = (message: unknown): void => {
+      unsubscribe('net.server.socket', take);
+      resolve((message as { socket: NetSocket }).socket);
+    };
+    subscribe('net.server.socket', take);
+  });
+}
+
+async function gone(accepted: Promise<NetSocket>, leave: () => unknown): Promise<void> {
+  const closed = once(await accepted, 'close');
+  leave();
+  await closed;
+}
+
 function rpcClient(options: { host: string; port: number }): MessageClient {
   const open = () => ClientProxyFactory.create({ transport: Transport.TCP, options });
   return {
@@ -109,10 +128,11 @@ function rpcClient(options: { host: string; port: number }): MessageClient {
       }
     },
     async come(name, message) {
+      const accepted = nextAccepted();
       const client = open();
       await client.connect();
       client.send(name, message).subscribe({ error: () => undefined });
-      return { leave: () => void client.close() };
+      return { leave: () => gone(accepted, () => client.close()) };
     },
   };
 }
@@ -141,8 +161,9 @@ function wsClient(port: number): MessageClient {
       return typeof told === 'object' && told.event === 'exception' ? { error: told.data } : { answer: told };
     },
     async come(name, message) {
+      const accepted = nextAccepted();
       const socket = await open(name, message);
-      return { leave: () => socket.terminate() };
+      return { leave: () => gone(accepted, () => socket.terminate()) };
     },
   };
 }
@@ -168,8 +189,9 @@ function graphqlClient(port: number): MessageClient {
       return errors ? { error: errors[0] } : { answer: data?.[name] };
     },
     async come(name, message) {
+      const accepted = nextAccepted();
       const sent = post(name, message);
-      return { leave: () => sent.destroy() };
+      return { leave: () => gone(accepted, () => sent.destroy()) };
     },
   };
 }

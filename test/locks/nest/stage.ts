@@ -34,9 +34,9 @@ export class Stage {
     this.gate(name).open();
   }
 
-  /** Whatever would release too early has had its chance: the event loop has turned, and timers have run. */
-  settle(): Promise<void> {
-    return new Promise((resolve) => setTimeout(resolve, 60));
+  /** Who would release too early has had the chance: nothing on the way to it waits for a timer. If it comes later still, the log tells. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
 
   seen(event: string): Promise<unknown> {

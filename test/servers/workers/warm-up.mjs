@@ -5,8 +5,8 @@ import { Redis } from 'ioredis';
 import { CacheWarmer, TieredCacheModule } from '../../../dist/index.js';
 import { serve } from './serve.mjs';
 
-// One application of a fleet whose store is argv[3]; runs sign the list `runs` in the Redis at argv[2].
-const [ledgerUrl, storeUrl] = process.argv.slice(2);
+// One application of a fleet; runs sign the list `runs` in the Redis at argv[2].
+const [ledgerUrl] = process.argv.slice(2);
 const ledger = new Redis(ledgerUrl);
 let app;
 
@@ -14,8 +14,8 @@ let app;
 const now = () => performance.timeOrigin + performance.now();
 
 serve({
-  /** Boots an application with one warm-up, which takes `runMs`; resolves to how long the boot took. */
-  async boot(name, runMs, options) {
+  /** Boots an application on that store with one warm-up, which takes `runMs`; resolves to how long the boot took. */
+  async boot(storeUrl, name, runMs, options) {
     const began = now();
     class Warm {
       constructor(warmer) {

@@ -1,0 +1,98 @@
+import type { Exchange } from '../http-semantics/exchange.js';
+import { makeEntityTag } from '../http-semantics/fields/entity-tag.js';
+import type { Fields } from '../http-semantics/fields/fields.js';
+import { formatHttpDate } from '../http-semantics/fields/http-date.js';
+import { formatSurrogateKeys } from '../http-semantics/fields/surrogate-keys.js';
+import { storable, type Storable } from '../http-semantics/storable.js';
+import { mergeVary } from '../http-semantics/vary.js';
+import type { FillOrder } from './fill-order.js';
+import type { PageParts } from './page.js';
+import { groupTag } from './response-tags.js';
+import type { ResponseHead } from './wire/index.js';
+
+/** A response that may be stored. */
+export type Made = Storable & { readonly isStorable: true };
+
+/** What describes the body, or who may have it: the page's own, whoever has set it. */
+const OF_THE_PAGE = new Set([
+  'content-type',
+  'content-encoding',
+  'content-language',
+  'cache-control',
+  'etag',
+  'vary',
+  'last-modified',
+  'date',
+]);
+
+/** Makes what can be stored of what a handler has answered. */
+export class PageMaker {
+  private readonly requestedAt = Date.now();
+  /** Asked for once, before outer interceptors can change what the handler returned. */
+  private late: readonly string[] | undefined;
+  private fault: Error | undefined;
+
+  constructor(private readonly order: FillOrder) {}
+
+  /** @throws what a function of the policy has thrown while the response was sent, when nobody could be told */
+  checkPolicy(): void {
+    if (this.fault) throw this.fault;
+  }
+
+  /** @param vary names of header fields that the handler has read, and no key covers */
+  make(head: ResponseHead, body: Buffer | undefined, vary: readonly string[] = []): Storable {
+    const { place } = this.order;
+    const headers: Record<string, string | readonly string[]> = { ...head.headers };
+    const allVary = mergeVary(headers['vary'], vary);
+    if (allVary !== undefined) headers['vary'] = allVary;
+    if (body && body.length > 0 && place.semantics.mode === 'ttl') headers['etag'] ??= makeEntityTag(body);
+    headers['date'] ??= formatHttpDate(Date.now());
+    const exchange = this.exchange({ status: head.status, headers });
+    const size = body && { bytes: body.length, isComplete: true };
+    const made = storable(size ? { ...exchange, body: size } : exchange, place.semantics);
+    return made.isStorable ? this.labelled(made) : made;
+  }
+
+  /** What is stored of it. */
+  partsOf(made: Made, body: Buffer): PageParts {
+    return { stored: made.stored, headers: this.ownFields(made.headers), body };
+  }
+
+  /** Labels by what was answered. */
+  lateTags(made: Made): readonly string[] {
+    try {
+      this.late ??= [...this.order.tagsOf(made), ...(made.stored.groups ?? []).map(groupTag)];
+      return this.late;
+    } catch (error) {
+      this.fault = error as Error;
+      throw error;
+    }
+  }
+
+  /** With the request for the place, whatever the client has asked for. */
+  exchange(response: ResponseHead): Exchange {
+    const request = { method: 'GET', headers: this.order.place.headers };
+    return { request, response, requestedAt: this.requestedAt, receivedAt: Date.now() };
+  }
+
+  /** Caches in front are told the labels; not of what is for one principal, which none of them may keep. */
+  private labelled(made: Made): Made {
+    const { place, tags, surrogateKeys: field } = this.order;
+    const late = this.lateTags(made);
+    if (field === undefined || place.semantics.view !== 'shared') return made;
+    const own = made.headers[field];
+    const keys = formatSurrogateKeys(field, [...tags, ...late]);
+    return { ...made, headers: { ...made.headers, [field]: own === undefined ? keys : [own, keys].flat() } };
+  }
+
+  /** Middleware and static decorators set theirs anew for each request; what describes the body is the page's own. */
+  private ownFields(headers: Fields): Fields {
+    const own: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries(headers)) {
+      const before = this.order.baseline[name];
+      const isTheirs = before !== undefined && String(before) === String(value) && !OF_THE_PAGE.has(name);
+      if (value !== undefined && !isTheirs) own[name] = value;
+    }
+    return own;
+  }
+}

@@ -1,0 +1,70 @@
+import { answer, type Answer } from '../http-semantics/answer.js';
+import { formatCacheStatus, type CacheStatus } from '../http-semantics/fields/cache-status.js';
+import { hasField } from '../http-semantics/fields/fields.js';
+import type { Merged } from '../http-semantics/merge304.js';
+import type { FillOrder } from './fill-order.js';
+import { bodyOf, type Page } from './page.js';
+import type { Hit } from './page-lookup.js';
+import type { Made } from './page-maker.js';
+import type { Replacement, ResponseHead, TapDecision } from './wire/index.js';
+
+/** What a response that will be stored is sent with, whatever its handler has set. */
+const COMPUTED = ['cache-control', 'cache-status', 'date', 'etag', 'expires', 'vary'];
+
+/** What goes out to the client for whom the handler has run. */
+export class PageSender {
+  constructor(private readonly order: FillOrder) {}
+
+  /** A response that will not be stored: as it is. @param refusal why, if there is more to say */
+  passed(head: ResponseHead, refusal: string | undefined): TapDecision {
+    const { because = 'uri-miss', cacheName } = this.order;
+    const mine = formatCacheStatus({ cache: cacheName, fwd: because, ...(refusal && { detail: refusal }) });
+    const before = hasField(head.headers, 'cache-status') ? `${String(head.headers['cache-status'])}, ` : '';
+    return { action: 'pass', capture: false, headers: { 'cache-status': before + mine } };
+  }
+
+  /** A response that will be stored, on its way to the client who caused it: as a hit would look, if all of it is known. */
+  stored(made: Made, head: ResponseHead, body: Buffer | undefined): TapDecision {
+    const { place, because, cacheName, surrogateKeys } = this.order;
+    const status: CacheStatus = { cache: cacheName, fwd: because ?? 'uri-miss', stored: true };
+    // A body that is not known yet is sent as it is: only GET without conditions is asked for here.
+    const request = { method: 'GET', headers: body ? place.headers : {} };
+    const options = { now: made.stored.receivedAt, length: body?.length ?? 0, status };
+    const wanted = answer(made.stored, { ...head.headers, ...made.headers }, request, options);
+    if (wanted.status !== head.status || wanted.body !== 'full') return this.asWanted(wanted, body);
+    const names = surrogateKeys === undefined ? COMPUTED : [...COMPUTED, surrogateKeys];
+    return { action: 'pass', headers: Object.fromEntries(names.map((name) => [name, wanted.headers[name]])) };
+  }
+
+  /** The stale page, which the handler has failed to replace. */
+  heldOver({ page, now }: Hit, fwdStatus: number): TapDecision {
+    return { action: 'swallow', replaceWith: () => this.replay(page, now, { fwd: 'stale', fwdStatus }) };
+  }
+
+  /** The page, of which the handler says that it has not changed. */
+  confirmed(page: Page, { stored, headers }: Merged): TapDecision {
+    const status = { fwd: 'stale', fwdStatus: 304, stored: stored !== undefined } as const;
+    const merged = { ...page, stored: stored ?? page.stored, headers };
+    return { action: 'swallow', replaceWith: () => this.replay(merged, Date.now(), status) };
+  }
+
+  /** Less than the whole: a 304, a range. */
+  private asWanted(
+    { status, headers: { age: _none, ...headers }, body: part }: Answer,
+    body: Buffer | undefined,
+  ): TapDecision {
+    const bytes = typeof part === 'object' ? body?.subarray(part.start, part.end) : undefined;
+    return { action: 'swallow', replaceWith: () => ({ status, headers, ...(bytes && { body: bytes }) }) };
+  }
+
+  private replay(page: Page, now: number, status: Omit<CacheStatus, 'cache'>): Replacement {
+    const { method, place, cacheName } = this.order;
+    const request = { method, headers: place.headers };
+    const made = answer(page.stored, page.headers, request, {
+      now,
+      length: page.body.length,
+      status: { cache: cacheName, ...status },
+    });
+    return { status: made.status, headers: made.headers, ...bodyOf(page, made.body) };
+  }
+}

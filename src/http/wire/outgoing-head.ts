@@ -1,0 +1,85 @@
+import type { ServerResponse } from 'node:http';
+import { headerFields, type HeaderChanges, type HeaderFields } from './header-fields.js';
+import { lateFields } from './late-fields.js';
+import { statusWithoutContent } from './raw-exchange.js';
+import { setReplacement } from './replacement.js';
+import type { ResponseMethods } from './response-methods.js';
+import type { Replacement, ResponseHead } from './tap.options.js';
+import type { WrittenHead } from './written-head.js';
+
+/** The head of a response: as the application writes it, as it is changed here, and what others add on its way out. */
+export class OutgoingHead {
+  /** By `writeHead()`, and not sent yet. */
+  written: WrittenHead | undefined;
+  /** As the application has written it; `undefined` before that. */
+  settled: ResponseHead | undefined;
+  /** Fields that others have added since. */
+  late: readonly string[] = [];
+  private changed: HeaderChanges = {};
+  private readonly response: ServerResponse;
+
+  constructor(private readonly methods: ResponseMethods) {
+    this.response = methods.response;
+  }
+
+  get status(): number {
+    return this.settled?.status ?? this.response.statusCode;
+  }
+
+  /** Whether there is no body, whatever the application writes. */
+  get isAll(): boolean {
+    return this.response.req?.method === 'HEAD' || statusWithoutContent(this.status);
+  }
+
+  /** The application writes no more of it. */
+  settle(): ResponseHead {
+    const headers = this.fieldsSet();
+    const { written } = this;
+    this.settled = written
+      ? { status: written.status, headers: Object.assign(headers, headerFields(Object.fromEntries(written.fields))) }
+      : { status: this.response.statusCode, headers };
+    return this.settled;
+  }
+
+  /** It was written without having come by here. */
+  settleUnseen(): void {
+    this.settled = { status: this.response.statusCode, headers: {} };
+  }
+
+  /** The changes go in; a head that was written is handed on. */
+  commit(changes: HeaderChanges): void {
+    this.changed = changes;
+    const { response, written } = this;
+    const names = Object.keys(changes);
+    // Node reads a list of fields in two ways, depending on what was set before: one of them loses lines.
+    const asSet = names.length > 0 || written?.listed === true;
+    if (written && asSet) {
+      for (const [name, value] of written.fields) response.setHeader(name, value);
+    }
+    for (const name of names) {
+      const value = changes[name];
+      if (value === undefined) response.removeHeader(name);
+      else response.setHeader(name, value);
+    }
+    if (!written) return;
+    if (!asSet) this.send(written.args);
+    else this.send(written.reason === undefined ? [written.status] : [written.status, written.reason]);
+  }
+
+  /** @returns the bytes to be sent after it, if any */
+  replace(replacement: Replacement, baseline: HeaderFields | undefined): Buffer | undefined {
+    const content = setReplacement(this.response, replacement, baseline);
+    this.changed = this.fieldsSet();
+    return content;
+  }
+
+  send(args: readonly unknown[]): unknown {
+    const result = this.methods.call('writeHead', args);
+    this.late = this.settled ? lateFields(this.fieldsSet(), this.settled.headers, this.changed) : [];
+    return result;
+  }
+
+  private fieldsSet(): Record<string, string | readonly string[]> {
+    return headerFields(this.response.getHeaders() as Record<string, string>);
+  }
+}
