@@ -65,13 +65,14 @@ async function explainRemote(
       return space.counters.rejected > rejected ? { state: 'unusable' } : { state: 'void', because: 'expired' };
     const { found } = await engine.reader.judge(space, address, bytes, budget);
     if (found === undefined) return { state: 'void', because: 'invalidated' };
-    const now = engine.storeClock.now();
+    // By what was found, not by the frame: a tag may have been expired since, or its stamp is a former one.
+    const now = engine.clock.now();
     return {
-      state: now < frame.freshUntil ? 'fresh' : 'stale',
+      state: now < found.freshUntil ? 'fresh' : 'stale',
       bytes: bytes.length,
-      freshForMs: frame.freshUntil - now,
-      expiresInMs: frame.expiresAt - now,
-      ageMs: now - frame.createdAt,
+      freshForMs: found.freshUntil - now,
+      expiresInMs: found.expiresAt - now,
+      ageMs: now - found.createdAt,
       tags: frame.tags.map((tag) => tag.name),
     };
   } catch (error) {

@@ -124,6 +124,9 @@ describe.each(FLEETS)('stamps that change at run time, on $name', ({ open }) => 
         await until(() => cache.peek('k') === undefined, 1000);
         const hit = await cache.get('k');
         expect([hit.value, hit.isStale]).toEqual(['old', true]);
+        const { remote } = await cache.explain('k');
+        expect(remote).toMatchObject({ state: 'stale' });
+        expect((remote as { expiresInMs: number }).expiresInMs).toBeLessThanOrEqual(60_000);
       }
       const gate = new Gate<string>();
       expect(await there.getOrSet('k', gate.load, BACKGROUND)).toBe('old');
