@@ -11,7 +11,7 @@ const alone = [
   'test/faults/{b2,coherence,must-show,outage}.spec.ts',
   'test/functions/{cold-cache.load,timeouts,upstream-down}.spec.ts',
   'test/locks/{processes,cluster,hand-over}.spec.ts',
-  'test/processes/{cold-fleet,lifecycle,one-computation,outbox-crash}.spec.ts',
+  'test/processes/{cold-fleet,lifecycle,one-computation}.spec.ts',
   'test/servers/**/*.spec.ts',
   'test/stores/redis.*.spec.ts',
 ];

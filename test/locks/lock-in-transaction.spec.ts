@@ -176,13 +176,13 @@ describe('waiting', () => {
     await source.destroy();
     const query = through(two);
     await begun(two);
-    const cancelled = lockInTransaction(query, 'a', { wait: '30s' });
+    const cancelled = failure(lockInTransaction(query, 'a', { wait: '30s' }));
     await waiting();
     const { rows } = await watcher.query<{ pid: number }>(
       "SELECT pid FROM pg_stat_activity WHERE wait_event = 'advisory'",
     );
     await watcher.query('SELECT pg_cancel_backend($1)', [rows[0]?.pid]);
-    expect(await failure(cancelled)).toMatchObject({ code: '57014' });
+    expect(await cancelled).toMatchObject({ code: '57014' });
   });
 });
 

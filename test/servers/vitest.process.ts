@@ -11,6 +11,8 @@ const VITEST = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', imp
 export interface Verdict {
   readonly passed: readonly string[];
   readonly failed: readonly string[];
+  /** How many passed in each file: its path, absolute. */
+  readonly passedIn: ReadonlyMap<string, number>;
 }
 
 interface Assertion {
@@ -28,14 +30,20 @@ export async function runVitest(
   const file = join(directory, 'report.json');
   const output = await run(['run', ...args, '--reporter=json', `--outputFile=${file}`], options);
   const report = JSON.parse(await readFile(file, 'utf8').catch(() => '{}')) as {
-    testResults?: Array<{ message: string; assertionResults: Assertion[] }>;
+    testResults?: Array<{ name: string; message: string; assertionResults: Assertion[] }>;
   };
   await rm(directory, { recursive: true });
   const { testResults = [] } = report;
   const told = testResults.flatMap(({ assertionResults }) => assertionResults);
   const titled = (wanted: string): string[] =>
     told.filter(({ status }) => status === wanted).map(({ fullName }) => fullName);
-  const verdict = { passed: titled('passed'), failed: titled('failed') };
+  const passedIn = new Map(
+    testResults.map(({ name, assertionResults }) => [
+      name,
+      assertionResults.filter(({ status }) => status === 'passed').length,
+    ]),
+  );
+  const verdict = { passed: titled('passed'), failed: titled('failed'), passedIn };
   if (verdict.passed.length + verdict.failed.length > 0) return verdict;
   throw new Error(`no test ran: ${testResults.map(({ message }) => message).join('\n')}\n${output}`);
 }
