@@ -26,7 +26,8 @@ const { CacheLockService } = await import(`${dist}locks/cache-lock.service.js`);
 const { LockEngine } = await import(`${dist}locks/lock-engine.js`);
 const { redisLocks } = await import(`${dist}stores/redis/index.js`);
 
-/** Locks on Redis, as a process of an application has them. */
+/** Locks on Redis, as a process of an application has them, and how they are closed. */
 export function openLocks(port) {
-  return new CacheLockService(new LockEngine({ store: redisLocks({ url: `redis://127.0.0.1:${port}` }) }));
+  const engine = new LockEngine({ store: redisLocks({ url: `redis://127.0.0.1:${port}` }) });
+  return { locks: new CacheLockService(engine), close: () => engine.close() };
 }

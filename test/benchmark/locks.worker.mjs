@@ -4,7 +4,7 @@ import { lockPeers } from './lock.peers.mjs';
 
 /** The process that waits: `node locks.worker.mjs <port>`. Says when it had a lock, and when it heard a bare message. */
 const port = Number(process.argv[2]);
-const locks = openLocks(port);
+const { locks } = openLocks(port);
 const lockers = new Map(Object.entries(lockPeers).map(([name, open]) => [name, open(port)]));
 lockers.set('ours', {
   acquire: (key) => locks.acquire(key, { wait: '30s' }),

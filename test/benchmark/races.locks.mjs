@@ -26,7 +26,7 @@ function cycles(inFlight, acquire, release) {
 export function lockContestants(inFlight) {
   const contestants = {
     async 'acquire + release'(port) {
-      const locks = openLocks(port);
+      const { locks } = openLocks(port);
       await locks.run('warm', () => undefined);
       return cycles(
         inFlight,
@@ -77,7 +77,7 @@ export async function handOver(port) {
   heading('Lock hand-over between two processes');
   const child = fork(new URL('./locks.worker.mjs', import.meta.url), [String(port)]);
   const client = new Redis({ port });
-  const locks = openLocks(port);
+  const { locks, close } = openLocks(port);
   /** `waits` resolves when the other process is in the queue. */
   const round = async (name, acquire, release, waits) => {
     const lock = await acquire();
@@ -133,5 +133,6 @@ export async function handOver(port) {
   } finally {
     child.kill();
     client.disconnect();
+    await close();
   }
 }
