@@ -1,7 +1,8 @@
 import { Logger } from '@nestjs/common';
 import { applicationVersion } from './application-version.js';
 import type { NamespaceOptions } from './core/cache.options.js';
-import { CacheEngine, type EngineOptions } from './core/cache-engine.js';
+import { CacheEngine } from './core/cache-engine.js';
+import type { EngineOptions } from './core/engine.options.js';
 import { CacheUsageError } from './core/errors/cache.error.js';
 import type { PendingCounts } from './core/outage/invalidation-queue.js';
 import { counted } from './core/errors/counted.js';

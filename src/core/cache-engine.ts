@@ -6,6 +6,7 @@ import type { Clock } from './clock/clock.js';
 import { systemClock } from './clock/clock.js';
 import type { ValueCodec } from './codec/value.codec.js';
 import { StoreClock } from './clock/store-clock.js';
+import type { ConfiguredVersion, EngineOptions } from './engine.options.js';
 import { EntryCodec } from './entry-codec.js';
 import { CacheUsageError, ColdCacheError, StoreUnavailableError } from './errors/cache.error.js';
 import { FencedFill } from './flights/fenced-fill.js';
@@ -14,14 +15,12 @@ import { ReadThrough } from './flights/read-through.js';
 import { RemoteReader } from './flights/remote.reader.js';
 import { SingleFlight } from './flights/single-flight.js';
 import { Waiters } from './flights/waiters.js';
-import type { StampParts } from './keys/stamp.js';
 import { makeStamp } from './keys/stamp.js';
 import { Namespace } from './namespace.js';
 import type { PendingCounts } from './outage/invalidation-queue.js';
 import { StoreGuard } from './outage/store-guard.js';
 import { isStampFeed, StampFeeds, type StampFeed } from './stamp-feeds.js';
 import { WaitingTags } from './outage/waiting-tags.js';
-import type { MemoryLimits } from './tiers/memory.tier.js';
 import { MemoryTier } from './tiers/memory.tier.js';
 import type { RequestScope } from './tiers/request.scope.js';
 import { TierCoherence } from './tiers/tier-coherence.js';
@@ -32,38 +31,6 @@ import { AnnouncedStamps } from './writes/announced-stamps.js';
 export const DEFAULT_NAMESPACE = 'default';
 /** How long a call may wait for the store, over all its steps. */
 const DEFAULT_DEADLINE_MS = 250;
-
-type ConfiguredVersion = Omit<StampParts, 'schema' | 'own'>;
-
-export interface EngineOptions {
-  readonly store: CacheStore;
-  readonly clock?: Clock;
-  /** Application version, build id and configured stamp; a namespace adds its schema version. */
-  readonly version?: ConfiguredVersion;
-  /** Says which stamp the whole application has: each is announced as by `setApplicationStamp`. */
-  readonly applicationStamp?: { readonly feed: StampFeed } & Pick<StampOptions, 'grace'>;
-  /** Told of a feed of stamps that has failed, and of a stamp that cannot be one; `field` says whose. */
-  readonly onStampFailed?: (error: unknown, field: string) => void;
-  /** `default` is added if it is not among them. */
-  readonly namespaces?: readonly NamespaceOptions[];
-  /** `false` leaves the in-process tier out. */
-  readonly memory?: MemoryLimits | false;
-  /** Default 250 ms. */
-  readonly deadlineMs?: number;
-  /** The tier of the request being served, if one is. */
-  readonly requestScope?: (() => RequestScope | undefined) | undefined;
-  /** `false`: every call passes through to its loader. */
-  readonly enabled?: boolean;
-  /** What a caller of a cold key is thrown; its `code` must be `cold_cache`. Default: a ColdCacheError. TieredCacheModule has one for Nest. */
-  readonly newColdError?: (key: string, retryAfterMs: number) => Error;
-  /**
-   * For caches elsewhere: told of tags when the store has acknowledged their invalidation, or has refused it; where it waited for the store,
-   * once more when it has landed. Must not throw.
-   */
-  readonly onTagsInvalidated?: (tags: readonly string[]) => void;
-  /** Told at the end of invalidations that never reached the store. */
-  readonly onUnsent?: (counts: PendingCounts) => void;
-}
 
 /** What the services of all namespaces share: the tiers, the store behind its guard, and what is under way. */
 export class CacheEngine {
@@ -224,10 +191,6 @@ export class CacheEngine {
       );
     }
     return service;
-  }
-
-  get namespaceNames(): string[] {
-    return [...this.namespaces.keys()];
   }
 
   /**

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
-import type { EngineOptions } from '../../src/core/cache-engine.js';
+import type { EngineOptions } from '../../src/core/engine.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
 import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { CacheEngine, EngineOptions } from '../../src/core/cache-engine.js';
+import type { CacheEngine } from '../../src/core/cache-engine.js';
+import type { EngineOptions } from '../../src/core/engine.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
 import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
 import { MAX_PENDING, type PendingCounts } from '../../src/core/outage/invalidation-queue.js';

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { CacheEngine, EngineOptions } from '../../src/core/cache-engine.js';
+import type { CacheEngine } from '../../src/core/cache-engine.js';
+import type { EngineOptions } from '../../src/core/engine.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
 import { FaultProxy } from '../servers/fault.proxy.js';
 import { RedisServer } from '../servers/redis.server.js';

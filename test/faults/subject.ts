@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
-import type { EngineOptions } from '../../src/core/cache-engine.js';
+import type { EngineOptions } from '../../src/core/engine.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
 import { redis } from '../../src/stores/redis/index.js';
 

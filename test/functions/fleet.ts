@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
-import type { EngineOptions } from '../../src/core/cache-engine.js';
+import type { EngineOptions } from '../../src/core/engine.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
 import type { Clock } from '../../src/core/clock/clock.js';
 import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
