@@ -28,20 +28,21 @@ export function writeAtOnce(response: unknown, stored: Answer): unknown {
   return write(response, stored, () => true);
 }
 
-function write(response: unknown, stored: Answer, isOurs: IsOurs): unknown {
+/** @param isOurs whether a field is to be set as it is stored */
+function write(response: unknown, stored: Answer, isOurs: (name: string) => boolean): unknown {
   const head = rawResponseOf(response).req?.method === 'HEAD';
   const declared = stored.headers['content-length'];
   const length =
     stored.body?.length ?? (head && typeof declared === 'string' ? Number(declared) : head ? undefined : 0);
-  const plan: Plan = { head, length, empty: statusWithoutContent(stored.status) };
-  if ('raw' in (response as object)) return sendReply(response as FastifyReply, stored, isOurs, plan);
-  return endResponse(response as ServerResponse, stored, isOurs, plan);
+  const names = Object.keys(stored.headers).filter((name) => !NOT_REPLAYED.has(name) && isOurs(name));
+  const plan: Plan = { names, head, length, empty: statusWithoutContent(stored.status) };
+  if ('raw' in (response as object)) return sendReply(response as FastifyReply, stored, plan);
+  return endResponse(response as ServerResponse, stored, plan);
 }
 
-/** Whether a field is to be set as it is stored. */
-type IsOurs = (name: string) => boolean;
-
 interface Plan {
+  /** Of the fields to be set. */
+  readonly names: readonly string[];
   readonly head: boolean;
   /** Content-Length; `undefined`: none. */
   readonly length: number | undefined;
@@ -60,12 +61,10 @@ function setSince(name: string, before: HeaderFields, now: HeaderFields): boolea
 function endResponse(
   response: ServerResponse,
   { status, headers, body }: Answer,
-  isOurs: IsOurs,
-  { head, length, empty }: Plan,
+  { names, head, length, empty }: Plan,
 ): unknown {
   response.statusCode = status;
-  for (const name of Object.keys(headers))
-    if (!NOT_REPLAYED.has(name) && isOurs(name)) response.setHeader(name, headers[name]!);
+  for (const name of names) response.setHeader(name, headers[name]!);
   if (empty) for (const name of CONTENT_FIELDS) response.removeHeader(name);
   else if (length !== undefined) response.setHeader('content-length', length);
   return head || empty || body === undefined ? response.end() : response.end(body);
@@ -74,12 +73,10 @@ function endResponse(
 function sendReply(
   reply: FastifyReply,
   { status, headers, body }: Answer,
-  isOurs: IsOurs,
-  { head, length, empty }: Plan,
+  { names, head, length, empty }: Plan,
 ): unknown {
   reply.code(status);
-  for (const name of Object.keys(headers))
-    if (!NOT_REPLAYED.has(name) && isOurs(name)) reply.header(name, headers[name]);
+  for (const name of names) reply.header(name, headers[name]);
   if (empty) {
     for (const name of CONTENT_FIELDS) reply.removeHeader(name);
     return reply.send();
