@@ -102,10 +102,6 @@ export class CacheEngine {
             options.memory ?? { maxEntries: 10_000, maxBytes: 64 * 1024 * 1024, maxStaleWithoutBusMs: 5000 },
             this.clock,
           );
-    this.coherence = new TierCoherence(this.namespaces, this.memory, this.tokens, this.watch, this.waiters, () => {
-      this.storeClock.reset();
-      void this.guard.queue.flush();
-    });
     this.entries = new EntryCodec(this.clock, this.storeClock);
     this.reader = new RemoteReader(
       this.clock,
@@ -115,6 +111,18 @@ export class CacheEngine {
       this.tokens,
       this.memory,
       this.watch,
+    );
+    this.coherence = new TierCoherence(
+      this.namespaces,
+      this.memory,
+      this.tokens,
+      this.watch,
+      this.waiters,
+      this.reader,
+      () => {
+        this.storeClock.reset();
+        void this.guard.queue.flush();
+      },
     );
     this.filling = new FencedFill(
       this.clock,

@@ -40,7 +40,12 @@ export class EntryCodec {
   }
 
   /** A sound frame of this key and codec that was alive at `readAt` (of the store's time); nothing is decoded. */
-  parse(namespace: Namespace, address: Address, bytes: Uint8Array, readAt = this.storeClock.now()): Frame | undefined {
+  parse(
+    namespace: Namespace,
+    address: Pick<Address, 'store'>,
+    bytes: Uint8Array,
+    readAt = this.storeClock.now(),
+  ): Frame | undefined {
     const frame = parseFrame(bytes, address.store);
     if (frame === undefined || frame.codecId !== namespace.codec.id || !frame.isFirstTag(namespace.token)) {
       namespace.counters.rejected++;

@@ -1,3 +1,4 @@
+import { sameFrame } from '../stores/contract/cache-store.js';
 import { frame, freshKey, request, type Promised } from './conformance.subject.js';
 
 /** What one session hears of another's doings. */
@@ -16,6 +17,17 @@ export function promiseBus(it: Promised): void {
     await writer.remove([written, filled]);
     await heard.until('changed', written);
     await heard.until('changed', filled);
+  });
+
+  it('reports an update, if with a frame, then with the one that is there', async (world) => {
+    const { store, heard } = await world.listening();
+    const key = freshKey();
+    await world.session().write(key, frame(), 10_000);
+    await heard.until('changed', key);
+    const sent = heard.frames.get(key);
+    const [stored] = await store.read([key]);
+    if (sent && !(stored && sameFrame(sent, stored) && sent.length === stored.length))
+      throw new Error('the frame that came with the report is another one');
   });
 
   it('reports released leases, so that those who wait can ask again', async (world) => {

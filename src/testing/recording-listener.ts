@@ -7,8 +7,16 @@ export class RecordingListener implements StoreListener {
   readonly #counts = new Map<Event, number>();
   readonly #names = new Map<Event, string[]>();
   readonly #waiting = new Set<() => void>();
+  /** The frames that updates came with. */
+  readonly frames = new Map<string, Uint8Array>();
 
   changed = (keys: readonly string[]): void => this.#note('changed', keys);
+  /** Counts as `changed`, too. */
+  updated = (key: string, frame: Uint8Array): void => {
+    this.frames.set(key, Uint8Array.from(frame));
+    this.#note('updated', [key]);
+    this.changed([key]);
+  };
   flushed = (): void => this.#note('flushed');
   released = (keys: readonly string[]): void => this.#note('released', keys);
   rotated = (names: readonly string[]): void => this.#note('rotated', names);
@@ -29,6 +37,7 @@ export class RecordingListener implements StoreListener {
   clear(): void {
     this.#counts.clear();
     this.#names.clear();
+    this.frames.clear();
   }
 
   /**

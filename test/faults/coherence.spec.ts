@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { CacheEngine } from '../../src/core/cache-engine.js';
 import type { CacheService } from '../../src/core/cache.service.js';
 import { RedisServer } from '../servers/redis.server.js';
@@ -60,6 +61,8 @@ describe('the memory tier of another process drops what', () => {
   it('is set anew, and reads the new value', async () => {
     const { here, there } = await remembering();
     await here.set('k', 'new');
+    await until(() => there.peek('k') !== 'old', 1000);
+    expect((await there.get('k')).value).toBe('new');
     await until(() => there.peek('k') === undefined, 1000);
     expect((await there.get('k')).value).toBe('new');
     expect(there.peek('k')).toBe('new');
@@ -84,7 +87,6 @@ describe('where the server refuses to track, the memory tier of another process 
     'carries an invalidated tag': ({ here }) => here.invalidateTags(['t']),
     'is under a stamp that changes': ({ here }) => here.setStamp('2'),
     "is under an application's stamp that changes": ({ here }) => here.setApplicationStamp('2'),
-    'is set anew': ({ here }) => here.set('k', 'new'),
     'is loaded anew': ({ here }) => here.getOrSet('k', () => 'new', { forceFresh: true }),
     'was missed while its connection was killed': () => server.command('CLIENT', 'KILL', 'TYPE', 'pubsub'),
   };
@@ -95,6 +97,32 @@ describe('where the server refuses to track, the memory tier of another process 
     expect(fleet.there.peek('k')).toBe('old');
     await changes[name]?.(fleet);
     await until(() => fleet.there.peek('k') === undefined, 1000);
+  });
+
+  it('is set anew, for the new value', async () => {
+    await server.command('ACL', 'SETUSER', 'deaf', 'on', '>pw', '~*', '&*', '+@all', '-client|tracking');
+    const { here, there } = await remembering(`redis://deaf:pw@127.0.0.1:${server.port}`);
+    await here.set('k', 'new');
+    await until(() => there.peek('k') === 'new', 1000);
+  });
+});
+
+describe('what another program does to an entry in the very moment of its update', () => {
+  it('is noticed within 50 ms', async () => {
+    const { here, there } = await remembering();
+    const [key] = (await entryKeys()) as [string];
+    const client = new Redis({ port: server.port });
+    onTestFinished(() => client.disconnect());
+    await here.set('k', 'new');
+    const frame = (await client.getBuffer(key)) as Buffer;
+    await here.set('k', 'old');
+    await until(async () => (await there.get('k')).tier === 'memory', 1000);
+    const name = key.slice('tc:e:'.length);
+    const deleteAtOnce =
+      "redis.call('SET', KEYS[1], ARGV[2]) redis.call('PUBLISH', 'tc:upd', ARGV[1] .. ARGV[2]) redis.call('DEL', KEYS[1])";
+    await client.eval(deleteAtOnce, 1, key, `u${name.length}:${name}`, frame);
+    await until(() => there.peek('k') === undefined, 1000);
+    expect((await there.get('k')).isFound).toBe(false);
   });
 });
 

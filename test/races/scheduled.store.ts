@@ -53,6 +53,7 @@ export function scheduledStore(
     open: (listener) =>
       inner.open({
         changed: (keys) => report(listener, (to) => to.changed(keys)),
+        updated: (key, frame, forMs) => report(listener, (to) => to.updated(key, frame, forMs)),
         flushed: () => report(listener, (to) => to.flushed()),
         released: (keys) => report(listener, (to) => to.released(keys)),
         rotated: (names) => report(listener, (to) => to.rotated(names)),

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, afterEach, describe, expect, it } from 'vitest';
 import { redis, type RedisStoreOptions } from '../../src/stores/redis/index.js';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
@@ -108,6 +109,45 @@ describe('what a redis store hears', () => {
     await heard.until('lost');
     server.resume();
     await heard.until('heard');
+  });
+
+  it.each([
+    { sendValuesUpTo: undefined, bytes: 1024, isSent: true },
+    { sendValuesUpTo: undefined, bytes: 1025, isSent: false },
+    { sendValuesUpTo: 2000, bytes: 2000, isSent: true },
+    { sendValuesUpTo: 0, bytes: 17, isSent: false },
+  ])('hears of an update of $bytes bytes once, if sent ($sendValuesUpTo): $isSent', async (sent) => {
+    const { heard } = await listening();
+    const { store: other } = await listening({ url: server.url, sendValuesUpTo: sent.sendValuesUpTo });
+    const written = Buffer.alloc(sent.bytes, 'a:1,\r\n\0');
+    await other.write('{a:%u00e9}', written, 10_000);
+    await other.write('{last}', frame(), 10_000);
+    await heard.until('changed', '{last}');
+    await server.command('SET', 'tc:e:{end}', 'x');
+    await heard.until('changed', '{end}');
+    const times = heard.names('changed').filter((key) => key === '{a:%u00e9}').length;
+    expect(times).toBe(sent.isSent ? 1 : 2);
+    expect(heard.names('updated').includes('{a:%u00e9}')).toBe(sent.isSent);
+    if (sent.isSent) expect(Buffer.from(heard.frames.get('{a:%u00e9}') as Uint8Array)).toEqual(written);
+  });
+
+  it('hears of a removal that came right after an update', async () => {
+    const { heard } = await listening();
+    const { store: other } = await listening();
+    // So that the server knows the script.
+    await other.remove(['{none}']);
+    // The server finds both in one turn of its loop, and names the key once.
+    server.pause();
+    const both = Promise.all([other.write('{gone}', frame(), 10_000), other.remove(['{gone}'])]);
+    await setImmediate();
+    server.resume();
+    await both;
+    await heard.until('updated', '{gone}');
+    await other.write('{last}', frame(), 10_000);
+    await heard.until('updated', '{last}');
+    const [first, ...later] = heard.names('changed').filter((key) => key === '{gone}');
+    expect(first).toBe('{gone}');
+    expect(later.length).toBeGreaterThan(0);
   });
 
   it('hears what this package does where tracking is refused, and says that it is lost with the connection', async () => {

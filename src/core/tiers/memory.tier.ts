@@ -87,9 +87,11 @@ export class MemoryTier {
     };
   }
 
-  insert(index: SlotIndex, key: string, found: Found, alone = false): void {
-    const cap = this.isCutOff || alone ? this.clock.now() + this.limits.maxStaleWithoutBusMs : Infinity;
+  /** @param forMs how long it may be served at most */
+  insert(index: SlotIndex, key: string, found: Found, alone = false, forMs = Infinity): void {
     const { value } = found;
+    const mostMs = this.isCutOff || alone ? Math.min(forMs, this.limits.maxStaleWithoutBusMs) : forMs;
+    const cap = mostMs === Infinity ? Infinity : this.clock.now() + mostMs;
     this.slab.insert(
       index,
       key,

@@ -6,6 +6,16 @@ import type { Namespace } from '../namespace.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
 import type { MemoryTier } from './memory.tier.js';
 
+/** Puts what the store reports in place of what is remembered, if it is sound. */
+export interface Adoption {
+  adopt(
+    namespace: Namespace,
+    key: { readonly local: string; readonly store: string },
+    frame: Uint8Array,
+    forMs: number,
+  ): void;
+}
+
 /**
  * Keeps what this process remembers true to what the store reports. Every report does the same four things to a key: the memory entry
  * goes, flights take no new callers, readings under way may not be remembered, and who waits for the key looks again.
@@ -20,12 +30,22 @@ export class TierCoherence implements StoreListener {
     private readonly tokens: TokenRegistry,
     private readonly watch: KeyWatch,
     private readonly waiters: Waiters,
+    private readonly adoption: Adoption,
     /** The store is connected anew; it may be another server. */
     private readonly connected: () => void,
   ) {}
 
   changed(keys: readonly string[]): void {
     this.each(keys, (namespace, local, key) => this.forget(namespace, local, key));
+  }
+
+  updated(key: string, frame: Uint8Array, forMs: number): void {
+    this.each([key], (namespace, local, store) => {
+      const isRemembered = namespace.index.has(local);
+      this.forget(namespace, local, store);
+      // What this process has not asked for of late it need not decode.
+      if (isRemembered) this.adoption.adopt(namespace, { local, store }, frame, forMs);
+    });
   }
 
   released(keys: readonly string[]): void {

@@ -133,6 +133,11 @@ export interface StoreCapabilities {
 export interface StoreListener {
   /** Entries were written, removed, evicted or have expired, by whomever. */
   changed(keys: readonly string[]): void;
+  /**
+   * As {@link changed}, for one entry that is `frame` from here on: who remembers it may go on with that, instead of asking, for `forMs` at most.
+   * What happened to it since is reported after it; only what another program did to it in that very moment may be missed.
+   */
+  updated(key: string, frame: Uint8Array, forMs: number): void;
   /** Everything may have changed (e.g. FLUSHALL). */
   flushed(): void;
   /** Leases ended without a fill: given up, or destroyed by the removal of a key that had no entry. */

@@ -81,7 +81,7 @@ export class MemoryStore implements CacheStore {
   async fill(key: string, token: string, frame: Uint8Array, ttlMs: number): Promise<boolean> {
     const database = this.#use('fill');
     if (database.lease(key)?.token !== token) return false;
-    this.#store(database, key, frame, ttlMs);
+    this.#store(database, key, frame, ttlMs, (listener) => listener.changed([key]));
     return true;
   }
 
@@ -99,7 +99,7 @@ export class MemoryStore implements CacheStore {
       const holds = current === undefined ? condition.absent === true : sameFrame(current, condition.seen);
       if (!holds) return { written: false, frame: current };
     }
-    this.#store(database, key, frame, ttlMs);
+    this.#store(database, key, frame, ttlMs, (listener) => listener.updated(key, frame, Infinity));
     return { written: true };
   }
 
@@ -150,10 +150,16 @@ export class MemoryStore implements CacheStore {
     if (this.#listener) this.database.sessions.delete(this.#listener);
   }
 
-  #store(database: MemoryDatabase, key: string, frame: Uint8Array, ttlMs: number): void {
+  #store(
+    database: MemoryDatabase,
+    key: string,
+    frame: Uint8Array,
+    ttlMs: number,
+    say: (listener: StoreListener) => void,
+  ): void {
     database.put(key, frame, ttlMs);
     database.dropLease(key);
-    database.tell(this.#listener, (listener) => listener.changed([key]));
+    database.tell(this.#listener, say);
   }
 
   #use(operation: string): MemoryDatabase {

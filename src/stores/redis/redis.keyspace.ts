@@ -2,8 +2,10 @@
 export class RedisKeyspace {
   /** Released leases, one key a message. */
   readonly channel: string;
-  /** Changed entries and tokens, one a message, for who cannot have the server track them; '' where they are not published. */
+  /** Filled entries and replaced tokens, one a message, for who cannot have the server track them; '' where they are not published. */
   readonly changes: string;
+  /** Written and removed entries, one a message, with their frames if these are small; for everybody. '' where they are not published. */
+  readonly updates: string;
   readonly entries: string;
   readonly tokens: string;
 
@@ -15,6 +17,7 @@ export class RedisKeyspace {
   ) {
     this.channel = `${outer}${prefix}:bus`;
     this.changes = isReported ? `${outer}${prefix}:chg` : '';
+    this.updates = isReported ? `${outer}${prefix}:upd` : '';
     this.entries = `${outer}${prefix}:e:`;
     this.tokens = `${outer}${prefix}:t:`;
   }

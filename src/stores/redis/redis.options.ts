@@ -19,6 +19,11 @@ export interface RedisStoreOptions {
   prefix?: string | undefined;
   /** Milliseconds until an attempt to connect has failed. Default 1000. */
   connectTimeout?: number | undefined;
+  /**
+   * What `set` and the like write is sent to every process, if its frame has no more bytes than this (value and some 100 bytes): one that holds the
+   * key in memory then goes on with it, instead of asking. Default 1024; 0 sends none. Not on Cluster.
+   */
+  sendValuesUpTo?: number | undefined;
 }
 
 /** @throws CacheUsageError `invalid_redis_options` */
@@ -29,6 +34,8 @@ export function checkRedisOptions(options: RedisStoreOptions): void {
     throw invalid('prefix must be 1 to 64 printable ASCII characters without braces and white space');
   const timeout = options.connectTimeout;
   if (timeout !== undefined && !(timeout > 0)) throw invalid('connectTimeout must be milliseconds > 0');
+  const { sendValuesUpTo } = options;
+  if (sendValuesUpTo !== undefined && !(sendValuesUpTo >= 0)) throw invalid('sendValuesUpTo must be bytes >= 0');
 }
 
 /** What a connection opened here is told: fail fast, never queue, never repeat a command, reconnect for ever. */

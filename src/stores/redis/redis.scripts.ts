@@ -81,7 +81,7 @@ redis.call('DEL', KEYS[1])
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 return 1`);
 
-/** KEYS entry, lease; ARGV frame, ttl, conditional, identity seen, absent, report channel, report. Replies 1, or what stood in the way. */
+/** KEYS entry, lease; ARGV frame, ttl, conditional, identity seen, absent, report channel, report, whether the frame is sent with it. Replies 1, or what stood in the way. */
 export const WRITE = script(`${STORE}${REPORT}
 if ARGV[3] == '1' then
   local identity = redis.call('GETRANGE', KEYS[1], 0, 15)
@@ -91,7 +91,7 @@ if ARGV[3] == '1' then
 end
 store(KEYS[1], ARGV[1], ARGV[2])
 redis.call('DEL', KEYS[2])
-report(ARGV[6], ARGV[7])
+report(ARGV[6], ARGV[8] == '1' and ARGV[7] .. ARGV[1] or ARGV[7])
 return 1`);
 
 /**

@@ -25,9 +25,12 @@ import { RedisMasters } from './redis.masters.js';
 import { placeOf, type RedisPlace } from './redis.place.js';
 import { own, RedisReadBatch } from './redis.read-batch.js';
 import { RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
+import { entryReport, tokenReport, updateReport } from './redis.reports.js';
 import * as scripts from './redis.scripts.js';
-import { RedisSubscriber, type ChangeKind } from './redis.subscriber.js';
+import { RedisSubscriber } from './redis.subscriber.js';
 
+/** Default of `sendValuesUpTo`: a few of them still travel in one packet. */
+const SENT_BYTES = 1024;
 /** Keys the server looks at in one step of a scan: about a millisecond of its time. */
 const SCAN_STEP = 1000;
 
@@ -100,7 +103,8 @@ export class RedisStore implements CacheStore, LockStoreSource {
         token,
         bytes(frame),
         ttl(ttlMs),
-        ...this.#report('e', key),
+        this.#keyspace.changes,
+        entryReport(key),
       ])) === 1
     );
   }
@@ -111,13 +115,16 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async write(key: string, frame: Uint8Array, ttlMs: number, condition?: WriteCondition): Promise<WriteOutcome> {
     const conditional = flag(condition?.absent === true || condition?.seen !== undefined);
+    const isSent = frame.byteLength <= (this.#options.sendValuesUpTo ?? SENT_BYTES);
     const args = [
       bytes(frame),
       ttl(ttlMs),
       conditional,
       identity(condition?.seen),
       flag(condition?.absent),
-      ...this.#report('e', key),
+      this.#keyspace.updates,
+      isSent ? updateReport(key) : entryReport(key),
+      flag(isSent),
     ];
     const reply = await this.#run('write', scripts.WRITE, this.#pair(key), args);
     return reply === 1 ? { written: true } : { written: false, frame: own(reply as Buffer | null) };
@@ -128,7 +135,8 @@ export class RedisStore implements CacheStore, LockStoreSource {
       this.#scripts.run(client, scripts.REMOVE, this.#pair(key), [
         this.#keyspace.channel,
         key,
-        ...this.#report('e', key),
+        this.#keyspace.updates,
+        entryReport(key),
       ]),
     );
     return removed.reduce<number>((sum, one) => sum + Number(one), 0);
@@ -152,7 +160,8 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async stamp(name: string, stamp: string, graceMs: number): Promise<string> {
     const random = randomBytes(16).toString('base64url');
-    const args = [random, stamp, String(Math.floor(graceMs)), ...this.#report('t', name)];
+    const { changes } = this.#keyspace;
+    const args = [random, stamp, String(Math.floor(graceMs)), changes, tokenReport(name)];
     const [token] = await this.#lineage.mark('stamp', async () => [
       String(await this.#run('stamp', scripts.STAMP_TOKEN, [this.#keyspace.token(name)], args)),
     ]);
@@ -213,7 +222,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
         client,
         script,
         [this.#keyspace.token(name)],
-        [randomBytes(16).toString('base64url'), ...this.#report('t', name)],
+        [randomBytes(16).toString('base64url'), this.#keyspace.changes, tokenReport(name)],
       ),
     );
     return minted.map(String);
@@ -233,11 +242,6 @@ export class RedisStore implements CacheStore, LockStoreSource {
     return this.#connection.run(operation, (client) =>
       inOneWrite(client, () => Promise.all(names.map((name) => send(client, name)))),
     );
-  }
-
-  /** What changed, and where to tell it. */
-  #report(kind: ChangeKind, name: string): [channel: string, report: string] {
-    return [this.#keyspace.changes, kind + name];
   }
 
   #pair(key: string): string[] {

@@ -4,22 +4,30 @@ import { refusalCode } from './redis.errors.js';
 import { RedisHeartbeat } from './redis.heartbeat.js';
 import type { RedisKeyspace } from './redis.keyspace.js';
 import { closeClient } from './redis.lifecycle.js';
+import { parseReport } from './redis.reports.js';
 import { cut, guardHandshake } from './redis.watchdog.js';
 
 const INVALIDATE = '__redis__:invalidate';
 
-/** First letter of a reported change: of an entry, or of a token. */
-export type ChangeKind = 'e' | 't';
+/**
+ * How long an update that came with its value is believed. The server names a key once for all that happened to it in one turn of its loop, so
+ * that what another program did to it in the turn of the update cannot be told from the update itself.
+ */
+const BELIEVED_MS = 50;
 
 /**
  * Hears of every change of entries and tokens, by whomever, through a connection of its own: the server tracks both key prefixes
  * and sends the names of changed keys. Tracking ends with the connection, so it is asked for anew at every `ready`; only then is the
- * listener told that it hears. Where tracking is refused, it hears what the scripts of this package report of their own changes, and not of
- * other writers, evictions, expiry and FLUSHALL.
+ * listener told that it hears. The scripts of this package report updates themselves, with the value, and in front of the server's
+ * word. Where tracking is refused, it hears what these scripts report of their own changes, and not of other writers, evictions, expiry and
+ * FLUSHALL.
  */
 export class RedisSubscriber {
   readonly #client: Redis;
   readonly #heartbeat: RedisHeartbeat;
+  /** Updates that the server is yet to name, and until when that is them. */
+  readonly #echoes = new Map<string, number>();
+  #isTracked = false;
   #hearing = false;
   #closed = false;
 
@@ -64,9 +72,11 @@ export class RedisSubscriber {
   async #listen(): Promise<void> {
     const client = this.#client;
     this.#heartbeat.start();
-    const tracked = await this.#track();
-    if (!tracked && this.keyspace.changes === '') return;
-    await client.subscribe(tracked ? INVALIDATE : this.keyspace.changes, this.keyspace.channel);
+    this.#isTracked = await this.#track();
+    const { changes, updates, channel } = this.keyspace;
+    if (!this.#isTracked && changes === '') return;
+    const channels = [this.#isTracked ? INVALIDATE : changes, updates, channel];
+    await client.subscribe(...channels.filter((name) => name !== ''));
     if (this.#closed || client.status !== 'ready') return;
     this.#hearing = true;
     this.listener.heard();
@@ -87,29 +97,44 @@ export class RedisSubscriber {
 
   #receive(channel: string, message: unknown): void {
     if (channel === this.keyspace.channel) return this.listener.released([String(message)]);
-    if (channel === this.keyspace.changes) return this.#change(String(message));
+    if (channel === this.keyspace.changes || channel === this.keyspace.updates) return this.#change(message as Buffer);
     if (channel !== INVALIDATE) return;
     if (!Array.isArray(message)) return this.listener.flushed();
     const keys = message.map(String);
-    this.#report(keys, this.keyspace.entries, (changed) => this.listener.changed(changed));
-    this.#report(keys, this.keyspace.tokens, (rotated) => this.listener.rotated(rotated));
+    const changed = namesAt(this.keyspace.entries, keys).filter((key) => !this.#isEcho(key));
+    if (changed.length > 0) this.listener.changed(changed);
+    const rotated = namesAt(this.keyspace.tokens, keys);
+    if (rotated.length > 0) this.listener.rotated(rotated);
   }
 
-  #change(report: string): void {
-    const name = report.slice(1);
-    if (report.startsWith('e' satisfies ChangeKind)) this.listener.changed([name]);
-    else this.listener.rotated([name]);
+  #change(message: Buffer): void {
+    const report = parseReport(message);
+    if (report === undefined) return;
+    const { name } = report;
+    if (report.kind === 'token') return this.listener.rotated([name]);
+    if (report.kind === 'entry') return this.listener.changed([name]);
+    if (this.#isTracked) this.#echoes.set(name, performance.now() + BELIEVED_MS);
+    this.listener.updated(name, report.frame, this.#isTracked ? BELIEVED_MS : Infinity);
   }
 
-  #report(keys: string[], prefix: string, tell: (names: string[]) => void): void {
-    const names = keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
-    if (names.length > 0) tell(names);
+  /** Whether the server names an update that was heard of already. */
+  #isEcho(key: string): boolean {
+    const until = this.#echoes.get(key);
+    if (until === undefined) return false;
+    this.#echoes.delete(key);
+    return performance.now() < until;
   }
 
   #lose(): void {
     this.#heartbeat.stop();
+    this.#echoes.clear();
     if (!this.#hearing) return;
     this.#hearing = false;
     if (!this.#closed) this.listener.lost();
   }
+}
+
+/** The names of those keys that begin with `prefix`. */
+function namesAt(prefix: string, keys: readonly string[]): string[] {
+  return keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
 }

@@ -1,0 +1,32 @@
+/** What the scripts publish of their changes: a letter, and the name of an entry or a token; for an update its length, the key and the frame. */
+export type Report =
+  | { readonly kind: 'entry'; readonly name: string }
+  | { readonly kind: 'token'; readonly name: string }
+  | { readonly kind: 'update'; readonly name: string; readonly frame: Buffer };
+
+const [ENTRY, TOKEN, UPDATE] = ['e', 't', 'u'];
+
+export function entryReport(key: string): string {
+  return ENTRY + key;
+}
+
+export function tokenReport(name: string): string {
+  return TOKEN + name;
+}
+
+/** The script appends the frame. */
+export function updateReport(key: string): string {
+  return `${UPDATE}${key.length}:${key}`;
+}
+
+/** `undefined` for what this version does not know. The frame is a view of the message. */
+export function parseReport(message: Buffer): Report | undefined {
+  const letter = message.toString('latin1', 0, 1);
+  if (letter === ENTRY) return { kind: 'entry', name: message.toString('utf8', 1) };
+  if (letter === TOKEN) return { kind: 'token', name: message.toString('utf8', 1) };
+  const colon = letter === UPDATE ? message.indexOf(':') : -1;
+  if (colon < 0) return undefined;
+  const end = colon + 1 + Number(message.toString('latin1', 1, colon));
+  if (!(end <= message.length)) return undefined;
+  return { kind: 'update', name: message.toString('latin1', colon + 1, end), frame: message.subarray(end) };
+}

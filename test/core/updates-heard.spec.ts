@@ -1,0 +1,125 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { CacheEngine } from '../../src/core/cache-engine.js';
+import type { CacheService } from '../../src/core/cache.service.js';
+import type { StoreListener, WriteCondition } from '../../src/stores/contract/cache-store.js';
+import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
+import { SteppedClock } from '../races/stepped.clock.js';
+
+/** Shows what is written through it, and whom it reports to. */
+class OpenStore extends MemoryStore {
+  listener: StoreListener | undefined;
+  written: { key: string; frame: Uint8Array } | undefined;
+
+  override open(listener: StoreListener): void {
+    this.listener = listener;
+    super.open(listener);
+  }
+
+  override write(key: string, frame: Uint8Array, ttlMs: number, condition?: WriteCondition) {
+    this.written = { key, frame };
+    return super.write(key, frame, ttlMs, condition);
+  }
+}
+
+const clock = new SteppedClock();
+let stores: [OpenStore, OpenStore];
+let here: CacheService;
+let there: CacheService;
+let listening: CacheEngine;
+
+beforeEach(() => {
+  const database = new MemoryDatabase({ clock });
+  stores = [new OpenStore({ database }), new OpenStore({ database })];
+  const engines = stores.map((store) => new CacheEngine({ store, clock }));
+  for (const engine of engines) engine.open();
+  listening = engines[1] as CacheEngine;
+  [here, there] = engines.map((engine) => engine.namespace('default')) as [CacheService, CacheService];
+});
+
+/** Tells the listening process of the last write once more. */
+function tellAgain(forMs: number, frame?: Uint8Array): void {
+  const { key, frame: written } = stores[0].written as { key: string; frame: Uint8Array };
+  stores[1].listener?.updated(key, frame ?? written, forMs);
+}
+
+describe('an update that is reported with its value', () => {
+  it('replaces what is remembered, and nobody is asked', async () => {
+    await here.set('k', 'old', { ttl: '1h' });
+    await there.get('k');
+    const read = vi.spyOn(stores[1], 'read');
+    await here.set('k', { now: 'new' }, { ttl: '1h' });
+    expect(there.peek('k')).toEqual({ now: 'new' });
+    expect(await there.get('k')).toMatchObject({ value: { now: 'new' }, tier: 'memory' });
+    expect(read).not.toHaveBeenCalled();
+    expect(Object.isFrozen(there.peek('k'))).toBe(true);
+  });
+
+  it('is gone on with for as long as the store says, and then asked for', async () => {
+    await here.set('k', 'value', { ttl: '1h' });
+    await there.get('k');
+    tellAgain(50);
+    clock.advance(49);
+    expect((await there.get('k')).tier).toBe('memory');
+    clock.advance(1);
+    expect(there.peek('k')).toBeUndefined();
+    expect((await there.get('k')).tier).toBe('remote');
+    clock.advance(1000);
+    expect((await there.get('k')).tier).toBe('memory');
+  });
+
+  it('is not loaded anew early because it ends early here', async () => {
+    const loader = vi.fn(() => 'loaded');
+    await here.set('k', 'value', { ttl: '1h' });
+    await there.get('k');
+    clock.advance(1000);
+    tellAgain(50);
+    clock.advance(49);
+    expect(await there.getOrSet('k', loader, { ttl: '1h', eagerRefresh: 0.5 })).toBe('value');
+    await listening.drain();
+    expect(loader).not.toHaveBeenCalled();
+  });
+
+  it('is not kept by a process that does not remember the key', async () => {
+    await there.set('another', 1);
+    await here.set('k', 'value');
+    expect(listening.inspect().memory?.entries).toBe(1);
+    expect((await there.get('k')).tier).toBe('remote');
+  });
+
+  it('is a miss where its frame is not sound', async () => {
+    await here.set('k', 'value');
+    await there.get('k');
+    const broken = Uint8Array.from(stores[0].written?.frame ?? []);
+    broken[broken.length - 2] = (broken.at(-2) ?? 0) ^ 1;
+    tellAgain(50, broken);
+    expect(there.peek('k')).toBeUndefined();
+    expect((await there.get('k')).value).toBe('value');
+  });
+
+  it('is a miss where it was written under tokens that are gone, or are not known', async () => {
+    await here.set('k', 'old', { tags: ['t'] });
+    const before = stores[0].written?.frame;
+    await here.invalidateTags(['t']);
+    await here.set('k', 'new', { tags: ['t'] });
+    await there.get('k');
+    expect(there.peek('k')).toBe('new');
+    tellAgain(50, before);
+    expect(there.peek('k')).toBeUndefined();
+    await there.get('k');
+    stores[1].listener?.rotated(['default']);
+    const tokens = vi.spyOn(stores[1], 'tokens');
+    await here.set('k', 'newer', { tags: ['not seen there'] });
+    expect(there.peek('k')).toBeUndefined();
+    expect(tokens).not.toHaveBeenCalled();
+  });
+
+  it('voids a reading that it has overtaken', async () => {
+    await here.set('k', 'old', { ttl: '1h' });
+    await there.get('k');
+    stores[1].listener?.changed([stores[0].written?.key as string]);
+    const reading = there.get('k');
+    await here.set('k', 'new', { ttl: '1h' });
+    await reading;
+    expect(there.peek('k')).not.toBe('old');
+  });
+});
