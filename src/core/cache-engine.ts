@@ -26,7 +26,7 @@ import type { RequestScope } from './tiers/request.scope.js';
 import { TierCoherence } from './tiers/tier-coherence.js';
 import { APPLICATION_STAMP, stampToken } from './tokens/token-parts.js';
 import { TokenRegistry } from './tokens/token-registry.js';
-import { AnnouncedStamps } from './writes/announced-stamps.js';
+import { announcementOf, AnnouncedStamps } from './writes/announced-stamps.js';
 
 export const DEFAULT_NAMESPACE = 'default';
 /** How long a call may wait for the store, over all its steps. */
@@ -209,8 +209,9 @@ export class CacheEngine {
    */
   async setStamp(name: string, token: string, stamp: string, options: StampOptions = {}): Promise<void> {
     const space = this.namespaces.get(name) as Namespace;
+    const announcement = announcementOf(stamp, options);
     if (this.passThrough) return;
-    const isTold = await this.stamps.announce(token, stamp, options, space.whenDown);
+    const isTold = await this.stamps.announce(token, announcement, options.whenDown ?? space.whenDown);
     if (!isTold) space.counters.queued++;
   }
 

@@ -111,6 +111,8 @@ describe.each(FLEETS)('stamps that change at run time, on $name', ({ open }) => 
     ['', /^stamp must be a non-empty string; got an empty one$/],
     [7, /^stamp must be a non-empty string; got a number$/],
   ])('are refused where they are no text: %o', async (stamp, message) => {
+    const off = new CacheEngine({ store: new MemoryStore(), enabled: false }).namespace('default');
+    await expect(off.setStamp(stamp as string)).rejects.toThrow(message);
     await known('k', 'value');
     await expect(here.setStamp(stamp as string)).rejects.toThrow(message);
     await expect(here.setApplicationStamp(stamp as string)).rejects.toThrow(message);

@@ -8,6 +8,25 @@ import { assertMayWait } from './assert-may-wait.js';
 /** Characters of a digest: 96 bits. */
 const DIGEST = 16;
 
+/** A stamp and its grace, as the store is told of them. */
+export interface StampAnnouncement {
+  /** Any text is as good to compare, and none of it is shown. */
+  readonly digest: string;
+  readonly graceMs: number;
+}
+
+/** @throws CacheUsageError `invalid_option`, `invalid_duration` */
+export function announcementOf(stamp: unknown, options: StampOptions): StampAnnouncement {
+  if (typeof stamp !== 'string' || stamp === '') {
+    throw new CacheUsageError(
+      'invalid_option',
+      `stamp must be a non-empty string; got ${stamp === '' ? 'an empty one' : `a ${typeof stamp}`}`,
+    );
+  }
+  const digest = createHash('sha256').update(stamp).digest('base64url').slice(0, DIGEST);
+  return { digest, graceMs: durationMs(options.grace ?? 0, 'grace') };
+}
+
 /**
  * Stamps that are changed at run time. The store keeps each in a token that is part of every namespace's: a change is an invalidation, heard
  * and waiting like any. The one of a namespace or of the application that was asked for last is the one that holds.
@@ -27,33 +46,20 @@ export class AnnouncedStamps {
    * @param token of a namespace or of the application
    * @returns whether the store has it; otherwise it waits
    */
-  async announce(token: string, stamp: string, options: StampOptions, whenDown: WhenDown): Promise<boolean> {
-    const text = digestOf(stamp);
-    const graceMs = durationMs(options.grace ?? 0, 'grace');
+  async announce(token: string, { digest, graceMs }: StampAnnouncement, whenDown: WhenDown): Promise<boolean> {
     const call = (this.calls.get(token) ?? 0) + 1;
     this.calls.set(token, call);
     const graceUntil = this.now() + graceMs;
     try {
-      await this.guard.run('stamp', this.guard.budget(), (store) => store.stamp(token, text, graceMs));
+      await this.guard.run('stamp', this.guard.budget(), (store) => store.stamp(token, digest, graceMs));
       return true;
     } catch (error) {
-      assertMayWait(error, options.whenDown ?? whenDown);
+      assertMayWait(error, whenDown);
       // A later call has told, or will tell, the store more than this one.
-      if (this.calls.get(token) === call) this.guard.queue.addStamp(token, { stamp: text, graceUntil });
+      if (this.calls.get(token) === call) this.guard.queue.addStamp(token, { stamp: digest, graceUntil });
       return false;
     } finally {
       this.changed(token);
     }
   }
-}
-
-/** What the store compares: any text is as good, and none of it is shown. */
-function digestOf(stamp: unknown): string {
-  if (typeof stamp !== 'string' || stamp === '') {
-    throw new CacheUsageError(
-      'invalid_option',
-      `stamp must be a non-empty string; got ${stamp === '' ? 'an empty one' : `a ${typeof stamp}`}`,
-    );
-  }
-  return createHash('sha256').update(stamp).digest('base64url').slice(0, DIGEST);
 }
