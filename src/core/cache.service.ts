@@ -17,7 +17,6 @@ import type { Lifetime } from './clock/duration.js';
 import { lifetimeMs } from './clock/duration.js';
 import type { CacheExplanation } from './cache-explanation.js';
 import { explain } from './cache-explanation.js';
-import { CacheUsageError } from './errors/cache.error.js';
 import { makePlan, planOf, type LoadPlan } from './freshness/load-plan.js';
 import { addressOf, isPlain } from './keys/address.js';
 import type { EncodedKey } from './keys/encoded-key.js';
@@ -169,13 +168,6 @@ export class CacheService {
   /** Adds to a number atomically; starts from `initial` (0) if there is none. Keeps the entry's lifetime. @throws StoreUnavailableError */
   async increment(key: CacheKey, by = 1, options: EntryOptions & { initial?: number } = {}): Promise<number> {
     const { initial = 0, ...entry } = options;
-    for (const [field, number] of [
-      ['by', by],
-      ['initial', initial],
-    ] as const) {
-      if (!Number.isFinite(number))
-        throw new CacheUsageError('invalid_option', `${field} must be a finite number; got a ${typeof number}`);
-    }
     return this.updates.increment(addressOf(this.space, key), by, initial, planOf(this.space, entry));
   }
 

@@ -1,12 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ClusterOptions } from 'ioredis';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import type { CacheService } from '../../src/core/cache.service.js';
-import { redis } from '../../src/stores/redis/index.js';
 import { FaultProxy } from '../servers/fault.proxy.js';
 import { RedisCluster } from '../servers/redis.cluster.js';
 import type { RedisServer } from '../servers/redis.server.js';
-import { heard, until } from './subject.js';
+import { heard, openEngine, until, type Fleet } from './subject.js';
 
 // One cluster, which every block leaves as the next one says it finds it.
 let cluster: RedisCluster;
@@ -25,16 +24,7 @@ afterAll(() => cluster.stop());
 
 /** A process. */
 function open(options?: ClusterOptions): CacheEngine {
-  const engine = new CacheEngine({ store: redis({ cluster: { nodes: cluster.nodes, options } }) });
-  onTestFinished(() => engine.close());
-  engine.open();
-  return engine;
-}
-
-interface Fleet {
-  here: CacheService;
-  there: CacheService;
-  listening: CacheEngine;
+  return openEngine({ cluster: { nodes: cluster.nodes, options } });
 }
 
 /** Some on each master. */

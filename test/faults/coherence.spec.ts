@@ -1,21 +1,13 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { CacheEngine } from '../../src/core/cache-engine.js';
-import type { CacheService } from '../../src/core/cache.service.js';
 import { RedisServer } from '../servers/redis.server.js';
-import { heard, openEngine, unhandledRejections, until } from './subject.js';
+import { heard, openEngine, unhandledRejections, until, type Fleet } from './subject.js';
 
 let server: RedisServer;
 beforeAll(async () => {
   server = await RedisServer.start();
 });
 afterAll(() => server.stop());
-
-interface Fleet {
-  here: CacheService;
-  there: CacheService;
-  listening: CacheEngine;
-}
 
 /** `there` has `old` in its memory tier, for hours if nothing happens. */
 async function remembering(url = server.url): Promise<Fleet> {

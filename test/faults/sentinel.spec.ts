@@ -1,21 +1,11 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import type { CacheService } from '../../src/core/cache.service.js';
-import { redis } from '../../src/stores/redis/index.js';
 import { RedisSentinel } from '../servers/redis.sentinel.js';
-import { heard, until } from './subject.js';
+import { heard, openEngine, until, type Fleet } from './subject.js';
 
 function open({ connection }: RedisSentinel): CacheEngine {
-  const engine = new CacheEngine({ store: redis({ connection }) });
-  onTestFinished(() => engine.close());
-  engine.open();
-  return engine;
-}
-
-interface Fleet {
-  here: CacheService;
-  there: CacheService;
-  listening: CacheEngine;
+  return openEngine({ connection });
 }
 
 /** `there` has `old` in its memory tier. */

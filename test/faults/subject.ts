@@ -3,11 +3,19 @@ import { onTestFinished } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import type { EngineOptions } from '../../src/core/engine.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
-import { redis } from '../../src/stores/redis/index.js';
+import { redis, type RedisStoreOptions } from '../../src/stores/redis/index.js';
+
+/** A process that changes something, and one whose memory tier is looked at. */
+export interface Fleet {
+  here: CacheService;
+  there: CacheService;
+  listening: CacheEngine;
+}
 
 /** An open engine on a real server, as an application has it; closed when the test is over. */
-export function openEngine(url: string, options: Partial<EngineOptions> = {}): CacheEngine {
-  const engine = new CacheEngine({ store: redis({ url }), ...options });
+export function openEngine(server: string | RedisStoreOptions, options: Partial<EngineOptions> = {}): CacheEngine {
+  const store = redis(typeof server === 'string' ? { url: server } : server);
+  const engine = new CacheEngine({ store, ...options });
   onTestFinished(() => engine.close());
   engine.open();
   return engine;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Lease } from '../../src/locks/lease.js';
 import { redisLocks, type RedisLockStoreOptions } from '../../src/stores/redis/index.js';
 import { until } from '../faults/subject.js';
 import { RedisSentinel } from '../servers/redis.sentinel.js';
@@ -6,6 +7,17 @@ import { aborted, failure, openLocks } from './subject.js';
 
 const open = ({ connection }: RedisSentinel, store: RedisLockStoreOptions = {}) =>
   openLocks({ store: redisLocks({ connection, ...store }) }).locks;
+
+/** Resolves when the lease could be renewed. */
+const extended = (lease: Lease): Promise<unknown> =>
+  until(
+    () =>
+      lease.extend().then(
+        () => true,
+        () => false,
+      ),
+    5000,
+  );
 
 describe('the master of the locks is replaced by a sentinel while a lease is held', () => {
   it('that a replica had confirmed: it is held on, by nobody else, and can be released', async () => {
@@ -20,14 +32,7 @@ describe('the master of the locks is replaced by a sentinel while a lease is hel
     await group.failedOver();
     await until(() => two.inspect('k').then(Boolean, () => false), 5000);
     expect(await two.tryAcquire('k')).toBeUndefined();
-    await until(
-      () =>
-        lease.extend().then(
-          () => true,
-          () => false,
-        ),
-      5000,
-    );
+    await extended(lease);
     expect(lease.isHeld).toBe(true);
     // The only replica is the master now.
     expect((await failure(one.acquire('other'))).message).toContain('0 of 1 replicas');
@@ -67,14 +72,7 @@ describe('the master of the locks is replaced by a sentinel while a lease is hel
     await until(async () => (await one.inspect('k'))?.waiting === 1, 1000);
     await group.command('FAILOVER', group.name);
     await group.failedOver();
-    await until(
-      () =>
-        lease.extend().then(
-          () => true,
-          () => false,
-        ),
-      5000,
-    );
+    await extended(lease);
     expect(await lease.release()).toBe('released');
     const next = await waits;
     expect(next.fencingToken).toBeGreaterThan(lease.fencingToken);

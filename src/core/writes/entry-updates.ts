@@ -57,6 +57,10 @@ export class EntryUpdates {
   }
 
   async increment(address: Address, by: number, initial: number, plan: LoadPlan): Promise<number> {
+    for (const [field, number] of Object.entries({ by, initial })) {
+      if (!Number.isFinite(number))
+        throw new CacheUsageError('invalid_option', `${field} must be a finite number; got a ${typeof number}`);
+    }
     if (this.engine.passThrough) return initial + by;
     return this.inTurn(address.store, async () => {
       for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
