@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import type { CacheService } from '../../src/core/cache.service.js';
+import { tagToken } from '../../src/core/namespace.js';
 import type { StoreListener, WriteCondition } from '../../src/stores/contract/cache-store.js';
 import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
+import { Gate, never } from '../functions/fleet.js';
 import { SteppedClock } from '../races/stepped.clock.js';
 
 /** Shows what is written through it, and whom it reports to. */
@@ -13,6 +15,11 @@ class OpenStore extends MemoryStore {
   override open(listener: StoreListener): void {
     this.listener = listener;
     super.open(listener);
+  }
+
+  override fill(key: string, token: string, frame: Uint8Array, ttlMs: number) {
+    this.written = { key, frame };
+    return super.fill(key, token, frame, ttlMs);
   }
 
   override write(key: string, frame: Uint8Array, ttlMs: number, condition?: WriteCondition) {
@@ -111,6 +118,44 @@ describe('an update that is reported with its value', () => {
     await here.set('k', 'newer', { tags: ['not seen there'] });
     expect(there.peek('k')).toBeUndefined();
     expect(tokens).not.toHaveBeenCalled();
+  });
+
+  it('is what a caller gets who waits for the key, and is not asked for again', async () => {
+    const gate = new Gate<object>();
+    const loading = here.getOrSet('k', gate.load, { ttl: '1h' });
+    await gate.begun;
+    const acquire = vi.spyOn(stores[1], 'acquire');
+    const waiting = there.getOrSet('k', never, { ttl: '1h' });
+    await vi.waitFor(async () => expect(await acquire.mock.results[0]?.value).toMatchObject({ outcome: 'held' }));
+    gate.open({ loaded: true });
+    expect(await waiting).toEqual(await loading);
+    expect(acquire).toHaveBeenCalledTimes(1);
+    expect(there.stats().remoteHits).toBe(1);
+    expect(there.peek('k')).toEqual({ loaded: true });
+  });
+
+  it('is not what a caller gets who waits, if it was taken back, or its tags were', async () => {
+    await there.get('another');
+    await here.set('k', 'before', { ttl: '1h', tags: ['t'] });
+    const before = stores[0].written?.frame as Uint8Array;
+    await there.get('k');
+    await here.delete('k');
+    const gate = new Gate<string>();
+    const loading = here.getOrSet('k', gate.load, { ttl: '1h' });
+    await gate.begun;
+    const acquire = vi.spyOn(stores[1], 'acquire');
+    const waiting = there.getOrSet('k', never, { ttl: '1h' });
+    const asked = (times: number) =>
+      vi.waitFor(async () => expect(await acquire.mock.results[times - 1]?.value).toMatchObject({ outcome: 'held' }));
+    await asked(1);
+    tellAgain(50, before);
+    stores[1].listener?.changed([stores[0].written?.key as string]);
+    await asked(2);
+    tellAgain(50, before);
+    stores[1].listener?.rotated([tagToken('t')]);
+    await asked(3);
+    gate.open('after');
+    expect([await waiting, await loading]).toEqual(['after', 'after']);
   });
 
   it('voids a reading that it has overtaken', async () => {

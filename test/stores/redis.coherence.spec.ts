@@ -131,6 +131,26 @@ describe('what a redis store hears', () => {
     if (sent.isSent) expect(Buffer.from(heard.frames.get('{a:%u00e9}') as Uint8Array)).toEqual(written);
   });
 
+  it('is sent what was filled if somebody else had asked for it meanwhile, and only then', async () => {
+    const { heard, store } = await listening();
+    const { store: other } = await listening();
+    for (const key of ['{asked}', '{not asked}'])
+      await other.acquire(key, { token: 'other', leaseMs: 10_000, fence: 'f' });
+    const held = await store.acquire('{asked}', { token: 'one', leaseMs: 10_000, fence: 'f' });
+    expect(held.outcome).toBe('held');
+    // As before, also for who holds it.
+    expect(await store.acquire('{asked}', { token: 'two', leaseMs: 10_000, fence: 'f' })).toEqual({
+      outcome: 'held',
+      remainingMs: expect.any(Number) as number,
+    });
+    expect(await other.renew('{asked}', 'other', 10_000)).toBe(true);
+    const filled = frame();
+    for (const key of ['{asked}', '{not asked}']) expect(await other.fill(key, 'other', filled, 10_000)).toBe(true);
+    await heard.until('changed', '{not asked}');
+    expect(heard.names('updated')).toEqual(['{asked}']);
+    expect(Buffer.from(heard.frames.get('{asked}') as Uint8Array)).toEqual(Buffer.from(filled));
+  });
+
   it('hears of a removal that came right after an update', async () => {
     const { heard } = await listening();
     const { store: other } = await listening();

@@ -7,7 +7,7 @@ import type { Address } from '../keys/address.js';
 import type { Namespace } from '../namespace.js';
 import type { StoreGuard, WaitBudget } from '../outage/store-guard.js';
 import type { Found } from '../tiers/found.js';
-import type { Epoch } from '../tokens/epoch.js';
+import { isAlive, type Epoch } from '../tokens/epoch.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
 import { coldError } from './cold-error.js';
 import type { FencedFill } from './fenced-fill.js';
@@ -147,6 +147,9 @@ export class ReadThrough {
         task.flight.depart();
         const poll = this.isHeard() ? POLL_HEARD_MS : POLL_DEAF_MS;
         await waiter.sleep(Math.min(patienceMs, poll, answer.remainingMs + 1));
+        const { sent } = waiter;
+        if (sent && isAlive(sent.fence) && this.isGood(task, sent))
+          return { kind: 'found', found: this.hit(task, sent) };
         budget = this.guard.budget();
       }
     } finally {

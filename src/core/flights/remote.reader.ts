@@ -119,12 +119,18 @@ export class RemoteReader {
   }
 
   /** Remembers, for `forMs` at most, what the store has reported with its value. Asks nobody: what cannot be judged at once is read when it is wanted. */
-  adopt(namespace: Namespace, key: Pick<Address, 'local' | 'store'>, bytes: Uint8Array, forMs: number): void {
-    if (this.storeClock.ready()) return;
+  adopt(
+    namespace: Namespace,
+    key: Pick<Address, 'local' | 'store'>,
+    bytes: Uint8Array,
+    forMs: number,
+  ): Found | undefined {
+    if (this.storeClock.ready()) return undefined;
     const frame = this.entries.parse(namespace, key, bytes);
     const epochs = frame && this.tokens.known(frame.tags.map((tag) => tag.name));
     const found = epochs && this.compare(namespace, frame, frame.tags, epochs).found;
     if (found) this.memory?.insert(namespace.index, key.local, found, false, forMs);
+    return found;
   }
 
   /** The frames. Namespaces' tokens that are not known are asked for in the same tick, so that they travel with the values. */

@@ -1,8 +1,11 @@
 import type { Clock } from '../clock/clock.js';
+import type { Found } from '../tiers/found.js';
 
 /** One caller that waits for news about a key. News that arrive before it starts to sleep are not missed. */
 export class Waiter {
   private woken = false;
+  /** What the last news came with. */
+  sent: Found | undefined;
   private wake: (() => void) | undefined;
 
   constructor(
@@ -10,7 +13,8 @@ export class Waiter {
     readonly leave: () => void,
   ) {}
 
-  notify(): void {
+  notify(sent?: Found): void {
+    this.sent = sent;
     this.woken = true;
     this.wake?.();
   }
@@ -52,9 +56,14 @@ export class Waiters {
     return waiter;
   }
 
-  notify(key: string): void {
+  has(key: string): boolean {
+    return this.waiting.has(key);
+  }
+
+  /** @param sent what there is now, if the news came with it */
+  notify(key: string, sent?: Found): void {
     const group = this.waiting.get(key);
-    if (group) for (const waiter of group) waiter.notify();
+    if (group) for (const waiter of group) waiter.notify(sent);
   }
 
   notifyAll(): void {

@@ -4,6 +4,7 @@ import type { Waiters } from '../flights/waiters.js';
 import { localOfStoreKey } from '../keys/address.js';
 import type { Namespace } from '../namespace.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
+import type { Found } from './found.js';
 import type { MemoryTier } from './memory.tier.js';
 
 /** Puts what the store reports in place of what is remembered, if it is sound. */
@@ -13,7 +14,7 @@ export interface Adoption {
     key: { readonly local: string; readonly store: string },
     frame: Uint8Array,
     forMs: number,
-  ): void;
+  ): Found | undefined;
 }
 
 /**
@@ -41,10 +42,11 @@ export class TierCoherence implements StoreListener {
 
   updated(key: string, frame: Uint8Array, forMs: number): void {
     this.each([key], (namespace, local, store) => {
-      const isRemembered = namespace.index.has(local);
-      this.forget(namespace, local, store);
       // What this process has not asked for of late it need not decode.
-      if (isRemembered) this.adoption.adopt(namespace, { local, store }, frame, forMs);
+      const isWanted = namespace.index.has(local) || this.waiters.has(store);
+      this.forget(namespace, local, store);
+      const found = isWanted ? this.adoption.adopt(namespace, { local, store }, frame, forMs) : undefined;
+      if (found) this.waiters.notify(store, found);
     });
   }
 

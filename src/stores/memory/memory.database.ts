@@ -20,6 +20,8 @@ export interface MemoryLease {
   readonly token: string;
   readonly fence: string;
   until: number;
+  /** Somebody else has asked for it. */
+  isWanted?: boolean;
 }
 
 interface Entry {

@@ -63,8 +63,10 @@ export class MemoryStore implements CacheStore {
       const frame = database.frame(key, this.#listener);
       if (frame !== undefined && !sameFrame(frame, request.seen)) return { outcome: 'value', frame };
       const lease = database.lease(key);
-      if (lease !== undefined && lease.token !== request.token && lease.fence === request.fence)
+      if (lease !== undefined && lease.token !== request.token && lease.fence === request.fence) {
+        lease.isWanted = true;
         return { outcome: 'held', remainingMs: lease.until - database.clock.now() };
+      }
     }
     database.grant(key, request.token, request.fence, request.leaseMs);
     return { outcome: 'lease', grantedAt: database.moment() };
@@ -80,8 +82,11 @@ export class MemoryStore implements CacheStore {
 
   async fill(key: string, token: string, frame: Uint8Array, ttlMs: number): Promise<boolean> {
     const database = this.#use('fill');
-    if (database.lease(key)?.token !== token) return false;
-    this.#store(database, key, frame, ttlMs, (listener) => listener.changed([key]));
+    const lease = database.lease(key);
+    if (lease?.token !== token) return false;
+    this.#store(database, key, frame, ttlMs, (listener) =>
+      lease.isWanted ? listener.updated(key, frame, Infinity) : listener.changed([key]),
+    );
     return true;
   }
 

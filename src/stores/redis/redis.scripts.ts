@@ -12,11 +12,11 @@ export function script(text: string): RedisScript {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 
-// A lease is `token|fence`.
+// A lease is `token|fence`, and a `+` once somebody else has asked for it.
 const OWNS = `
 local function owns(key, token)
   local lease = redis.call('GET', key)
-  return lease and string.sub(lease, 1, #token + 1) == token .. '|'
+  return lease and string.sub(lease, 1, #token + 1) == token .. '|' and lease
 end`;
 
 // '' means for ever.
@@ -52,8 +52,11 @@ if ARGV[5] ~= '1' then
   local lease = redis.call('GET', KEYS[2])
   if lease then
     local bar = string.find(lease, '|', 1, true)
-    if string.sub(lease, 1, bar - 1) ~= ARGV[1] and string.sub(lease, bar + 1) == ARGV[3] then
-      return {2, redis.call('PTTL', KEYS[2])}
+    local wanted = string.sub(lease, -1) == '+'
+    if string.sub(lease, 1, bar - 1) ~= ARGV[1] and string.sub(lease, bar + 1, wanted and -2 or -1) == ARGV[3] then
+      local left = redis.call('PTTL', KEYS[2])
+      if not wanted and left > 0 then redis.call('SET', KEYS[2], lease .. '+', 'PX', left) end
+      return {2, left}
     end
   end
 end
@@ -66,12 +69,13 @@ export const RENEW = script(`${OWNS}
 if not owns(KEYS[1], ARGV[1]) then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 
-/** KEYS entry, lease; ARGV token, frame, ttl, report channel, report. */
+/** KEYS entry, lease; ARGV token, frame, ttl, report channel, report, and for those who wait another channel, and what the frame is sent with or ''. */
 export const FILL = script(`${OWNS}${STORE}${REPORT}
-if not owns(KEYS[2], ARGV[1]) then return 0 end
+local lease = owns(KEYS[2], ARGV[1])
+if not lease then return 0 end
 store(KEYS[1], ARGV[2], ARGV[3])
 redis.call('DEL', KEYS[2])
-report(ARGV[4], ARGV[5])
+if ARGV[7] ~= '' and string.sub(lease, -1) == '+' then report(ARGV[6], ARGV[7] .. ARGV[2]) else report(ARGV[4], ARGV[5]) end
 return 1`);
 
 /** KEYS lease; ARGV token, channel, message. */

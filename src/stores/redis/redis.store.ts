@@ -98,15 +98,10 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   async fill(key: string, token: string, frame: Uint8Array, ttlMs: number): Promise<boolean> {
-    return (
-      (await this.#run('fill', scripts.FILL, this.#pair(key), [
-        token,
-        bytes(frame),
-        ttl(ttlMs),
-        this.#keyspace.changes,
-        entryReport(key),
-      ])) === 1
-    );
+    const { changes, updates } = this.#keyspace;
+    const sending = this.#isSent(frame) ? updateReport(key) : '';
+    const args = [token, bytes(frame), ttl(ttlMs), changes, entryReport(key), updates, sending];
+    return (await this.#run('fill', scripts.FILL, this.#pair(key), args)) === 1;
   }
 
   async release(key: string, token: string): Promise<void> {
@@ -115,7 +110,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async write(key: string, frame: Uint8Array, ttlMs: number, condition?: WriteCondition): Promise<WriteOutcome> {
     const conditional = flag(condition?.absent === true || condition?.seen !== undefined);
-    const isSent = frame.byteLength <= (this.#options.sendValuesUpTo ?? SENT_BYTES);
+    const isSent = this.#isSent(frame);
     const args = [
       bytes(frame),
       ttl(ttlMs),
@@ -242,6 +237,11 @@ export class RedisStore implements CacheStore, LockStoreSource {
     return this.#connection.run(operation, (client) =>
       inOneWrite(client, () => Promise.all(names.map((name) => send(client, name)))),
     );
+  }
+
+  /** Whether others are sent the frame with the news. */
+  #isSent(frame: Uint8Array): boolean {
+    return frame.byteLength <= (this.#options.sendValuesUpTo ?? SENT_BYTES);
   }
 
   #pair(key: string): string[] {
