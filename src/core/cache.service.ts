@@ -92,19 +92,19 @@ export class CacheService {
   getOrSet<T>(key: CacheKey | EncodedKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
     // The hot path: nothing is built before the memory tier has been asked.
     if (typeof key === 'string' && !this.mustLookCloser(options) && isPlain(key)) {
-      const value = this.near.hit(key);
-      if (value !== MISS) return Promise.resolve(value as T);
+      const answer = this.near.answer(key);
+      if (answer !== undefined) return answer as Promise<T>;
     }
     return this.loading.value(key, loader, options);
   }
 
   /**
-   * For `@Cached`, which keeps its keys encoded: what {@link getOrSet} would answer at once, else MISS.
+   * For `@Cached`, which keeps its keys encoded: what {@link getOrSet} would answer at once, if anything.
    * @param local the key in the memory tier's index
    * @internal
    */
-  hit(local: string): unknown {
-    return this.near.hit(local);
+  answer(local: string): Promise<unknown> | undefined {
+    return this.near.answer(local);
   }
 
   /**

@@ -62,7 +62,7 @@ export class EntryCodec {
       if (frame.rebuild || namespace.isolation === 'copy') {
         value = new StoredValue(namespace.codec, frame.payload, frame.side, true).check();
       } else {
-        value = new SharedValue(decodeFrozen(namespace.codec, frame.payload, frame.side));
+        value = new SharedValue(decodeFrozen(namespace.codec, frame.bytes, frame.side, frame.sideEnd));
       }
     } catch {
       namespace.counters.rejected++;

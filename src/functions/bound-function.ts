@@ -2,7 +2,6 @@ import type { LoadContext } from '../core/cache.options.js';
 import type { CacheService } from '../core/cache.service.js';
 import { PlannedOptions, type LoadPlan } from '../core/freshness/load-plan.js';
 import type { EncodedKey } from '../core/keys/encoded-key.js';
-import { MISS } from '../core/tiers/memory.tier.js';
 import type { CachedFunction } from './cached-function.js';
 import { FunctionKeys } from './function-keys.js';
 import { withLoad } from './load-context.js';
@@ -28,17 +27,17 @@ export class BoundFunction {
     this.takesHits = this.plan.eagerRefresh === 1;
   }
 
-  /** The hot path: what a call with this argument only, or none, is answered at once; else MISS. */
-  hit(only: unknown): unknown {
+  /** The hot path: what a call with this argument only, or none, is answered at once, if anything. */
+  answer(only: unknown): Promise<unknown> | undefined {
     const key = this.keys.known(only);
-    return key === undefined || !this.takesHits ? MISS : this.cache.hit(key.local);
+    return key === undefined || !this.takesHits ? undefined : this.cache.answer(key.local);
   }
 
   /** @throws CacheUsageError `invalid_key` */
   call(self: object, args: unknown[], signal?: AbortSignal): Promise<unknown> {
     const key = this.keyOf(self, args);
-    const hit = this.takesHits ? this.cache.hit(key.local) : MISS;
-    if (hit !== MISS) return Promise.resolve(hit);
+    const answer = this.takesHits ? this.cache.answer(key.local) : undefined;
+    if (answer !== undefined) return answer;
     const options = signal === undefined ? this.usual : new PlannedOptions(this.plan, false, signal);
     return this.load(self, args, key, options);
   }

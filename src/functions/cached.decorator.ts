@@ -1,6 +1,5 @@
 import { injectProperty, type Takes } from '../method-decorator.js';
 import { replaceMethod, type Method } from '../replace-method.js';
-import { MISS } from '../core/tiers/memory.tier.js';
 import type { BoundFunction } from './bound-function.js';
 import type { CachedOptions, CachedReturn } from './cached.options.js';
 import { CachedFunction } from './cached-function.js';
@@ -75,8 +74,8 @@ function promising(fn: CachedFunction): Method {
   return function (this: Host | undefined, only?: unknown): unknown {
     const bound = (this as Slots | undefined)?.[slot];
     if (bound !== undefined && arguments.length < 2) {
-      const hit = bound.hit(only);
-      if (hit !== MISS) return Promise.resolve(hit);
+      const answer = bound.answer(only);
+      if (answer !== undefined) return answer;
     }
     return call.apply(this, arguments as unknown as unknown[]);
   };

@@ -23,7 +23,7 @@ export const pageCodec: ValueCodec = {
   },
 
   decode: (payload) => decode(payload),
-  decodeFrozen: (payload) => decode(payload),
+  decodeFrozen: (bytes, from) => decode(bytes.subarray(from)),
 };
 
 function decode(payload: Uint8Array): Held {

@@ -356,6 +356,18 @@ describe('json codec', () => {
   });
 });
 
+describe('json codec, of a payload within more bytes', () => {
+  it.each(['a', 'é', '漢'])('reads text of %s, short and long', (letter) => {
+    for (const length of [1, 5000]) {
+      const value = { text: letter.repeat(length) };
+      const before = Buffer.from([0xff, 0x7b, 0x80]);
+      const frame = Buffer.concat([before, jsonCodec.encode(value).payload]);
+      expectSame(jsonCodec.decodeFrozen!(frame, before.length), value);
+      expectSame(jsonCodec.decodeFrozen!(new Uint8Array(frame), before.length), value);
+    }
+  });
+});
+
 describe('json codec refuses', () => {
   const deep = (build: (leaf: unknown) => unknown) => (leaf: unknown) => refusal(build(leaf)).message;
 
@@ -456,7 +468,7 @@ describe('json codec and __proto__', () => {
     '\\u005F\\u005f\\u0070\\u0072\\u006f\\u0074\\u006F\\u005F_',
   ])('drops the key spelt %s on the way out', (spelling) => {
     const text = bytes(`{"a":[{"${spelling}":{"admin":true},"b":"__proto__"}],"${spelling}":[]}`);
-    for (const value of [jsonCodec.decode(text, bytes('')), jsonCodec.decodeFrozen!(text)]) {
+    for (const value of [jsonCodec.decode(text, bytes('')), jsonCodec.decodeFrozen!(text, 0)]) {
       expectSame(value, { a: [{ b: '__proto__' }] });
       expect((value as { a: Array<{ admin?: boolean }> }).a[0]!.admin).toBeUndefined();
     }
@@ -467,7 +479,7 @@ describe('json codec and __proto__', () => {
   it('drops it at any depth without running out of stack', () => {
     const depth = 200_000;
     const text = bytes(`${'['.repeat(depth)}{"__proto__":{}}${']'.repeat(depth)}`);
-    for (const value of [deepFreeze(jsonCodec.decode(text, bytes(''))), jsonCodec.decodeFrozen!(text)]) {
+    for (const value of [deepFreeze(jsonCodec.decode(text, bytes(''))), jsonCodec.decodeFrozen!(text, 0)]) {
       let inner = value;
       for (let i = 0; i < depth; i++) inner = (inner as unknown[])[0];
       expectSame(inner, {});

@@ -150,6 +150,38 @@ describe('S3FifoSlab order', () => {
   });
 });
 
+describe('S3FifoSlab answers', () => {
+  it('are one promise for all readers, as long as the entry holds what it held', async () => {
+    const slab = new S3FifoSlab<number, null>({ maxEntries: 3000, maxBytes: 1e6 });
+    const index: SlotIndex = new Map();
+    const slot = put(slab, index, 'a', 1, 1);
+    const first = slab.answer(slot);
+    expect(slab.answer(slot)).toBe(first);
+    // Beyond what there was room for when the first was asked for.
+    for (let i = 0; i < 2500; i++) put(slab, index, `k${i}`, i, 1);
+    expect(slab.answer(slot)).toBe(first);
+    expect(await slab.answer(index.get('k2499') as number)).toBe(2499);
+    put(slab, index, 'a', 2, 1);
+    expect([await first, await slab.answer(slot)]).toEqual([1, 2]);
+  });
+
+  it('are let go with their entries', async () => {
+    const slab = new S3FifoSlab<number, null>({ maxEntries: 1, maxBytes: 1e6 });
+    const index: SlotIndex = new Map();
+    for (const [round, leave] of [
+      () => slab.remove(0),
+      () => slab.clear(),
+      () => put(slab, index, 'b', -1, 1),
+    ].entries()) {
+      put(slab, index, 'a', round, 1);
+      expect(await slab.answer(0)).toBe(round);
+      leave();
+      expect(slab['answers'].filter((answer) => answer !== undefined)).toEqual([]);
+    }
+    expect(await slab.answer(0)).toBe(-1);
+  });
+});
+
 describe('GhostTable', () => {
   const known = (ghost: GhostTable, from: number, to: number): number => {
     let count = 0;

@@ -35,9 +35,9 @@ export const jsonCodec: ValueCodec = {
     }
   },
 
-  decodeFrozen(payload) {
+  decodeFrozen(bytes, from) {
     try {
-      return parseFrozen(payload);
+      return parseFrozen(bytes, from);
     } catch {
       throw malformed();
     }

@@ -13,18 +13,19 @@ const ESCAPED_LETTER = /\\u00(?:5f|6f|7[024])/i;
  * @throws SyntaxError
  */
 export function parseJson(bytes: Uint8Array): unknown {
-  const text = textOf(bytes);
+  const text = textOf(bytes, 0);
   const value: unknown = JSON.parse(text);
   return text.includes('__proto__') || (text.includes('\\u00') && ESCAPED_LETTER.test(text)) ? dropProto(value) : value;
 }
 
-/** As {@link parseJson}, deep-frozen: one walk does both. */
-export function parseFrozen(bytes: Uint8Array): unknown {
-  return freezeParsed(JSON.parse(textOf(bytes)));
+/** As {@link parseJson}, of what begins at `from`, deep-frozen: one walk does both. */
+export function parseFrozen(bytes: Uint8Array, from: number): unknown {
+  return freezeParsed(JSON.parse(textOf(bytes, from)));
 }
 
-function textOf(bytes: Uint8Array): string {
+function textOf(bytes: Uint8Array, from: number): string {
   const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   // Most JSON is ASCII, and that is quicker read as what it is.
-  return buffer.toString(buffer.length > SHORT && isAscii(buffer) ? 'latin1' : 'utf8');
+  const isLatin = buffer.length - from > SHORT && isAscii(buffer.subarray(from));
+  return buffer.toString(isLatin ? 'latin1' : 'utf8', from);
 }

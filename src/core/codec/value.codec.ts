@@ -26,8 +26,9 @@ export interface ValueCodec {
    */
   decode(payload: Uint8Array, side: Uint8Array): unknown;
   /**
-   * As {@link decode} without a side table, but deep-frozen, for a codec that has a quicker way than to freeze what it decoded.
+   * As {@link decode} without a side table, but deep-frozen, for a codec that has a quicker way than to freeze what it decoded. The payload
+   * is what `bytes` hold from `from` on: a view of a small one costs more than to read it.
    * @throws TieredCacheError `malformed_value`
    */
-  decodeFrozen?(payload: Uint8Array): unknown;
+  decodeFrozen?(bytes: Uint8Array, from: number): unknown;
 }

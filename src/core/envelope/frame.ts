@@ -52,7 +52,8 @@ export class Frame implements FrameFields {
     readonly bytes: Buffer,
     readonly key: string,
     private readonly tagsEnd: number,
-    private readonly sideEnd: number,
+    /** Where the payload begins. */
+    readonly sideEnd: number,
   ) {}
 
   get createdAt(): number {
@@ -203,7 +204,8 @@ export function parseFrame(data: Uint8Array, key: string): Frame | undefined {
 }
 
 function checksum(bytes: Buffer): number {
-  return crc32(bytes.subarray(8), bytes[3]);
+  // Twice as quick to make as a Buffer.
+  return crc32(new Uint8Array(bytes.buffer, bytes.byteOffset + 8, bytes.length - 8), bytes[3]);
 }
 
 /** Quicker than making a string to compare with. */

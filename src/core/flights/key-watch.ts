@@ -25,7 +25,8 @@ export class KeyWatch {
   }
 
   end(): void {
-    if (--this.watching === 0) this.lastReports.clear();
+    // Clearing makes a Map a new table, even where there was nothing.
+    if (--this.watching === 0 && this.lastReports.size > 0) this.lastReports.clear();
   }
 
   report(key: string): void {

@@ -29,15 +29,15 @@ export class NearTiers {
   }
 
   /**
-   * What a call may be answered with at once: the fresh value in the memory tier, or MISS; counted.
+   * What a call may be answered with at once: the fresh value in the memory tier, if there is one; counted.
    * @param local the key in the memory tier's index
    */
-  hit(local: string): unknown {
+  answer(local: string): Promise<unknown> | undefined {
     const { memory } = this.engine;
-    if (memory === undefined || this.engine.requestScope?.() !== undefined) return MISS;
-    const value = memory.fresh(this.space.index.get(local));
-    if (value !== MISS) this.space.counters.memoryHits++;
-    return value;
+    if (memory === undefined || this.engine.requestScope?.() !== undefined) return undefined;
+    const answer = memory.answer(this.space.index.get(local));
+    if (answer !== undefined) this.space.counters.memoryHits++;
+    return answer;
   }
 
   /** What the request tier has, else the memory tier, stale or not. */

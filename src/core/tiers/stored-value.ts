@@ -50,10 +50,10 @@ export class StoredValue implements ValueSource {
   }
 }
 
-/** The value that all readers share. @throws TieredCacheError */
-export function decodeFrozen(codec: ValueCodec, payload: Uint8Array, side: Uint8Array): unknown {
-  if (side.length === 0 && codec.decodeFrozen !== undefined) return codec.decodeFrozen(payload);
-  return deepFreeze(codec.decode(payload, side));
+/** The value that all readers share; its payload is what `bytes` hold from `from` on. @throws TieredCacheError */
+export function decodeFrozen(codec: ValueCodec, bytes: Uint8Array, side: Uint8Array, from = 0): unknown {
+  if (side.length === 0 && codec.decodeFrozen !== undefined) return codec.decodeFrozen(bytes, from);
+  return deepFreeze(codec.decode(bytes.subarray(from), side));
 }
 
 /** A frozen value, as the memory tier holds it. */

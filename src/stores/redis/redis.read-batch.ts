@@ -35,10 +35,7 @@ export class RedisReadBatch {
     this.#keys = [];
     this.#waiting = [];
     try {
-      // Views of what the socket read: good to decode at once, too large to keep.
-      const found = (await this.connection.run('read', (client) => fetch(client, keys))).map(
-        (value) => value ?? undefined,
-      );
+      const found = takeAll(await this.connection.run('read', (client) => fetch(client, keys)));
       let from = 0;
       for (const { count, resolve } of waiting)
         resolve(count === found.length ? found : found.slice(from, (from += count)));
@@ -55,8 +52,18 @@ async function fetch(client: RedisClient, keys: string[]): Promise<Array<Buffer 
     const parts: Array<Promise<Array<Buffer | null>>> = [];
     for (let i = 0; i < keys.length; i += KEYS_PER_COMMAND)
       parts.push(client.mgetBuffer(keys.slice(i, i + KEYS_PER_COMMAND)));
-    return (await Promise.all(parts)).flat();
+    return (await Promise.all(parts)).flatMap((part) => part.splice(0));
   });
+}
+
+/**
+ * The values, views of what the socket read: good to decode at once, too large to keep. The reply is left empty: V8 keeps the promises of
+ * successive replies alive in a chain until a major collection, which all they held would only bring nearer.
+ */
+function takeAll(reply: Array<Buffer | null>): Found {
+  const found = reply.map((value) => value ?? undefined);
+  reply.length = 0;
+  return found;
 }
 
 /** The driver hands out views of what the socket read (64 kB): a kept frame must not keep that alive. */
