@@ -157,10 +157,12 @@ describe('S3FifoSlab answers', () => {
     const slot = put(slab, index, 'a', 1, 1);
     const first = slab.answer(slot);
     expect(slab.answer(slot)).toBe(first);
-    // Beyond what there was room for when the first was asked for.
     for (let i = 0; i < 2500; i++) put(slab, index, `k${i}`, i, 1);
     expect(slab.answer(slot)).toBe(first);
-    expect(await slab.answer(index.get('k2499') as number)).toBe(2499);
+    // Some of these share a place.
+    for (let round = 0; round < 2; round++)
+      for (let i = 0; i < 2500; i++) expect(await slab.answer(index.get(`k${i}`) as number)).toBe(i);
+    expect(await slab.answer(slot)).toBe(1);
     put(slab, index, 'a', 2, 1);
     expect([await first, await slab.answer(slot)]).toEqual([1, 2]);
   });
@@ -176,7 +178,7 @@ describe('S3FifoSlab answers', () => {
       put(slab, index, 'a', round, 1);
       expect(await slab.answer(0)).toBe(round);
       leave();
-      expect(slab['answers'].filter((answer) => answer !== undefined)).toEqual([]);
+      expect(slab['answers']['answers'].filter((answer) => answer !== undefined)).toEqual([]);
     }
     expect(await slab.answer(0)).toBe(-1);
   });

@@ -22,9 +22,8 @@ const PER_READER = 1;
 const HELD_OVER = 2;
 /** From under a former stamp. */
 const GRACED = 4;
-/** What an entry costs beside its value in a tier that has been full for a while (`test/benchmark/overhead.mjs`): slot, index, key; and the
- * promise its readers share. */
-const OVERHEAD_BYTES = 176;
+/** What an entry costs beside its value in a tier that has been full for a while (`test/benchmark/overhead.mjs`): slot, index, key. */
+const OVERHEAD_BYTES = 128;
 
 /** So close to the end of an entry's freshness the clock is read exactly. */
 const NEAR_MS = 100;
@@ -60,7 +59,7 @@ export class MemoryTier {
     return ((slab.kinds[slot] as number) & PER_READER) === 0 ? payload : (payload as ValueSource).take();
   }
 
-  /** As {@link fresh}, as a promise, which readers of a shared value share; `undefined` where there is none. */
+  /** As {@link fresh}, as a promise, which the readers of a shared value may share; `undefined` where there is none. */
   answer(slot: number | undefined): Promise<unknown> | undefined {
     const value = this.fresh(slot);
     if (value === MISS) return undefined;

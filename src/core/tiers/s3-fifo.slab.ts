@@ -1,6 +1,7 @@
 import { CacheUsageError } from '../errors/cache.error.js';
 import { GhostTable } from './ghost.table.js';
 import { S3FifoQueues, SMALL_SHARE } from './s3-fifo.queues.js';
+import { SettledAnswers } from './settled-answers.js';
 
 /** Where one namespace's keys live: key -> slot. Only the slab writes to it. */
 export type SlotIndex = Map<string, number>;
@@ -38,8 +39,7 @@ export class S3FifoSlab<P, F> {
   readonly maxEntryBytes: number;
 
   private readonly maxEntries: number;
-  /** Of {@link answer}; empty until the first is asked for. */
-  private answers: Array<Promise<P> | undefined> = [];
+  private readonly answers = new SettledAnswers<P>();
   private keys: Array<string | undefined> = [];
   private owners = new Uint32Array(0);
   private indexes: SlotIndex[] = [];
@@ -100,7 +100,7 @@ export class S3FifoSlab<P, F> {
       this.queues.resize(slot, bytes);
     }
     this.payloads[slot] = payload;
-    if (this.answers.length > 0) this.answers[slot] = undefined;
+    this.answers.forget(slot);
     this.fences[slot] = fence;
     this.kinds[slot] = kind;
     this.freshUntil[slot] = freshUntil;
@@ -109,12 +109,9 @@ export class S3FifoSlab<P, F> {
     return slot;
   }
 
-  /** The payload as a settled promise, the same one until the entry is overwritten or goes: to make one costs as much as to find it. */
+  /** The payload as a settled promise, for a while the same one. */
   answer(slot: number): Promise<P> {
-    const made = this.answers[slot];
-    if (made !== undefined) return made;
-    if (this.answers.length === 0) this.answers = grownArray<Promise<P>>([], this.keys.length);
-    return (this.answers[slot] = Promise.resolve(this.payloads[slot] as P));
+    return this.answers.of(slot, this.payloads[slot] as P);
   }
 
   /** Counts a read of the slot. */
@@ -129,7 +126,7 @@ export class S3FifoSlab<P, F> {
     this.indexes[this.owners[slot] as number]?.delete(key);
     this.queues.leave(slot);
     this.keys[slot] = this.payloads[slot] = this.fences[slot] = undefined;
-    if (this.answers.length > 0) this.answers[slot] = undefined;
+    this.answers.forget(slot);
     this.expiresAt[slot] = Infinity;
   }
 
@@ -140,7 +137,7 @@ export class S3FifoSlab<P, F> {
     this.ids = new Map();
     this.keys = [];
     this.payloads = [];
-    this.answers = [];
+    this.answers.clear();
     this.fences = [];
     this.expiresAt = this.freshUntil = this.createdAt = new Float64Array(0);
     this.kinds = new Uint8Array(0);
@@ -186,7 +183,6 @@ export class S3FifoSlab<P, F> {
     const capacity = Math.min(this.maxEntries, Math.max(FIRST_CAPACITY, 2 * this.keys.length));
     this.keys = grownArray(this.keys, capacity);
     this.payloads = grownArray(this.payloads, capacity);
-    if (this.answers.length > 0) this.answers = grownArray(this.answers, capacity);
     this.fences = grownArray(this.fences, capacity);
     this.expiresAt = grownNumbers(this.expiresAt, capacity);
     this.freshUntil = grownNumbers(this.freshUntil, capacity);
