@@ -131,8 +131,8 @@ const CASES: readonly Case[] = [
     'locks/processes.spec.ts',
     {
       module: SCRIPTS,
-      find: "local owner = call('ZRANGE', KEYS[3], 0, 0)[1]",
-      replace: "local owner = call('ZRANGE', KEYS[3], -1, -1)[1]",
+      find: "call('ZPOPMIN', KEYS[3])",
+      replace: "call('ZPOPMAX', KEYS[3])",
     },
   ],
   [

@@ -51,37 +51,37 @@ local function leave(owner)
   call('ZREM', KEYS[3], owner)
   call('HDEL', KEYS[4], owner)
 end
-local function nextFence()${MAKE_FENCE}
+local function grant(owner, ms)${MAKE_FENCE}${STORE_LOCK}
   return fence
 end
-local function grant(owner, ms, fence)
-  fence = fence or nextFence()${STORE_LOCK}
-  return fence
-end`;
-
-// The first that is not silent. PUBLISH counts who hears it: nobody there, nobody alive; not without the right to, and not where it is `blind`:
-// in a cluster it counts one node's subscribers only.
-const HAND_OVER = `
 local function head()
   while true do
     local owner = call('ZRANGE', KEYS[3], 0, 0)[1]
     if not owner then return nil end
     local waiter = call('HGET', KEYS[4], owner)
     local bar = waiter and string.find(waiter, '|', 1, true)
-    if bar and tonumber(string.sub(waiter, 1, bar - 1)) > micros() then return owner, string.sub(waiter, bar + 1) end
+    if bar and tonumber(string.sub(waiter, 1, bar - 1)) > micros() then return owner end
     leave(owner)
   end
-end
+end`;
+
+// The first that is not silent. PUBLISH counts who hears it: nobody there, nobody alive; not without the right to, and not where it is `blind`:
+// in a cluster it counts one node's subscribers only.
+const HAND_OVER = `
 local function handOver(blind)
+  local ms = ${CLAIM_MS}
   while true do
-    local owner, channel = head()
+    local owner = call('ZPOPMIN', KEYS[3])[1]
     if not owner then return false end
-    leave(owner)
-    local fence = nextFence()
-    local heard = channel ~= '' and redis.pcall('PUBLISH', channel, owner .. '|' .. fence .. '|' .. KEYS[1])
-    if heard ~= 0 or blind == '1' then
-      grant(owner, ${CLAIM_MS}, fence)
-      return true
+    local waiter = call('HGET', KEYS[4], owner)
+    call('HDEL', KEYS[4], owner)${MAKE_FENCE}
+    local bar = waiter and string.find(waiter, '|', 1, true)
+    if bar and tonumber(string.sub(waiter, 1, bar - 1)) > time[1] * 1000000 + time[2] then
+      local channel = string.sub(waiter, bar + 1)
+      local heard = channel ~= '' and redis.pcall('PUBLISH', channel, owner .. '|' .. fence .. '|' .. KEYS[1])
+      if heard ~= 0 or blind == '1' then${STORE_LOCK}
+        return true
+      end
     end
   end
 end`;
@@ -151,10 +151,12 @@ if not isMine and (not lock or ARGV[1] ~= '') then
   call('HDEL', KEYS[4], ARGV[1])
   return lock and -1 or 0
 end
+if call('EXISTS', KEYS[3]) == 1 then
+  ${HAND_OVER}
+  local isDone, isHanded = pcall(handOver, ARGV[2])
+  if isDone and isHanded then return 1 end
+end
 call('DEL', KEYS[1])
-if call('EXISTS', KEYS[3]) == 0 then return 1 end
-${QUEUE}${HAND_OVER}
-pcall(handOver, ARGV[2])
 return 1`);
 
 /** {owner or '', fence or '', ms left, waiting}. */
