@@ -32,6 +32,7 @@ export type LockScope = <T>(fn: () => T) => T;
  */
 export class CacheLockService {
   private readonly context = new LockContext();
+  private defaultPlan: LockPlan | undefined;
 
   /** Made by the module; inject it instead of calling this. */
   constructor(
@@ -53,9 +54,9 @@ export class CacheLockService {
     second: LockOptions | ((lease: Lease) => T | Promise<T>),
     third?: (lease: Lease) => T | Promise<T>,
   ): Promise<T> {
-    const [options, fn] = typeof second === 'function' ? [{}, second] : [second, third];
+    const [options, fn] = typeof second === 'function' ? [undefined, second] : [second, third];
     if (typeof fn !== 'function') throw new CacheUsageError('invalid_option', 'run() needs a function to run');
-    const plan = planLock(options, this.defaults);
+    const plan = this.planOf(options);
     const addresses = addressesOf(target);
     const outer = plan.reentrant ? this.around(addresses) : undefined;
     if (outer) return this.within(outer, () => fn(outer));
@@ -74,13 +75,13 @@ export class CacheLockService {
   }
 
   /** The lock, to be released by the caller: `await using lease = await locks.acquire(key)`. @throws as {@link run} */
-  async acquire(target: LockTarget, options: LockOptions = {}): Promise<Lease> {
-    const plan = planLock(options, this.defaults);
+  async acquire(target: LockTarget, options?: LockOptions): Promise<Lease> {
+    const plan = this.planOf(options);
     return this.leaseOf(await new LockAcquisition(this.engine, addressesOf(target), plan).run(), plan);
   }
 
   /** As {@link acquire}, but `undefined` if somebody else holds it. @throws LockStoreUnavailableError */
-  async tryAcquire(target: LockTarget, options: LockOptions = {}): Promise<Lease | undefined> {
+  async tryAcquire(target: LockTarget, options?: LockOptions): Promise<Lease | undefined> {
     try {
       return await this.acquire(target, options);
     } catch (error) {
@@ -110,8 +111,9 @@ export class CacheLockService {
       );
     const keeper = this.engine.newKeeper(owner, leaseMs);
     for (const { encoded, store, fence } of holds) keeper.add({ encoded, store }, fence, sentAt);
-    keeper.limit(maxHoldMs);
-    this.engine.adopt(keeper);
+    const now = this.engine.clock.now();
+    keeper.limit(now + maxHoldMs);
+    this.engine.adopt(keeper, now);
     return this.leaseOf(keeper, plan);
   }
 
@@ -156,6 +158,10 @@ export class CacheLockService {
   stats(): LockCounters & { readonly held: number; readonly waiting: number } {
     const { counters, held, waiters } = this.engine;
     return { ...counters, lost: { ...counters.lost }, held, waiting: waiters.size };
+  }
+
+  private planOf(options: LockOptions | undefined): LockPlan {
+    return options ? planLock(options, this.defaults) : (this.defaultPlan ??= planLock({}, this.defaults));
   }
 
   private leaseOf(keeper: LeaseKeeper, plan: LockPlan): Lease {

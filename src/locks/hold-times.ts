@@ -11,11 +11,9 @@ export class HoldTimes {
 
   record(key: string, heldMs: number): void {
     const kind = kindOf(key);
-    const before = this.averages.get(kind) ?? heldMs;
-    this.averages.delete(kind);
-    this.averages.set(kind, before + WEIGHT * (heldMs - before));
-    const [oldest] = this.averages.keys();
-    if (this.averages.size > MAX_KINDS && oldest !== undefined) this.averages.delete(oldest);
+    const before = this.averages.get(kind);
+    if (before === undefined && this.averages.size >= MAX_KINDS) this.forgetOldest();
+    this.averages.set(kind, before === undefined ? heldMs : before + WEIGHT * (heldMs - before));
   }
 
   /** When the lock may be free; not later than its holder's lease and that of those before, and at least 1. */
@@ -24,9 +22,16 @@ export class HoldTimes {
     const turns = 1 + waiting;
     return Math.max(1, Math.ceil(Math.min(average * turns, Math.max(remainingMs, 1) * turns)));
   }
+
+  private forgetOldest(): void {
+    const [oldest] = this.averages.keys();
+    if (oldest !== undefined) this.averages.delete(oldest);
+  }
 }
 
 /** `/policy/42` and `policy:42` are of the kind `policy`. */
 function kindOf(key: string): string {
-  return /^\/?([^/:]*)/.exec(key)?.[1] ?? key;
+  const from = key.startsWith('/') ? 1 : 0;
+  for (let i = from; i < key.length; i++) if (key[i] === '/' || key[i] === ':') return key.slice(from, i);
+  return key.slice(from);
 }

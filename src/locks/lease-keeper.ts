@@ -50,7 +50,11 @@ export class LeaseKeeper {
   ) {}
 
   get isHeld(): boolean {
-    this.check();
+    return this.isHeldAt(this.clock.now());
+  }
+
+  isHeldAt(now: number): boolean {
+    this.check(now);
     return !this.ended && this.loss === undefined;
   }
 
@@ -66,6 +70,11 @@ export class LeaseKeeper {
     return this.abort.signal;
   }
 
+  /** As encoded. */
+  get keys(): string[] {
+    return this.holds.map((hold) => hold.address.encoded);
+  }
+
   private get deadline(): number {
     let deadline = this.maxHoldEnd;
     for (const hold of this.holds) if (hold.deadline < deadline) deadline = hold.deadline;
@@ -73,10 +82,10 @@ export class LeaseKeeper {
   }
 
   /** Takes charge of a lock that was granted to a request sent at `sentAt`. */
-  add(address: LockAddress, fence: bigint, sentAt: number): void {
+  add(address: LockAddress, fence: bigint, sentAt: number, now = this.clock.now()): void {
     this.holds.push({ address, fence, deadline: sentAt + this.leaseMs - marginOf(this.leaseMs) });
     if (this.holds.length === 1) this.renewAt = sentAt + this.renewalMs();
-    this.setAlarm();
+    this.setAlarm(now);
   }
 
   /** Takes charge of a lock that was handed over at `since` or later, and confirms it, unless it is given up in this very turn. */
@@ -88,15 +97,14 @@ export class LeaseKeeper {
     setImmediate(() => this.ended || this.loss || void this.renewAndGoOn());
   }
 
-  /** No renewal beyond that. */
-  limit(maxHoldMs: number): void {
-    this.maxHoldEnd = this.clock.now() + maxHoldMs;
+  /** No renewal beyond that moment. */
+  limit(end: number): void {
+    this.maxHoldEnd = end;
     this.setAlarm();
   }
 
   /** Ends the lease if it must be over: timers are late after the event loop was blocked. */
-  check(): void {
-    const now = this.clock.now();
+  check(now = this.clock.now()): void {
     if (now >= this.maxHoldEnd) this.lose('maxHold');
     else if (now >= this.deadline) this.lose('expired');
   }
@@ -133,10 +141,6 @@ export class LeaseKeeper {
     this.onLoss(this.loss);
   }
 
-  private get keys(): string[] {
-    return this.holds.map((hold) => hold.address.encoded);
-  }
-
   /** Resolves to why it is not known whether all are renewed, if it is not. Never rejects. */
   private async renew(): Promise<unknown> {
     const sentAt = this.clock.now();
@@ -171,13 +175,13 @@ export class LeaseKeeper {
   }
 
   /** One timer for both the next renewal and the end. */
-  private setAlarm(): void {
+  private setAlarm(now?: number): void {
     if (this.ended || this.loss) return;
     const at = Math.min(this.renewAt, this.deadline);
     if (at === this.alarmAt) return;
     this.cancelAlarm?.();
     this.alarmAt = at;
-    const ms = Math.min(MAX_TIMER_MS, Math.max(0, at - this.clock.now()));
+    const ms = Math.min(MAX_TIMER_MS, Math.max(0, at - (now ?? this.clock.now())));
     // After a blocked event loop a confirmation may just not have been read yet: let it in first.
     this.cancelAlarm = this.clock.after(ms, () => setImmediate(() => this.ring()));
   }

@@ -26,16 +26,17 @@ export interface LeaseEnds {
  * lease.assertHeld();
  */
 export class Lease {
-  /** As encoded, in the order they were taken. */
-  readonly keys: readonly string[];
   private ending: Promise<LeaseReleaseOutcome> | undefined;
 
   constructor(
     private readonly keeper: LeaseKeeper,
     private readonly ends: LeaseEnds,
     private readonly maxHoldMs: number,
-  ) {
-    this.keys = keeper.holds.map((hold) => hold.address.encoded);
+  ) {}
+
+  /** As encoded, in the order they were taken. */
+  get keys(): readonly string[] {
+    return this.keeper.keys;
   }
 
   /** This attempt's name in the store. */

@@ -24,7 +24,7 @@ export class LockAcquisition {
     private readonly plan: LockPlan,
   ) {
     this.owner = engine.newOwner();
-    this.giveUpAt = engine.clock.now() + plan.waitMs;
+    this.giveUpAt = plan.waitMs > 0 ? engine.clock.now() + plan.waitMs : -Infinity;
     // Before the store is asked: a hand-over may be told before its answer is read.
     if (plan.waitMs > 0) this.joined = engine.waiters.join(this.owner);
   }
@@ -38,14 +38,15 @@ export class LockAcquisition {
     const { engine, plan } = this;
     const keeper = engine.newKeeper(this.owner, plan.leaseMs);
     const { signal } = plan;
-    const wake = (): void => this.waiter.notify();
-    signal?.addEventListener('abort', wake, { once: true });
+    const wake = signal && ((): void => this.waiter.notify());
+    if (wake) signal.addEventListener('abort', wake, { once: true });
     try {
       for (const address of this.addresses) await this.take(address, keeper);
       // One that was taken early may have been lost while the others were waited for.
-      if (!keeper.isHeld) throw this.refusal(this.addresses[0] as LockAddress, 0, 0);
-      keeper.limit(plan.maxHoldMs);
-      engine.adopt(keeper);
+      const now = engine.clock.now();
+      if (!keeper.isHeldAt(now)) throw this.refusal(this.addresses[0] as LockAddress, 0, 0);
+      keeper.limit(now + plan.maxHoldMs);
+      engine.adopt(keeper, now);
       engine.counters.acquired++;
       return keeper;
     } catch (error) {
@@ -54,7 +55,7 @@ export class LockAcquisition {
       if (keeper.holds.length > 0) await engine.release(keeper);
       throw error;
     } finally {
-      signal?.removeEventListener('abort', wake);
+      if (wake) signal.removeEventListener('abort', wake);
       this.joined?.leave();
     }
   }
@@ -87,11 +88,12 @@ export class LockAcquisition {
           continue;
         }
         if (answer.outcome === 'granted') {
-          if (clock.now() >= sentAt + this.plan.leaseMs - marginOf(this.plan.leaseMs)) {
+          const now = clock.now();
+          if (now >= sentAt + this.plan.leaseMs - marginOf(this.plan.leaseMs)) {
             isUncertain = true;
             throw this.engine.access.unavailable('acquire', 'timeout');
           }
-          keeper.add(address, answer.fence, sentAt);
+          keeper.add(address, answer.fence, sentAt, now);
           return;
         }
         isQueued ||= answer.outcome === 'held' && waitMs > 0;

@@ -4,7 +4,7 @@ import { CacheUsageError } from '../core/errors/cache.error.js';
 import type { HandOver, LockStore, LockStoreListener } from './contract/lock-store.js';
 import { HoldTimes } from './hold-times.js';
 import type { LeaseEnds, LeaseReleaseOutcome } from './lease.js';
-import { LeaseKeeper } from './lease-keeper.js';
+import { LeaseKeeper, type Hold } from './lease-keeper.js';
 import { LockStoreAccess } from './lock-store-access.js';
 import { LockWaiters } from './lock-waiters.js';
 import { LockStoreUnavailableError, type LockLostError, type LossReason } from './lock.errors.js';
@@ -103,30 +103,26 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
   }
 
   newKeeper(owner: string, leaseMs: number): LeaseKeeper {
-    return new LeaseKeeper(owner, leaseMs, this.clock, this.access, (loss) => {
-      this.counters.lost[loss.reason]++;
-      this.options.onLoss?.(loss);
-    });
+    return new LeaseKeeper(owner, leaseMs, this.clock, this.access, this.lost);
   }
 
-  /** All locks of a lease are granted. */
-  adopt(keeper: LeaseKeeper): void {
-    this.keepers.set(keeper, this.clock.now());
+  /** All locks of a lease are granted, at `since`. */
+  adopt(keeper: LeaseKeeper, since: number): void {
+    this.keepers.set(keeper, since);
   }
 
   async release(keeper: LeaseKeeper): Promise<LeaseReleaseOutcome> {
     const since = this.keepers.get(keeper);
-    const heldMs = this.heldMs(keeper);
+    const heldMs = since === undefined ? undefined : this.clock.now() - since;
     const stopping = keeper.stop();
     if (stopping) await stopping;
-    const releasing = keeper.holds.map(({ address }) => {
-      if (since !== undefined) this.holdTimes.record(address.encoded, heldMs);
-      return this.withdrawals.once(address.store, keeper.owner, keeper.leaseMs);
-    });
-    const outcomes = releasing.length === 1 ? [await releasing[0]] : await Promise.all(releasing);
+    const [only, second] = keeper.holds;
+    const outcome =
+      only && !second
+        ? await this.giveUp(keeper, only, heldMs)
+        : worstOf(await Promise.all(keeper.holds.map((hold) => this.giveUp(keeper, hold, heldMs))));
     this.forget(keeper);
-    for (const outcome of ['unknown', 'not-owner', 'gone'] as const) if (outcomes.includes(outcome)) return outcome;
-    return 'released';
+    return outcome;
   }
 
   async keep(keeper: LeaseKeeper): Promise<void> {
@@ -173,6 +169,16 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
     if (this.isOpen) await this.access.store.close();
   }
 
+  private readonly lost = (loss: LockLostError): void => {
+    this.counters.lost[loss.reason]++;
+    this.options.onLoss?.(loss);
+  };
+
+  private giveUp(keeper: LeaseKeeper, { address }: Hold, heldMs: number | undefined): Promise<LeaseReleaseOutcome> {
+    if (heldMs !== undefined) this.holdTimes.record(address.encoded, heldMs);
+    return this.withdrawals.once(address.store, keeper.owner, keeper.leaseMs);
+  }
+
   private heldMs(keeper: LeaseKeeper): number {
     return this.clock.now() - (this.keepers.get(keeper) ?? this.clock.now());
   }
@@ -194,4 +200,9 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
       `locks: the server may drop held locks (${evicts}): give locks a store of their own that never evicts (locks.store, CACHE_LOCK_URL), or set locks.acceptEviction if a lost lock does no harm`,
     );
   }
+}
+
+function worstOf(outcomes: readonly LeaseReleaseOutcome[]): LeaseReleaseOutcome {
+  for (const outcome of ['unknown', 'not-owner', 'gone'] as const) if (outcomes.includes(outcome)) return outcome;
+  return 'released';
 }

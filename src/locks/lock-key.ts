@@ -31,10 +31,14 @@ export interface LockAddress {
  * @throws CacheUsageError `invalid_key`, `invalid_lock_key` for a key part that is missing: `['voucher', undefined]` would lock everybody's
  */
 export function addressesOf(target: LockTarget): LockAddress[] {
-  const keys = target instanceof KeySet ? target.keys : [target];
-  if (keys.length === 0) throw new CacheUsageError('invalid_lock_key', 'allOf() was given no key');
-  const encoded = new Set(keys.map(encodeLockKey));
-  return [...encoded].sort().map((one) => ({ encoded: one, store: `{${shorten(one)}}` }));
+  if (!(target instanceof KeySet)) return [addressOf(encodeLockKey(target))];
+  if (target.keys.length === 0) throw new CacheUsageError('invalid_lock_key', 'allOf() was given no key');
+  const encoded = new Set(target.keys.map(encodeLockKey));
+  return [...encoded].sort().map(addressOf);
+}
+
+function addressOf(encoded: string): LockAddress {
+  return { encoded, store: `{${shorten(encoded)}}` };
 }
 
 function encodeLockKey(key: CacheKey): string {

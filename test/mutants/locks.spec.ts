@@ -44,7 +44,7 @@ const CASES: readonly Case[] = [
     3,
     'a release compares the owner',
     'locks/cache-lock.service.spec.ts',
-    { module: SCRIPTS, find: "if owner ~= ARGV[1] and ARGV[1] ~= '' then", replace: 'if not owner then' },
+    { module: SCRIPTS, find: "if not isMine and (not lock or ARGV[1] ~= '') then", replace: 'if not lock then' },
   ],
   [
     4,
@@ -56,7 +56,7 @@ const CASES: readonly Case[] = [
     5,
     'who is handed the lock must hear it',
     'locks/processes.spec.ts',
-    { module: SCRIPTS, find: "if heard ~= 0 or counts ~= '1' then", replace: 'if true then' },
+    { module: SCRIPTS, find: "if heard ~= 0 or blind == '1' then", replace: 'if true then' },
   ],
   [
     6,
@@ -74,7 +74,7 @@ const CASES: readonly Case[] = [
     8,
     'acquiring is idempotent by owner',
     'locks/faults.redis.spec.ts',
-    { module: SCRIPTS, find: '${HAND_OVER}\nif owner == me then', replace: "${HAND_OVER}\nif owner == '' then" },
+    { module: SCRIPTS, find: '= holder()\nif owner == me then', replace: "= holder()\nif owner == '' then" },
   ],
   [
     9,
@@ -90,7 +90,7 @@ const CASES: readonly Case[] = [
     10,
     'a fence is never below the time',
     'locks/faults.redis.spec.ts',
-    { module: SCRIPTS, find: 'math.max(micros(), (tonumber(redis', replace: 'math.max(0, (tonumber(redis' },
+    { module: SCRIPTS, find: "= time[1] .. string.sub('00000' .. time[2], -6)", replace: "= '0'" },
   ],
   [11, 'the database compares fences', 'locks/fencing.spec.ts', fence],
   [
@@ -131,8 +131,8 @@ const CASES: readonly Case[] = [
     'locks/processes.spec.ts',
     {
       module: SCRIPTS,
-      find: "local owner = redis.call('ZRANGE', KEYS[3], 0, 0)[1]",
-      replace: "local owner = redis.call('ZRANGE', KEYS[3], -1, -1)[1]",
+      find: "call('ZPOPMIN', KEYS[3])",
+      replace: "call('ZPOPMAX', KEYS[3])",
     },
   ],
   [

@@ -4,6 +4,9 @@ import { isCluster, ownClient, type RedisClient } from './redis.driver.js';
 import { unavailable } from './redis.errors.js';
 import { ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
 import { closeClient, firstOutcome } from './redis.lifecycle.js';
+import { evalsha, isUnknown, RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
+import type { RedisScript } from './redis.scripts.js';
+import { TurnWrites } from './redis.turn-writes.js';
 import { guardHandshake, RedisWatchdog } from './redis.watchdog.js';
 
 const RECONNECT_MS = 250;
@@ -11,6 +14,9 @@ const ignore = (): undefined => {};
 
 /** The connection that commands travel on: lent by the user, or opened here and then kept alive until `close`. */
 export class RedisConnection {
+  /** For who runs several in one command. */
+  readonly scripts = new RedisScriptLoader();
+  readonly #writes = new TurnWrites();
   readonly #watchdog = new RedisWatchdog();
   readonly #lent: RedisClient | undefined;
   #client: RedisClient | undefined;
@@ -43,6 +49,40 @@ export class RedisConnection {
     return this.#firstUse(operation).then((first) => this.#send(first, operation, command));
   }
 
+  /**
+   * Runs a script as {@link run} does a command. Of those that are sent in one turn while others are under way, all travel in one write.
+   * @throws StoreUnavailableError in place of every driver error
+   */
+  runScript<T>(
+    operation: string,
+    script: RedisScript,
+    keys: string[],
+    args: RedisArgument[],
+    read: (reply: unknown) => T,
+  ): Promise<T> {
+    const client = this.#usable();
+    if (!client) return this.#firstUse(operation).then(() => this.runScript(operation, script, keys, args, read));
+    if (this.#watchdog.isDue) this.#writes.join(client);
+    this.#watchdog.begin();
+    return attempt(() => evalsha(client, script, keys, args)).then(
+      (reply) => {
+        this.#watchdog.end();
+        const waiting = this.beforeReply();
+        return waiting ? waiting.then(() => read(reply)) : read(reply);
+      },
+      (error: unknown) => {
+        this.#watchdog.end();
+        if (!isUnknown(error)) throw unavailable(operation, error);
+        return this.#send(client, operation, () => this.scripts.loadAndRun(client, script, keys, args)).then(read);
+      },
+    );
+  }
+
+  /** What is to be waited for before a command can be sent: the first connection; `undefined`: nothing. */
+  opening(operation: string): Promise<unknown> | undefined {
+    return this.#usable() ? undefined : this.#firstUse(operation);
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -55,7 +95,7 @@ export class RedisConnection {
   // By hand, and without `async`: each promise of a command costs as much as its reply does to parse.
   #send<T>(client: RedisClient, operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
     this.#watchdog.begin();
-    return attempt(command, client).then(
+    return attempt(() => command(client)).then(
       (reply) => {
         this.#watchdog.end();
         return this.beforeReply()?.then(() => reply) ?? reply;
@@ -126,9 +166,9 @@ async function connectMasters(cluster: Cluster): Promise<void> {
   );
 }
 
-function attempt<T>(command: (client: RedisClient) => Promise<T>, client: RedisClient): Promise<T> {
+function attempt<T>(command: () => Promise<T>): Promise<T> {
   try {
-    return command(client);
+    return command();
   } catch (error) {
     return Promise.reject(error as Error);
   }

@@ -30,6 +30,7 @@ export class RedisLockKeyspace {
   }
 
   all(key: string): string[] {
-    return [this.lock(key), ...['lf', 'lq', 'lw'].map((kind) => `${this.prefix}:${kind}:${key}`)];
+    const { prefix } = this;
+    return [this.lock(key), `${prefix}:lf:${key}`, `${prefix}:lq:${key}`, `${prefix}:lw:${key}`];
   }
 }

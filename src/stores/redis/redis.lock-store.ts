@@ -21,7 +21,6 @@ import * as scripts from './redis.lock-scripts.js';
 import { RedisLockSubscriber } from './redis.lock-subscriber.js';
 import { linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
 import { placeOf, type RedisPlace } from './redis.place.js';
-import { RedisScriptLoader } from './redis.script-loader.js';
 import type { RedisScript } from './redis.scripts.js';
 
 const CONFIRM_MS = 100;
@@ -32,7 +31,9 @@ export class RedisLockStore implements LockStore {
   readonly capabilities: LockStoreCapabilities = { fencing: true, queue: true, lossy: false, shared: true };
   readonly #options: RedisLockStoreOptions;
   readonly #connection: RedisConnection;
-  readonly #scripts = new RedisScriptLoader();
+  /** '1' where PUBLISH does not tell who hears, else ''. */
+  readonly #blind: string;
+  #client: RedisClient | undefined;
   #keyspace: RedisLockKeyspace;
   #listener: LockStoreListener | undefined;
   #subscriber: RedisLockSubscriber | undefined;
@@ -43,8 +44,10 @@ export class RedisLockStore implements LockStore {
     checkRedisLockOptions(options);
     this.#options = ownLink(options);
     ownConnectionOptions(this.#options);
+    this.#blind = (options.cluster ?? lentBy(options)?.isCluster) ? '1' : '';
     this.#keyspace = new RedisLockKeyspace(options.prefix ?? 'tc', randomBytes(9).toString('base64url'));
     this.#connection = new RedisConnection(this.#options, (client) => {
+      this.#client = client;
       this.#keyspace = this.#keyspace.under(client.options.keyPrefix ?? '');
       client.on('ready', () => this.#listener?.connected());
     });
@@ -57,56 +60,38 @@ export class RedisLockStore implements LockStore {
   }
 
   acquire(key: string, request: LockRequest): Promise<LockAnswer> {
-    const { owner, leaseMs, waitMs, maxQueue } = request;
-    let isSent = false;
-    const asking = this.#connection.run('acquire', (client) => {
-      isSent = true;
-      const args = [owner, ms(leaseMs), counts(client)];
-      if (waitMs > 0) args.push(this.#channel(client), String(maxQueue));
-      const granted = this.#scripts.run(client, scripts.ACQUIRE_LOCK, this.#keyspace.all(key), args);
-      return this.#options.confirmReplicas ? this.#confirmed(client, granted) : granted;
-    });
-    return asking.then(answerOf, (error: StoreUnavailableError) => {
-      throw isSent ? error : new RequestNotSentError('redis', 'acquire', error.reason);
-    });
-  }
-
-  async renew(key: string, owner: string, leaseMs: number): Promise<boolean> {
-    return (await this.#run('renew', scripts.RENEW_LOCK, [this.#keyspace.lock(key)], [owner, ms(leaseMs)])) === 1;
-  }
-
-  release(key: string, owner: string): Promise<ReleaseOutcome> {
-    return this.#free('release', key, owner).then((reply) =>
-      reply === 1 ? 'released' : reply === 0 ? 'gone' : 'not-owner',
+    const opening = this.#connection.opening('acquire');
+    if (!opening) return this.#ask(key, request);
+    return opening.then(
+      () => this.#ask(key, request),
+      (error: StoreUnavailableError) => {
+        throw new RequestNotSentError('redis', 'acquire', error.reason);
+      },
     );
   }
 
-  async inspect(key: string): Promise<LockState | undefined> {
-    const reply = await this.#run('inspect', scripts.INSPECT_LOCK, this.#keyspace.all(key), []);
-    const [owner, fence, left, waiting] = reply as [Buffer, Buffer, number, number];
-    if (owner.length === 0 && waiting === 0) return undefined;
-    const isHeld = owner.length > 0;
-    return {
-      owner: isHeld ? owner.toString() : undefined,
-      fence: isHeld ? BigInt(fence.toString()) : undefined,
-      remainingMs: Math.max(0, left),
-      waiting,
-    };
+  renew(key: string, owner: string, leaseMs: number): Promise<boolean> {
+    return this.#run('renew', scripts.RENEW_LOCK, [this.#keyspace.lock(key)], [owner, ms(leaseMs)], isOne);
   }
 
-  async forceRelease(key: string): Promise<boolean> {
-    return (await this.#free('forceRelease', key, '')) === 1;
+  release(key: string, owner: string): Promise<ReleaseOutcome> {
+    return this.#run('release', scripts.RELEASE_LOCK, this.#keyspace.all(key), this.#freeing(owner), outcomeOf);
+  }
+
+  inspect(key: string): Promise<LockState | undefined> {
+    return this.#run('inspect', scripts.INSPECT_LOCK, this.#keyspace.all(key), [], stateOf);
+  }
+
+  forceRelease(key: string): Promise<boolean> {
+    return this.#run('forceRelease', scripts.RELEASE_LOCK, this.#keyspace.all(key), this.#freeing(''), isOne);
   }
 
   readonly records: LockRecords = {
-    keep: async (key, owner, record, ttlMs) => {
+    keep: (key, owner, record, ttlMs) => {
       const keys = [this.#keyspace.lock(key), this.#keyspace.record(key)];
-      return (await this.#run('keep', scripts.KEEP_RECORD, keys, [owner, record, ms(ttlMs)])) === 1;
+      return this.#run('keep', scripts.KEEP_RECORD, keys, [owner, record, ms(ttlMs)], isOne);
     },
-    read: async (key) => {
-      const reply = await this.#run('read', scripts.READ_RECORD, [this.#keyspace.record(key)], []);
-      return reply === null ? undefined : String(reply as Buffer);
-    },
+    read: (key) => this.#run('read', scripts.READ_RECORD, [this.#keyspace.record(key)], [], textOf),
   };
 
   /** As that of a RedisStore. */
@@ -123,20 +108,36 @@ export class RedisLockStore implements LockStore {
     return this.#closing;
   }
 
-  #free(operation: string, key: string, owner: string): Promise<unknown> {
-    return this.#connection.run(operation, (client) => {
-      const args = [owner, counts(client)];
-      return this.#scripts.run(client, scripts.RELEASE_LOCK, this.#keyspace.all(key), args);
+  #ask(key: string, { owner, leaseMs, waitMs, maxQueue }: LockRequest): Promise<LockAnswer> {
+    const keys = this.#keyspace.all(key);
+    const args = [owner, ms(leaseMs)];
+    if (waitMs > 0) args.push(this.#blind, this.#channel(), String(maxQueue));
+    else if (this.#blind) args.push(this.#blind);
+    if (!this.#options.confirmReplicas) return this.#run('acquire', scripts.ACQUIRE_LOCK, keys, args, answerOf);
+    return this.#connection.run('acquire', async (client) => {
+      const reply = await this.#connection.scripts.run(client, scripts.ACQUIRE_LOCK, keys, args);
+      return this.#confirmed(client, answerOf(reply));
     });
   }
 
-  #run(operation: string, script: RedisScript, keys: string[], args: string[]): Promise<unknown> {
-    return this.#connection.run(operation, (client) => this.#scripts.run(client, script, keys, args));
+  #freeing(owner: string): string[] {
+    return this.#blind ? [owner, this.#blind] : [owner];
+  }
+
+  #run<T>(
+    operation: string,
+    script: RedisScript,
+    keys: string[],
+    args: string[],
+    read: (reply: unknown) => T,
+  ): Promise<T> {
+    return this.#connection.runScript(operation, script, keys, args, read);
   }
 
   /** Where this process is told of hand-overs; '' while it cannot hear. */
-  #channel(client: RedisClient): string {
-    if (!this.#subscriber && this.#listener && !isCluster(client) && !this.#closing) {
+  #channel(): string {
+    const client = this.#client;
+    if (!this.#subscriber && this.#listener && client && !isCluster(client) && !this.#closing) {
       const link = linkOptions(this.#options);
       const { channel } = this.#keyspace;
       const missed = (): void => this.#listener?.missed();
@@ -155,12 +156,11 @@ export class RedisLockStore implements LockStore {
   }
 
   /** WAIT counts what this connection wrote before it. */
-  async #confirmed(client: RedisClient, granting: Promise<unknown>): Promise<unknown> {
-    const reply = (await granting) as [number];
+  async #confirmed(client: RedisClient, answer: LockAnswer): Promise<LockAnswer> {
     const { confirmReplicas = 0, confirmTimeout = CONFIRM_MS } = this.#options;
-    if (reply[0] !== 1) return reply;
+    if (answer.outcome !== 'granted') return answer;
     const confirmed = Number(await client.call('WAIT', confirmReplicas, confirmTimeout));
-    if (confirmed >= confirmReplicas) return reply;
+    if (confirmed >= confirmReplicas) return answer;
     throw new StoreUnavailableError(
       'redis',
       'acquire',
@@ -171,23 +171,47 @@ export class RedisLockStore implements LockStore {
 }
 
 function answerOf(reply: unknown): LockAnswer {
-  const [outcome, detail, waiting, fence] = reply as [number, Buffer | number, number, Buffer];
-  if (outcome === 1) return { outcome: 'granted', fence: BigInt(String(detail)) };
-  const remainingMs = Math.max(0, Number(detail));
+  if (!Array.isArray(reply)) return { outcome: 'granted', fence: BigInt(String(reply)) };
+  const [outcome, left, waiting, fence] = reply as [number, number, number, Buffer];
+  const remainingMs = Math.max(0, left);
   if (outcome === 2) return { outcome: 'full', remainingMs, waiting };
   return { outcome: 'held', remainingMs, waiting, fence: BigInt(String(fence)) };
 }
 
+function outcomeOf(reply: unknown): ReleaseOutcome {
+  if (reply === 1) return 'released';
+  return reply === 0 ? 'gone' : 'not-owner';
+}
+
+function stateOf(reply: unknown): LockState | undefined {
+  const [owner, fence, left, waiting] = reply as [Buffer, Buffer, number, number];
+  const isHeld = owner.length > 0;
+  if (!isHeld && waiting === 0) return undefined;
+  return {
+    owner: isHeld ? String(owner) : undefined,
+    fence: isHeld ? BigInt(String(fence)) : undefined,
+    remainingMs: Math.max(0, left),
+    waiting,
+  };
+}
+
+function textOf(reply: unknown): string | undefined {
+  return reply === null ? undefined : String(reply as Buffer);
+}
+
+function isOne(reply: unknown): boolean {
+  return reply === 1;
+}
+
 /** A client that was lent tells where the server is; the connection is ours, so that its settings and its order are, too. */
 function ownLink(options: RedisLockStoreOptions): RedisStoreOptions & RedisLockStoreOptions {
-  const lent = options.client ?? options.store?.client;
+  const lent = lentBy(options);
   if (lent === undefined || isCluster(lent)) return options;
   return { ...options, client: undefined, store: undefined, connection: lent.options };
 }
 
-/** Whether PUBLISH tells who hears: in a cluster it counts one node's subscribers only. */
-function counts(client: RedisClient): string {
-  return isCluster(client) ? '0' : '1';
+function lentBy({ client, store }: RedisLockStoreOptions): RedisClient | undefined {
+  return client ?? store?.client;
 }
 
 function ms(duration: number): string {

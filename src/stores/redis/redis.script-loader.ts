@@ -10,11 +10,15 @@ export class RedisScriptLoader {
 
   /** The command is written before this returns, so that several can be corked. */
   run(client: RedisClient, script: RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
-    return evalsha(client, script, keys, args).catch(async (error: unknown) => {
-      if (refusalCode(error) !== 'NOSCRIPT') throw error;
-      await this.#load(client, script);
-      return evalsha(client, script, keys, args);
+    return evalsha(client, script, keys, args).catch((error: unknown) => {
+      if (!isUnknown(error)) throw error;
+      return this.loadAndRun(client, script, keys, args);
     });
+  }
+
+  async loadAndRun(client: RedisClient, script: RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
+    await this.#load(client, script);
+    return evalsha(client, script, keys, args);
   }
 
   #load(client: RedisClient, script: RedisScript): Promise<unknown> {
@@ -29,6 +33,17 @@ export class RedisScriptLoader {
   }
 }
 
-function evalsha(client: RedisClient, script: RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
+/** Whether the server says that it does not know the script. */
+export function isUnknown(error: unknown): boolean {
+  return refusalCode(error) === 'NOSCRIPT';
+}
+
+/** By name only. */
+export function evalsha(
+  client: RedisClient,
+  script: RedisScript,
+  keys: string[],
+  args: RedisArgument[],
+): Promise<unknown> {
   return client.callBuffer('evalsha', script.sha, keys.length, ...keys, ...args);
 }

@@ -24,8 +24,8 @@ import { RedisLockStore } from './redis.lock-store.js';
 import { RedisMasters } from './redis.masters.js';
 import { placeOf, type RedisPlace } from './redis.place.js';
 import { own, RedisReadBatch } from './redis.read-batch.js';
-import { RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
 import { entryReport, tokenReport, updateReport } from './redis.reports.js';
+import type { RedisArgument } from './redis.script-loader.js';
 import * as scripts from './redis.scripts.js';
 import { RedisSubscriber } from './redis.subscriber.js';
 
@@ -42,7 +42,6 @@ export class RedisStore implements CacheStore, LockStoreSource {
   readonly #connection: RedisConnection;
   readonly #reads: RedisReadBatch;
   readonly #lineage: RedisLineage | RedisClusterLineage;
-  readonly #scripts = new RedisScriptLoader();
   #keyspace: RedisKeyspace;
   #client: RedisClient | undefined;
   #listener: StoreListener | undefined;
@@ -127,7 +126,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async remove(keys: readonly string[]): Promise<number> {
     const removed = await this.#each('remove', keys, (client, key) =>
-      this.#scripts.run(client, scripts.REMOVE, this.#pair(key), [
+      this.#connection.scripts.run(client, scripts.REMOVE, this.#pair(key), [
         this.#keyspace.channel,
         key,
         this.#keyspace.updates,
@@ -213,7 +212,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async #mint(operation: string, script: scripts.RedisScript, names: readonly string[]): Promise<string[]> {
     const minted = await this.#each(operation, names, (client, name) =>
-      this.#scripts.run(
+      this.#connection.scripts.run(
         client,
         script,
         [this.#keyspace.token(name)],
@@ -224,7 +223,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   #run(operation: string, script: scripts.RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
-    return this.#connection.run(operation, (client) => this.#scripts.run(client, script, keys, args));
+    return this.#connection.runScript(operation, script, keys, args, asIs);
   }
 
   /** One script per name, for they may live on different servers, but all in one write. */
@@ -247,6 +246,10 @@ export class RedisStore implements CacheStore, LockStoreSource {
   #pair(key: string): string[] {
     return [this.#keyspace.entry(key), this.#keyspace.lease(key)];
   }
+}
+
+function asIs(reply: unknown): unknown {
+  return reply;
 }
 
 /** A text for MATCH that stands for itself. */

@@ -19,6 +19,11 @@ export class RedisWatchdog {
     if (!isCluster(client)) this.#client = client;
   }
 
+  /** Whether answers are due. */
+  get isDue(): boolean {
+    return this.#due > 0;
+  }
+
   begin(): void {
     if (this.#due++ === 0) this.#since = performance.now();
     if (this.#client && !this.#timer) this.#timer = setInterval(() => this.#check(), SILENCE_MS / 2).unref();
