@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { StampOptions, WhenDown } from '../cache.options.js';
 import { durationMs } from '../clock/duration.js';
 import { CacheUsageError } from '../errors/cache.error.js';
@@ -55,5 +55,5 @@ function digestOf(stamp: unknown): string {
       `stamp must be a non-empty string; got ${stamp === '' ? 'an empty one' : `a ${typeof stamp}`}`,
     );
   }
-  return createHash('sha256').update(stamp).digest('base64url').slice(0, DIGEST);
+  return hash('sha256', stamp, 'base64url').slice(0, DIGEST);
 }

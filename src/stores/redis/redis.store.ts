@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import {
   FRAME_IDENTITY_BYTES,
@@ -11,6 +10,7 @@ import {
   type WriteCondition,
   type WriteOutcome,
 } from '../contract/cache-store.js';
+import { randomText } from '../../core/random/random.text.js';
 import type { LockStore, LockStoreSource } from '../../locks/contract/lock-store.js';
 import { RedisClusterLineage } from './redis.cluster-lineage.js';
 import { RedisClusterSubscriber } from './redis.cluster-subscriber.js';
@@ -151,7 +151,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   async stamp(name: string, stamp: string, graceMs: number): Promise<string> {
-    const random = randomBytes(16).toString('base64url');
+    const random = randomText(16);
     const args = [random, stamp, String(Math.floor(graceMs)), ...this.#report('t', name)];
     const [token] = await this.#lineage.mark('stamp', async () => [
       String(await this.#run('stamp', scripts.STAMP_TOKEN, [this.#keyspace.token(name)], args)),
@@ -209,12 +209,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async #mint(operation: string, script: scripts.RedisScript, names: readonly string[]): Promise<string[]> {
     const minted = await this.#each(operation, names, (client, name) =>
-      this.#scripts.run(
-        client,
-        script,
-        [this.#keyspace.token(name)],
-        [randomBytes(16).toString('base64url'), ...this.#report('t', name)],
-      ),
+      this.#scripts.run(client, script, [this.#keyspace.token(name)], [randomText(16), ...this.#report('t', name)]),
     );
     return minted.map(String);
   }
