@@ -10,9 +10,9 @@ const report = process.env['TC_TEST_REPORT'];
 const alone = [
   'test/faults/{b2,coherence,must-show,outage}.spec.ts',
   'test/functions/{cold-cache.load,timeouts,upstream-down}.spec.ts',
-  'test/locks/{processes,cluster,hand-over}.spec.ts',
+  'test/locks/{processes,hand-over}.spec.ts',
   'test/processes/{cold-fleet,lifecycle,one-computation}.spec.ts',
-  'test/servers/**/*.spec.ts',
+  'test/servers/{fault.proxy,harness}.spec.ts',
   'test/stores/redis.*.spec.ts',
 ];
 

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { CacheStore, StoreCapabilities } from '../stores/contract/cache-store.js';
 import type { NamespaceOptions, StampOptions } from './cache.options.js';
 import { CacheService } from './cache.service.js';
@@ -19,6 +18,7 @@ import { makeStamp } from './keys/stamp.js';
 import { Namespace } from './namespace.js';
 import type { PendingCounts } from './outage/invalidation-queue.js';
 import { StoreGuard } from './outage/store-guard.js';
+import { randomText } from './random/random.text.js';
 import { isStampFeed, StampFeeds, type StampFeed } from './stamp-feeds.js';
 import { WaitingTags } from './outage/waiting-tags.js';
 import { MemoryTier } from './tiers/memory.tier.js';
@@ -142,7 +142,7 @@ export class CacheEngine {
       this.waiters,
       this.filling,
       isHeard,
-      () => randomBytes(12).toString('base64url'),
+      () => randomText(12),
     );
     this.singleFlight = new SingleFlight(this.clock, readThrough, isHeard);
     this.stamps = new AnnouncedStamps(

@@ -8,7 +8,9 @@ import { runVitest, type Verdict } from '../servers/vitest.process.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 // What is broken may hang; the end of a test that failed may hang as well.
-const IMPATIENT = ['--bail=1', '--testTimeout=15000', '--hookTimeout=5000'];
+const IMPATIENT = ['--bail=1', '--testTimeout=15000'];
+// Projects do not heed `--hookTimeout`.
+const IMPATIENT_HOOKS = { find: 'hookTimeout: 120_000', replace: 'hookTimeout: 20_000' };
 const COPIED = ['src', 'test', 'dist', 'package.json', 'tsconfig.json', 'vitest.config.ts'];
 
 /** One text in one module that is to be another. */
@@ -33,6 +35,7 @@ export class Mutant {
     await symlink(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
     for (const file of [`src/${mutation.module}.ts`, `dist/${mutation.module}.js`])
       await mutate(join(directory, file), mutation);
+    await mutate(join(directory, 'vitest.config.ts'), IMPATIENT_HOOKS);
     return new Mutant(directory);
   }
 
@@ -49,7 +52,7 @@ export class Mutant {
   }
 }
 
-async function mutate(file: string, { find, replace }: Mutation): Promise<void> {
+async function mutate(file: string, { find, replace }: Omit<Mutation, 'module'>): Promise<void> {
   const parts = (await readFile(file, 'utf8')).split(find);
   if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times, not once: ${find}`);
   await writeFile(file, parts.join(replace));

@@ -267,11 +267,12 @@ class Redeem {
 }
 
 describe.each<Platform>(['express', 'fastify'])('4.14 #20 shutdown under load on %s', (platform) => {
+  // Before the applications are closed, which wait for their requests: after a failure nobody else would let them go.
+  afterEach(() => finish.open());
+
   it('keeps locks of running work, refuses those who wait, and leaves nothing', { timeout: 10_000 }, async () => {
     started = gate();
     finish = gate();
-    // Who is not refused would wait for it, and keep the application open after this has failed.
-    onTestFinished(() => finish.open());
     const other = (await boot([root({ locks: { store: server.url } })])).get(CacheLockService);
     const { app, url } = await serve(platform, {
       imports: [root({ locks: { store: server.url, lease: 500 } })],

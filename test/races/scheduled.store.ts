@@ -1,25 +1,24 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
 import type { CacheStore, StoreListener } from '../../src/stores/contract/cache-store.js';
 
 /** Holds a step back until the schedule lets it happen. */
 export type Delay = () => Promise<unknown>;
 
-/** The version of the truth that the update now under way announces; follows the call into the store. */
-export const announced = new AsyncLocalStorage<number>();
+/** A removal, of whatever kind, leaves nothing that was read before; a value may be an old one that is only marked as stale. */
+export type Change = 'value' | 'removal';
 
 /**
  * A store at the other end of a network: every request, every reply and every report takes its own time. Reports of one process arrive
  * in order (they share a connection), but anyhow relative to replies.
  * While the link is cut, requests and replies are lost: what was asked may have been done all the same.
- * @param applied told, at the moment an operation takes effect, which version its caller announced
+ * @param applied told when a change is about to take effect
  * @param heard told when a report has been delivered, with what had been applied when it was sent
  */
 export function scheduledStore(
   inner: CacheStore,
   delay: Delay,
   world: {
-    applied: (version: number) => void;
+    applied: (change: Change) => void;
     lastApplied: () => number;
     heard: (version: number) => void;
     isCut: () => boolean;
@@ -29,12 +28,10 @@ export function scheduledStore(
   const check = (): void => {
     if (world.isCut()) throw new StoreUnavailableError(inner.name, 'any', 'connection');
   };
-  const through = async <T>(effect: () => Promise<T>, isInvalidation = false): Promise<T> => {
+  const through = async <T>(effect: () => Promise<T>, change?: Change): Promise<T> => {
     await delay();
     check();
-    const version = announced.getStore();
-    // An update asks the store for this and that, and may send first what had to wait: neither takes effect for it.
-    if (version !== undefined && isInvalidation) world.applied(version);
+    if (change) world.applied(change);
     const result = await effect();
     await delay();
     check();
@@ -65,11 +62,12 @@ export function scheduledStore(
     renew: (key, token, leaseMs) => through(() => inner.renew(key, token, leaseMs)),
     fill: (key, token, frame, ttlMs) => through(() => inner.fill(key, token, frame, ttlMs)),
     release: (key, token) => through(() => inner.release(key, token)),
-    write: (key, frame, ttlMs, condition) => through(() => inner.write(key, frame, ttlMs, condition), true),
-    remove: (keys) => through(() => inner.remove(keys), true),
+    write: (key, frame, ttlMs, condition) => through(() => inner.write(key, frame, ttlMs, condition), 'value'),
+    remove: (keys) => through(() => inner.remove(keys), 'removal'),
     tokens: (names) => through(() => inner.tokens(names)),
-    rotate: (names, soft) => through(() => inner.rotate(names, soft), !soft),
-    stamp: (name, stamp, graceMs) => through(() => inner.stamp(name, stamp, graceMs), graceMs === 0),
+    rotate: (names, soft) => through(() => inner.rotate(names, soft), soft ? undefined : 'removal'),
+    stamp: (name, stamp, graceMs) =>
+      through(() => inner.stamp(name, stamp, graceMs), graceMs === 0 ? 'removal' : undefined),
     now: async () => {
       check();
       return inner.now();

@@ -4,7 +4,7 @@ import type { CacheService } from '../../src/core/cache.service.js';
 import { makeStamp } from '../../src/core/keys/stamp.js';
 import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
-import { announced, scheduledStore } from './scheduled.store.js';
+import { scheduledStore } from './scheduled.store.js';
 import type { Delay } from './scheduled.store.js';
 import { SteppedClock } from './stepped.clock.js';
 
@@ -42,8 +42,10 @@ export class World {
   private graced = 0;
   /** A value whose refresh has failed counts as fresh to `peek` while the back-off lasts. */
   private isHeldOver = false;
-  /** Per process: the last of its updates that has taken effect in the store. */
+  /** Per process: what was true when a change of its own that leaves nothing older last took effect in the store. */
   private readonly applied = [0, 0];
+  /** A value that is written now is that of the newest version. */
+  private isUpdating = false;
   /** Per process: no read that starts now may return less. The second holds for values that are not stale. */
   private readonly floors = [0, 0];
   private readonly freshFloors = [0, 0];
@@ -58,7 +60,9 @@ export class World {
     this.engines = [0, 1].map((process) => {
       const session = spoil(new MemoryStore({ database: this.database }));
       const store = scheduledStore(session, delay, {
-        applied: (version) => (this.applied[process] = Math.max(this.applied[process] as number, version)),
+        applied: (change) => {
+          if (change === 'removal' || this.isUpdating) this.applied[process] = this.truth;
+        },
         // What this process did itself it hears of by the reply, not by a report.
         lastApplied: () => this.applied[1 - process] as number,
         heard: (version) => this.raise(process, version),
@@ -195,7 +199,9 @@ export class World {
   private update(process: 0 | 1, tell: (version: number) => Promise<unknown>): Promise<void> {
     return this.inTurn(async () => {
       const version = ++this.truth;
-      await announced.run(version, () => tell(version));
+      this.isUpdating = true;
+      await tell(version);
+      this.isUpdating = false;
       this.announced = version;
       this.raise(process, version);
     });

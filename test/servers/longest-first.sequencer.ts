@@ -3,16 +3,17 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** Specs that take a quarter of a minute and more on a quiet machine, the longest first. */
 const LONGEST = [
   'races/no-resurrection',
-  'nest/sample-03',
   'http/isolation',
+  'nest/sample-03',
+  'packaging/consumers',
+  'processes/outbox-crash',
   'packaging/nest-11',
   'processes/warm-up',
-  'packaging/consumers',
-  'nest/sample-02',
   'core/memory-limits',
+  'nest/sample-02',
+  'locks/random-schedule',
   'locks/faults.redis',
   'faults/invalidation-queue',
-  'locks/random-schedule',
 ];
 
 /** Begins with what takes longest, so that no worker is left alone with it at the end. In a fresh checkout vitest knows no durations. */

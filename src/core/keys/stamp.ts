@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** What decides whether stored data may still be read by this code. */
 export interface StampParts {
@@ -18,5 +18,5 @@ export interface StampParts {
 export function makeStamp(parts: StampParts): string {
   const { app = null, build = null, stamp = null, schema = 1, own } = parts;
   const named = [app, build, stamp, String(schema), ...(own === undefined ? [] : [own])];
-  return createHash('sha256').update(JSON.stringify(named)).digest('hex').slice(0, 10);
+  return hash('sha256', JSON.stringify(named), 'hex').slice(0, 10);
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { STAMP_MARK } from '../../stores/contract/cache-store.js';
 import type { Grace } from './epoch.js';
 
@@ -55,5 +55,5 @@ function choicesIn(stored: string): Grace[] {
 }
 
 function digestOf(token: string): string {
-  return createHash('sha256').update(token).digest('base64url').slice(0, DIGEST);
+  return hash('sha256', token, 'base64url').slice(0, DIGEST);
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { StampOptions, WhenDown } from '../cache.options.js';
 import { durationMs } from '../clock/duration.js';
 import { CacheUsageError } from '../errors/cache.error.js';
@@ -23,7 +23,7 @@ export function announcementOf(stamp: unknown, options: StampOptions): StampAnno
       `stamp must be a non-empty string; got ${stamp === '' ? 'an empty one' : `a ${typeof stamp}`}`,
     );
   }
-  const digest = createHash('sha256').update(stamp).digest('base64url').slice(0, DIGEST);
+  const digest = hash('sha256', stamp, 'base64url').slice(0, DIGEST);
   return { digest, graceMs: durationMs(options.grace ?? 0, 'grace') };
 }
 

@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { systemClock, type Clock } from '../../core/clock/clock.js';
+import { randomText } from '../../core/random/random.text.js';
 import { SOFT_MARK, STAMP_MARK, type ScanStep, type StoreListener } from '../contract/cache-store.js';
 import { OldestKeys } from './oldest-keys.js';
 
@@ -207,5 +207,5 @@ export class MemoryDatabase {
 }
 
 function mint(moment: number): string {
-  return `${moment.toString(36)}.${randomBytes(16).toString('base64url')}`;
+  return `${moment.toString(36)}.${randomText(16)}`;
 }

@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { systemClock } from '../../core/clock/clock.js';
+import { randomText } from '../../core/random/random.text.js';
 import {
   STAMP_MARK,
   type Acquired,
@@ -55,7 +55,7 @@ export class NoneStore implements CacheStore {
   }
 
   async tokens(names: readonly string[]): Promise<string[]> {
-    return names.map(() => randomBytes(16).toString('base64url'));
+    return names.map(() => randomText(16));
   }
 
   async rotate(names: readonly string[]): Promise<string[]> {
@@ -63,7 +63,7 @@ export class NoneStore implements CacheStore {
   }
 
   async stamp(_name: string, stamp: string): Promise<string> {
-    return `${randomBytes(16).toString('base64url')}${STAMP_MARK}${stamp}`;
+    return `${randomText(16)}${STAMP_MARK}${stamp}`;
   }
 
   async now(): Promise<number> {

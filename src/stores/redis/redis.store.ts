@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import {
   FRAME_IDENTITY_BYTES,
@@ -11,6 +10,7 @@ import {
   type WriteCondition,
   type WriteOutcome,
 } from '../contract/cache-store.js';
+import { randomText } from '../../core/random/random.text.js';
 import type { LockStore, LockStoreSource } from '../../locks/contract/lock-store.js';
 import { RedisClusterLineage } from './redis.cluster-lineage.js';
 import { RedisClusterSubscriber } from './redis.cluster-subscriber.js';
@@ -153,7 +153,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   async stamp(name: string, stamp: string, graceMs: number): Promise<string> {
-    const random = randomBytes(16).toString('base64url');
+    const random = randomText(16);
     const { changes } = this.#keyspace;
     const args = [random, stamp, String(Math.floor(graceMs)), changes, tokenReport(name)];
     const [token] = await this.#lineage.mark('stamp', async () => [
@@ -216,7 +216,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
         client,
         script,
         [this.#keyspace.token(name)],
-        [randomBytes(16).toString('base64url'), this.#keyspace.changes, tokenReport(name)],
+        [randomText(16), this.#keyspace.changes, tokenReport(name)],
       ),
     );
     return minted.map(String);
