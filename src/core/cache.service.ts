@@ -100,11 +100,10 @@ export class CacheService {
 
   /**
    * For `@Cached`, which keeps its keys encoded: what {@link getOrSet} would answer at once, if anything.
-   * @param local the key in the memory tier's index
    * @internal
    */
-  answer(local: string): Promise<unknown> | undefined {
-    return this.near.answer(local);
+  answer(key: EncodedKey): Promise<unknown> | undefined {
+    return this.near.answer(key);
   }
 
   /**

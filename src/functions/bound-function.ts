@@ -30,13 +30,13 @@ export class BoundFunction {
   /** The hot path: what a call with this argument only, or none, is answered at once, if anything. */
   answer(only: unknown): Promise<unknown> | undefined {
     const key = this.keys.known(only);
-    return key === undefined || !this.takesHits ? undefined : this.cache.answer(key.local);
+    return key === undefined || !this.takesHits ? undefined : this.cache.answer(key);
   }
 
   /** @throws CacheUsageError `invalid_key` */
   call(self: object, args: unknown[], signal?: AbortSignal): Promise<unknown> {
     const key = this.keyOf(self, args);
-    const answer = this.takesHits ? this.cache.answer(key.local) : undefined;
+    const answer = this.takesHits ? this.cache.answer(key) : undefined;
     if (answer !== undefined) return answer;
     const options = signal === undefined ? this.usual : new PlannedOptions(this.plan, false, signal);
     return this.load(self, args, key, options);

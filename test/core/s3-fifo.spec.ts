@@ -150,6 +150,24 @@ describe('S3FifoSlab order', () => {
   });
 });
 
+describe('S3FifoSlab slotOf', () => {
+  it('takes no hint for another key, another index, or what has gone', () => {
+    const slab = new S3FifoSlab<number, null>({ maxEntries: 10, maxBytes: 1e6 });
+    const [one, two]: [SlotIndex, SlotIndex] = [new Map(), new Map()];
+    const slots = [put(slab, one, 'a', 1, 1), put(slab, one, 'b', 2, 1), put(slab, two, 'a', 3, 1)] as const;
+    for (const hint of [0, 1, 2, 5, 5000]) {
+      expect(slab.slotOf(one, 'a', hint)).toBe(slots[0]);
+      expect(slab.slotOf(one, 'b', hint)).toBe(slots[1]);
+      expect(slab.slotOf(two, 'a', hint)).toBe(slots[2]);
+      expect(slab.slotOf(two, 'b', hint)).toBeUndefined();
+    }
+    slab.remove(slots[0]);
+    expect(slab.slotOf(one, 'a', slots[0])).toBeUndefined();
+    slab.clear();
+    expect(slab.slotOf(one, 'b', slots[1])).toBeUndefined();
+  });
+});
+
 describe('S3FifoSlab answers', () => {
   it('are one promise for all readers, as long as the entry holds what it held', async () => {
     const slab = new S3FifoSlab<number, null>({ maxEntries: 3000, maxBytes: 1e6 });

@@ -9,6 +9,8 @@ export class EncodedKey {
   readonly short: string;
   /** In the memory tier's index. One string for all calls, so that a look-up compares no characters. */
   readonly local: string;
+  /** Where the memory tier found it last: a hint, so that a look-up need not hash. */
+  slot = 0;
 
   /** @throws CacheUsageError `invalid_key` */
   constructor(readonly parts: readonly KeyPart[]) {

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.js';
+import type { EncodedKey } from '../keys/encoded-key.js';
 import type { Fence } from '../tokens/epoch.js';
 import { isAlive } from '../tokens/epoch.js';
 import type { Found, ValueSource } from './found.js';
@@ -57,6 +58,12 @@ export class MemoryTier {
     slab.touch(slot);
     const payload = slab.payloads[slot];
     return ((slab.kinds[slot] as number) & PER_READER) === 0 ? payload : (payload as ValueSource).take();
+  }
+
+  slotOf(index: SlotIndex, key: EncodedKey): number | undefined {
+    const slot = this.slab.slotOf(index, key.local, key.slot);
+    if (slot !== undefined) key.slot = slot;
+    return slot;
   }
 
   /** As {@link fresh}, as a promise, which the readers of a shared value may share; `undefined` where there is none. */

@@ -1,6 +1,7 @@
 import type { CacheKey } from '../cache.options.js';
 import type { CacheEngine } from '../cache-engine.js';
 import { addressOf, isPlain, type Address } from '../keys/address.js';
+import type { EncodedKey } from '../keys/encoded-key.js';
 import type { Namespace } from '../namespace.js';
 import type { Found } from './found.js';
 import { MISS } from './memory.tier.js';
@@ -30,12 +31,13 @@ export class NearTiers {
 
   /**
    * What a call may be answered with at once: the fresh value in the memory tier, if there is one; counted.
-   * @param local the key in the memory tier's index
+   * @param key as it is in the memory tier's index, or encoded once for many calls
    */
-  answer(local: string): Promise<unknown> | undefined {
+  answer(key: string | EncodedKey): Promise<unknown> | undefined {
     const { memory } = this.engine;
     if (memory === undefined || this.engine.requestScope?.() !== undefined) return undefined;
-    const answer = memory.answer(this.space.index.get(local));
+    const { index } = this.space;
+    const answer = memory.answer(typeof key === 'string' ? index.get(key) : memory.slotOf(index, key));
     if (answer !== undefined) this.space.counters.memoryHits++;
     return answer;
   }

@@ -109,6 +109,12 @@ export class S3FifoSlab<P, F> {
     return slot;
   }
 
+  /** The slot of a key that was at `hint` when it was last looked for. */
+  slotOf(index: SlotIndex, key: string, hint: number): number | undefined {
+    const isThere = this.keys[hint] === key && this.indexes[this.owners[hint] as number] === index;
+    return isThere ? hint : index.get(key);
+  }
+
   /** The payload as a settled promise, for a while the same one. */
   answer(slot: number): Promise<P> {
     return this.answers.of(slot, this.payloads[slot] as P);
