@@ -110,8 +110,14 @@ describe('what another program does to an entry in the very moment of its update
     await here.set('k', 'old');
     await until(async () => (await there.get('k')).tier === 'memory', 1000);
     const name = key.slice('tc:e:'.length);
-    const deleteAtOnce =
-      "redis.call('SET', KEYS[1], ARGV[2]) redis.call('PUBLISH', 'tc:upd', ARGV[1] .. ARGV[2]) redis.call('DEL', KEYS[1])";
+    // By then the update is surely newer than what is known.
+    const known = performance.now();
+    await until(() => performance.now() > known + 10, 1000);
+    const deleteAtOnce = `
+      local time = redis.call('TIME')
+      redis.call('SET', KEYS[1], ARGV[2])
+      redis.call('PUBLISH', 'tc:upd', ARGV[1] .. string.format('%.0f', time[1] * 1000000 + time[2]) .. ':' .. ARGV[2])
+      redis.call('DEL', KEYS[1])`;
     await client.eval(deleteAtOnce, 1, key, `u${name.length}:${name}`, frame);
     await until(() => there.peek('k') === undefined, 1000);
     expect((await there.get('k')).isFound).toBe(false);

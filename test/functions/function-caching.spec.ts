@@ -266,8 +266,9 @@ describe.each(FLEETS)('function caching on $name', ({ open }) => {
     expect(gate.runs).toBe(1);
     const [winner, loser] = a.asked.includes('fill') ? [a, b] : [b, a];
     expect(winner.asked).toEqual(['read', 'acquire', 'fill']);
-    // Asked, was told to wait, and was sent the value.
-    expect(loser.asked).toEqual(['read', 'acquire']);
+    // Asked, was told to wait, and was sent the value, or was woken and asked again.
+    expect(loser.asked.slice(0, 2)).toEqual(['read', 'acquire']);
+    expect(['', 'acquire']).toContain(loser.asked.slice(2).join());
   });
 
   it('F14 N processes x M callers: one computation; with the store down one each, never N x M', async () => {

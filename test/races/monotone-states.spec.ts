@@ -38,7 +38,8 @@ class World {
     spoil: (store: CacheStore) => CacheStore,
   ) {
     this.caches = [0, 1].map(() => {
-      const ignore = { applied: () => undefined, lastApplied: () => 0, heard: () => undefined, isCut: () => false };
+      const no = (): boolean => false;
+      const ignore = { applied: () => undefined, lastApplied: () => 0, heard: () => undefined, isCut: no, says: no };
       const store = scheduledStore(spoil(new MemoryStore({ database: this.database })), this.delay, ignore);
       const engine = new CacheEngine({ store, clock: this.clock });
       engine.open();

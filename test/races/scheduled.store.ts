@@ -22,16 +22,18 @@ export function scheduledStore(
     lastApplied: () => number;
     heard: (version: number) => void;
     isCut: () => boolean;
+    /** Whether the token says so already: then nothing goes. */
+    says: (name: string, stamp: string) => boolean;
   },
 ): CacheStore {
   let line: Promise<unknown> = Promise.resolve();
   const check = (): void => {
     if (world.isCut()) throw new StoreUnavailableError(inner.name, 'any', 'connection');
   };
-  const through = async <T>(effect: () => Promise<T>, change?: Change): Promise<T> => {
+  const through = async <T>(effect: () => Promise<T>, change?: Change, isVain?: () => boolean): Promise<T> => {
     await delay();
     check();
-    if (change) world.applied(change);
+    if (change && !isVain?.()) world.applied(change);
     const result = await effect();
     await delay();
     check();
@@ -50,7 +52,7 @@ export function scheduledStore(
     open: (listener) =>
       inner.open({
         changed: (keys) => report(listener, (to) => to.changed(keys)),
-        updated: (key, frame, forMs) => report(listener, (to) => to.updated(key, frame, forMs)),
+        updated: (key, frame, at, forMs) => report(listener, (to) => to.updated(key, frame, at, forMs)),
         flushed: () => report(listener, (to) => to.flushed()),
         released: (keys) => report(listener, (to) => to.released(keys)),
         rotated: (names) => report(listener, (to) => to.rotated(names)),
@@ -67,7 +69,11 @@ export function scheduledStore(
     tokens: (names) => through(() => inner.tokens(names)),
     rotate: (names, soft) => through(() => inner.rotate(names, soft), soft ? undefined : 'removal'),
     stamp: (name, stamp, graceMs) =>
-      through(() => inner.stamp(name, stamp, graceMs), graceMs === 0 ? 'removal' : undefined),
+      through(
+        () => inner.stamp(name, stamp, graceMs),
+        graceMs === 0 ? 'removal' : undefined,
+        () => world.says(name, stamp),
+      ),
     now: async () => {
       check();
       return inner.now();

@@ -3,10 +3,13 @@ import type { Clock } from '../../src/core/clock/clock.js';
 /** Time that stands still until the test moves it. */
 export class SteppedClock implements Clock {
   private time = 1_000_000;
+  /** @param tick how much passes whenever the time is told */
+  constructor(private readonly tick = 0) {}
+
   private timers: Array<{ at: number; run: () => void }> = [];
 
   now(): number {
-    return this.time;
+    return (this.time += this.tick);
   }
 
   after(ms: number, run: () => void): () => void {

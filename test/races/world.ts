@@ -3,7 +3,7 @@ import type { CallOptions, Loader } from '../../src/core/cache.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
 import { makeStamp } from '../../src/core/keys/stamp.js';
 import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
-import type { CacheStore } from '../../src/stores/contract/cache-store.js';
+import { STAMP_MARK, type CacheStore } from '../../src/stores/contract/cache-store.js';
 import { scheduledStore } from './scheduled.store.js';
 import type { Delay } from './scheduled.store.js';
 import { SteppedClock } from './stepped.clock.js';
@@ -30,7 +30,8 @@ class UpstreamError extends Error {}
 
 /** Two processes on one store, and a truth that every update raises by one before it tells the cache. */
 export class World {
-  readonly clock = new SteppedClock();
+  /** A moment is never told twice. */
+  readonly clock = new SteppedClock(0.0001);
   readonly violations: string[] = [];
   private readonly database = new MemoryDatabase({ clock: this.clock });
   private readonly caches: CacheService[];
@@ -67,6 +68,7 @@ export class World {
         lastApplied: () => this.applied[1 - process] as number,
         heard: (version) => this.raise(process, version),
         isCut: () => this.isCut[process] as boolean,
+        says: (name, stamp) => this.database.stored(name)?.split(STAMP_MARK)[1] === stamp,
       });
       return new CacheEngine({
         store,

@@ -2,6 +2,7 @@ import type { Clock } from './clock.js';
 
 /** After this long a measurement is repeated: two clocks drift apart by some 100 microseconds in 30 s at worst. */
 const REMEASURE_MS = 30_000;
+const DRIFT = 1e-5;
 const GOOD_ROUND_TRIP_MS = 100;
 const MAX_ATTEMPTS = 3;
 
@@ -11,6 +12,8 @@ const MAX_ATTEMPTS = 3;
  */
 export class StoreClock {
   private offset: number | undefined;
+  /** By how much the offset may have been wrong when it was measured. */
+  private error = 0;
   private measuredAt = -Infinity;
   private measuring: Promise<void> | undefined;
   private doubts = 0;
@@ -42,6 +45,11 @@ export class StoreClock {
     return storeTime - this.known();
   }
 
+  /** As {@link toLocal}, no later than it can have been. */
+  earliest(storeTime: number): number {
+    return this.toLocal(storeTime) - this.error - DRIFT * (this.clock.now() - this.measuredAt);
+  }
+
   private known(): number {
     if (this.offset === undefined) throw new Error('the store clock was read before it was measured');
     return this.offset;
@@ -68,6 +76,7 @@ export class StoreClock {
       if (received - sent >= best) continue;
       best = received - sent;
       this.offset = storeNow - (sent + received) / 2;
+      this.error = best / 2;
       this.measuredAt = received;
     }
     this.settledDoubts = doubts;

@@ -14,7 +14,7 @@ import type { FencedFill } from './fenced-fill.js';
 import type { Flight } from './flight.js';
 import type { LoadRun } from './load-run.js';
 import type { Answer, Reading, RemoteReader } from './remote.reader.js';
-import type { Waiters } from './waiters.js';
+import type { Waiter, Waiters } from './waiters.js';
 
 /** How often to look again while the store does not tell us about changes; with a bus it is only a back-stop. */
 const POLL_DEAF_MS = 100;
@@ -129,6 +129,7 @@ export class ReadThrough {
         const fence = epochs.map((epoch) => epoch.token).join('.');
         const request = { token, leaseMs: plan.leaseMs, seen, fence, steal: task.forced };
         const answer = await this.guard.run('acquire', budget, (store) => store.acquire(address.store, request));
+        const answeredAt = this.clock.now();
         if (answer.outcome === 'lease')
           return { kind: 'lease', token, grantedAt: answer.grantedAt, epochs, stale, seen: stale && seen };
         if (answer.outcome === 'value') {
@@ -147,14 +148,18 @@ export class ReadThrough {
         task.flight.depart();
         const poll = this.isHeard() ? POLL_HEARD_MS : POLL_DEAF_MS;
         await waiter.sleep(Math.min(patienceMs, poll, answer.remainingMs + 1));
-        const { sent } = waiter;
-        if (sent && isAlive(sent.fence) && this.isGood(task, sent))
-          return { kind: 'found', found: this.hit(task, sent) };
+        const sent = this.newsSince(answeredAt, waiter);
+        if (sent && this.isGood(task, sent)) return { kind: 'found', found: this.hit(task, sent) };
         budget = this.guard.budget();
       }
     } finally {
       waiter.leave();
     }
+  }
+
+  /** What a report brought that is surely newer than the last answer. */
+  private newsSince(answeredAt: number, { sent }: Waiter): Found | undefined {
+    return sent && sent.moment > answeredAt && isAlive(sent.found.fence) ? sent.found : undefined;
   }
 
   /** Fresh, and not due for an early refresh. */

@@ -7,6 +7,7 @@ import type { Namespace } from '../namespace.js';
 import type { StoreGuard, WaitBudget } from '../outage/store-guard.js';
 import type { Found } from '../tiers/found.js';
 import type { MemoryTier } from '../tiers/memory.tier.js';
+import type { ReportJudge } from '../tiers/tier-coherence.js';
 import type { Epoch, Fence } from '../tokens/epoch.js';
 import { graceOf, makeFence, standingOf } from '../tokens/epoch.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
@@ -37,7 +38,7 @@ interface Tick {
 }
 
 /** Reads the remote tier, judges what it finds, and fills the memory tier with the remaining life. */
-export class RemoteReader {
+export class RemoteReader implements ReportJudge {
   private tick: Tick | undefined;
 
   constructor(
@@ -118,19 +119,16 @@ export class RemoteReader {
       this.memory?.insert(namespace.index, address.local, found);
   }
 
-  /** Remembers, for `forMs` at most, what the store has reported with its value. Asks nobody: what cannot be judged at once is read when it is wanted. */
-  adopt(
-    namespace: Namespace,
-    key: Pick<Address, 'local' | 'store'>,
-    bytes: Uint8Array,
-    forMs: number,
-  ): Found | undefined {
-    if (this.storeClock.ready()) return undefined;
-    const frame = this.entries.parse(namespace, key, bytes);
+  momentOf(at: number): number | undefined {
+    return this.storeClock.ready() ? undefined : this.storeClock.earliest(at);
+  }
+
+  judgeReported(namespace: Namespace, storeKey: string, bytes: Uint8Array): Found | undefined {
+    // While an invalidation of this process waits, the store does not know of it.
+    if (this.storeClock.ready() || !this.guard.queue.isEmpty) return undefined;
+    const frame = this.entries.parse(namespace, { store: storeKey }, bytes);
     const epochs = frame && this.tokens.known(frame.tags.map((tag) => tag.name));
-    const found = epochs && this.compare(namespace, frame, frame.tags, epochs).found;
-    if (found) this.memory?.insert(namespace.index, key.local, found, false, forMs);
-    return found;
+    return epochs && this.compare(namespace, frame, frame.tags, epochs).found;
   }
 
   /** The frames. Namespaces' tokens that are not known are asked for in the same tick, so that they travel with the values. */

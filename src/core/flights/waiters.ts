@@ -1,11 +1,17 @@
 import type { Clock } from '../clock/clock.js';
 import type { Found } from '../tiers/found.js';
 
+/** What a report has brought, and when that was true, at the earliest. */
+export interface Sent {
+  readonly found: Found;
+  readonly moment: number;
+}
+
 /** One caller that waits for news about a key. News that arrive before it starts to sleep are not missed. */
 export class Waiter {
   private woken = false;
   /** What the last news came with. */
-  sent: Found | undefined;
+  sent: Sent | undefined;
   private wake: (() => void) | undefined;
 
   constructor(
@@ -13,7 +19,7 @@ export class Waiter {
     readonly leave: () => void,
   ) {}
 
-  notify(sent?: Found): void {
+  notify(sent?: Sent): void {
     this.sent = sent;
     this.woken = true;
     this.wake?.();
@@ -61,7 +67,7 @@ export class Waiters {
   }
 
   /** @param sent what there is now, if the news came with it */
-  notify(key: string, sent?: Found): void {
+  notify(key: string, sent?: Sent): void {
     const group = this.waiting.get(key);
     if (group) for (const waiter of group) waiter.notify(sent);
   }

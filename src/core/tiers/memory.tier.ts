@@ -3,6 +3,7 @@ import type { EncodedKey } from '../keys/encoded-key.js';
 import type { Fence } from '../tokens/epoch.js';
 import { isAlive } from '../tokens/epoch.js';
 import type { Found, ValueSource } from './found.js';
+import { RecentReplies } from './recent-replies.js';
 import { S3FifoSlab } from './s3-fifo.slab.js';
 import type { SlotIndex } from './s3-fifo.slab.js';
 import { SharedValue } from './stored-value.js';
@@ -34,6 +35,7 @@ export const MISS: unique symbol = Symbol('miss');
 /** The in-process tier, shared by all namespaces of an engine. Knows nothing of stores; the coherence room tells it what to forget. */
 export class MemoryTier {
   private readonly slab: S3FifoSlab<unknown, Fence>;
+  private readonly replies = new RecentReplies();
   /** Everything in here is void from this moment on; set when the process is cut off from news. */
   private dropAt = Infinity;
   private isCutOff = true;
@@ -103,12 +105,27 @@ export class MemoryTier {
     };
   }
 
-  /** @param forMs how long it may be served at most */
-  insert(index: SlotIndex, key: string, found: Found, alone = false, forMs = Infinity): void {
+  insert(index: SlotIndex, key: string, found: Found, alone = false): void {
+    const now = this.clock.now();
+    const cap = this.isCutOff || alone ? now + this.limits.maxStaleWithoutBusMs : Infinity;
+    this.replies.note(this.put(index, key, found, cap), now);
+  }
+
+  /** What came with a report, to be served for `forMs` at most. */
+  insertReported(index: SlotIndex, key: string, found: Found, forMs: number): void {
+    const mostMs = this.isCutOff ? Math.min(forMs, this.limits.maxStaleWithoutBusMs) : forMs;
+    this.put(index, key, found, mostMs === Infinity ? Infinity : this.clock.now() + mostMs);
+  }
+
+  /** Whether the key is there, and nothing that is known of it but by reports is of this moment or later. */
+  isOlder(index: SlotIndex, key: string, moment: number): boolean {
+    const slot = index.get(key);
+    return slot !== undefined && this.replies.last(slot) < moment;
+  }
+
+  private put(index: SlotIndex, key: string, found: Found, cap: number): number {
     const { value } = found;
-    const mostMs = this.isCutOff || alone ? Math.min(forMs, this.limits.maxStaleWithoutBusMs) : forMs;
-    const cap = mostMs === Infinity ? Infinity : this.clock.now() + mostMs;
-    this.slab.insert(
+    return this.slab.insert(
       index,
       key,
       value.perReader ? (value.keep?.() ?? value) : value.take(),

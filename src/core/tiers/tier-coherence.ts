@@ -7,14 +7,12 @@ import type { TokenRegistry } from '../tokens/token-registry.js';
 import type { Found } from './found.js';
 import type { MemoryTier } from './memory.tier.js';
 
-/** Puts what the store reports in place of what is remembered, if it is sound. */
-export interface Adoption {
-  adopt(
-    namespace: Namespace,
-    key: { readonly local: string; readonly store: string },
-    frame: Uint8Array,
-    forMs: number,
-  ): Found | undefined;
+/** Judges what was reported with its value, without asking anybody. */
+export interface ReportJudge {
+  /** A moment of the store's time on this process's clock, no later than it can have been; `undefined` if that is not known. */
+  momentOf(at: number): number | undefined;
+  /** `undefined`: it is not sound, or that cannot be told. */
+  judgeReported(namespace: Namespace, storeKey: string, frame: Uint8Array): Found | undefined;
 }
 
 /**
@@ -31,7 +29,7 @@ export class TierCoherence implements StoreListener {
     private readonly tokens: TokenRegistry,
     private readonly watch: KeyWatch,
     private readonly waiters: Waiters,
-    private readonly adoption: Adoption,
+    private readonly judge: ReportJudge,
     /** The store is connected anew; it may be another server. */
     private readonly connected: () => void,
   ) {}
@@ -40,13 +38,18 @@ export class TierCoherence implements StoreListener {
     this.each(keys, (namespace, local, key) => this.forget(namespace, local, key));
   }
 
-  updated(key: string, frame: Uint8Array, forMs: number): void {
+  updated(key: string, frame: Uint8Array, at: number, forMs: number): void {
     this.each([key], (namespace, local, store) => {
-      // What this process has not asked for of late it need not decode.
-      const isWanted = namespace.index.has(local) || this.waiters.has(store);
+      const moment = this.judge.momentOf(at) ?? -Infinity;
+      // A reply, or what this process did itself, may be ahead of the reports: only what is surely newer than all that takes its place.
+      const isNews = this.memory?.isOlder(namespace.index, local, moment) === true;
+      const isAwaited = this.waiters.has(store);
       this.forget(namespace, local, store);
-      const found = isWanted ? this.adoption.adopt(namespace, { local, store }, frame, forMs) : undefined;
-      if (found) this.waiters.notify(store, found);
+      // What nobody here has asked for need not be decoded.
+      const found = isNews || isAwaited ? this.judge.judgeReported(namespace, store, frame) : undefined;
+      if (!found) return;
+      if (isNews) this.memory?.insertReported(namespace.index, local, found, forMs);
+      if (isAwaited) this.waiters.notify(store, { found, moment });
     });
   }
 

@@ -134,10 +134,11 @@ export interface StoreListener {
   /** Entries were written, removed, evicted or have expired, by whomever. */
   changed(keys: readonly string[]): void;
   /**
-   * As {@link changed}, for one entry that is `frame` from here on: who remembers it may go on with that, instead of asking, for `forMs` at most.
-   * What happened to it since is reported after it; only what another program did to it in that very moment may be missed.
+   * As {@link changed}, for one entry that is `frame` since `at` of the store's time, in milliseconds: who remembers it from before may go on with
+   * that, instead of asking, for `forMs` at most. What happened to it since is reported after it; only what another program did to it in that
+   * very moment may be missed.
    */
-  updated(key: string, frame: Uint8Array, forMs: number): void;
+  updated(key: string, frame: Uint8Array, at: number, forMs: number): void;
   /** Everything may have changed (e.g. FLUSHALL). */
   flushed(): void;
   /** Leases ended without a fill: given up, or destroyed by the removal of a key that had no entry. */

@@ -85,7 +85,7 @@ export class MemoryStore implements CacheStore {
     const lease = database.lease(key);
     if (lease?.token !== token) return false;
     this.#store(database, key, frame, ttlMs, (listener) =>
-      lease.isWanted ? listener.updated(key, frame, Infinity) : listener.changed([key]),
+      lease.isWanted ? listener.updated(key, frame, database.clock.now(), Infinity) : listener.changed([key]),
     );
     return true;
   }
@@ -104,7 +104,9 @@ export class MemoryStore implements CacheStore {
       const holds = current === undefined ? condition.absent === true : sameFrame(current, condition.seen);
       if (!holds) return { written: false, frame: current };
     }
-    this.#store(database, key, frame, ttlMs, (listener) => listener.updated(key, frame, Infinity));
+    this.#store(database, key, frame, ttlMs, (listener) =>
+      listener.updated(key, frame, database.clock.now(), Infinity),
+    );
     return { written: true };
   }
 

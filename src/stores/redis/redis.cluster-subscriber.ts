@@ -61,7 +61,7 @@ export class RedisClusterSubscriber {
     const { listener } = this;
     const ear = new RedisSubscriber(node, this.options, this.keyspace, {
       changed: (keys) => listener.changed(keys),
-      updated: (key, frame, forMs) => listener.updated(key, frame, forMs),
+      updated: (key, frame, at, forMs) => listener.updated(key, frame, at, forMs),
       flushed: () => listener.flushed(),
       released: (keys) => listener.released(keys),
       rotated: (names) => listener.rotated(names),

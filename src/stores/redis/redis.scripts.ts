@@ -31,6 +31,13 @@ local function report(channel, message)
   if channel ~= '' then redis.call('PUBLISH', channel, message) end
 end`;
 
+// With the server's time: replies may be ahead of reports.
+const SEND = `
+local function send(channel, update, frame)
+  local time = redis.call('TIME')
+  report(channel, update .. string.format('%.0f', time[1] * 1000000 + time[2]) .. ':' .. frame)
+end`;
+
 // Server time in front of the random part: it never repeats, also when the client's random source does.
 const MINT = `
 local function mint(random)
@@ -70,12 +77,12 @@ if not owns(KEYS[1], ARGV[1]) then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 
 /** KEYS entry, lease; ARGV token, frame, ttl, report channel, report, and for those who wait another channel, and what the frame is sent with or ''. */
-export const FILL = script(`${OWNS}${STORE}${REPORT}
+export const FILL = script(`${OWNS}${STORE}${REPORT}${SEND}
 local lease = owns(KEYS[2], ARGV[1])
 if not lease then return 0 end
 store(KEYS[1], ARGV[2], ARGV[3])
 redis.call('DEL', KEYS[2])
-if ARGV[7] ~= '' and string.sub(lease, -1) == '+' then report(ARGV[6], ARGV[7] .. ARGV[2]) else report(ARGV[4], ARGV[5]) end
+if ARGV[7] ~= '' and string.sub(lease, -1) == '+' then send(ARGV[6], ARGV[7], ARGV[2]) else report(ARGV[4], ARGV[5]) end
 return 1`);
 
 /** KEYS lease; ARGV token, channel, message. */
@@ -86,7 +93,7 @@ redis.call('PUBLISH', ARGV[2], ARGV[3])
 return 1`);
 
 /** KEYS entry, lease; ARGV frame, ttl, conditional, identity seen, absent, report channel, report, whether the frame is sent with it. Replies 1, or what stood in the way. */
-export const WRITE = script(`${STORE}${REPORT}
+export const WRITE = script(`${STORE}${REPORT}${SEND}
 if ARGV[3] == '1' then
   local identity = redis.call('GETRANGE', KEYS[1], 0, 15)
   local holds = identity == ARGV[4]
@@ -95,7 +102,7 @@ if ARGV[3] == '1' then
 end
 store(KEYS[1], ARGV[1], ARGV[2])
 redis.call('DEL', KEYS[2])
-report(ARGV[6], ARGV[8] == '1' and ARGV[7] .. ARGV[1] or ARGV[7])
+if ARGV[8] == '1' then send(ARGV[6], ARGV[7], ARGV[1]) else report(ARGV[6], ARGV[7]) end
 return 1`);
 
 /**

@@ -114,7 +114,7 @@ export class RedisSubscriber {
     if (report.kind === 'token') return this.listener.rotated([name]);
     if (report.kind === 'entry') return this.listener.changed([name]);
     if (this.#isTracked) this.#echoes.set(name, performance.now() + BELIEVED_MS);
-    this.listener.updated(name, report.frame, this.#isTracked ? BELIEVED_MS : Infinity);
+    this.listener.updated(name, report.frame, report.at, this.#isTracked ? BELIEVED_MS : Infinity);
   }
 
   /** Whether the server names an update that was heard of already. */
