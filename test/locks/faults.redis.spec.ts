@@ -181,6 +181,20 @@ it('out of memory is no answer to who holds the lock: 503, and what is held can 
   expect(await lease.release()).toBe('released');
 });
 
+it('out of memory still hands over what is held: who is told that it holds the lock is stored as its owner', async () => {
+  const full = await RedisServer.start({ args: ['--maxmemory-policy', 'noeviction'] });
+  onTestFinished(() => full.stop());
+  const [{ locks }, { locks: others }] = [redisProcess(full.url), redisProcess(full.url)];
+  const lease = await locks.acquire('k');
+  const waits = others.acquire('k', { wait: '20s' });
+  await until(async () => (await locks.inspect('k'))?.waiting === 1, 1000);
+  await full.config('maxmemory', '1');
+  expect(await lease.release()).toBe('released');
+  const next = await waits;
+  expect(await locks.inspect('k')).toMatchObject({ owner: next.owner, waiting: 0 });
+  expect(await next.release()).toBe('released');
+});
+
 describe('without the right to publish', () => {
   it('waiters poll', async () => {
     const acl = await RedisServer.start();
