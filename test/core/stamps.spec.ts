@@ -32,6 +32,9 @@ describe.each(FLEETS)('stamps that change at run time, on $name', ({ open }) => 
   async function known(key: string, value: unknown, where = ''): Promise<void> {
     const caches = [here, there].map((cache) => (where === '' ? cache : cache.namespace(where)));
     await caches[0]?.set(key, value, { ttl: '1h' });
+    // The write is reported to who wrote it, too; and an update is believed for 50 ms.
+    const written = performance.now();
+    await until(() => performance.now() > written + 60, 1000);
     for (const cache of caches) await until(async () => (await cache.get(key)).tier === 'memory', 2000);
   }
 

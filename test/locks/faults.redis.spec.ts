@@ -185,6 +185,9 @@ it('out of memory still hands over what is held: who is told that it holds the l
   const full = await RedisServer.start({ args: ['--maxmemory-policy', 'noeviction'] });
   onTestFinished(() => full.stop());
   const [{ locks }, { locks: others }] = [redisProcess(full.url), redisProcess(full.url)];
+  // Whoever may have to wait begins to listen; who does not hear yet asks again, and is refused.
+  await (await others.acquire('other', { wait: '1s' })).release();
+  await until(async () => String(await full.command('PUBSUB', 'CHANNELS', 'tc:lc:*')) !== '', 1000);
   const lease = await locks.acquire('k');
   const waits = others.acquire('k', { wait: '20s' });
   await until(async () => (await locks.inspect('k'))?.waiting === 1, 1000);
