@@ -128,7 +128,9 @@ export class ReadThrough {
         const epochs = await this.tokens.read(names, budget);
         const fence = epochs.map((epoch) => epoch.token).join('.');
         const request = { token, leaseMs: plan.leaseMs, seen, fence, steal: task.forced };
-        const answer = await this.guard.run('acquire', budget, (store) => store.acquire(address.store, request));
+        const answer = await this.guard
+          .run('acquire', budget, (store) => store.acquire(address.store, request))
+          .catch((error: StoreUnavailableError) => this.withdraw(address, token, error));
         const answeredAt = this.clock.now();
         if (answer.outcome === 'lease')
           return { kind: 'lease', token, grantedAt: answer.grantedAt, epochs, stale, seen: stale && seen };
@@ -155,6 +157,15 @@ export class ReadThrough {
     } finally {
       waiter.leave();
     }
+  }
+
+  /** It may have been granted all the same: nobody is to wait for a lease that nobody knows of. */
+  private withdraw(address: Address, token: string, error: StoreUnavailableError): never {
+    if (error.reason === 'timeout' || error.reason === 'connection') {
+      const release = this.guard.run('release', this.guard.budget(), (store) => store.release(address.store, token));
+      release.catch(() => undefined);
+    }
+    throw error;
   }
 
   /** What a report brought that is surely newer than the last answer. */
