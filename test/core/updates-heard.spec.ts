@@ -50,6 +50,18 @@ function tellAgain(forMs: number, frame?: Uint8Array): void {
   stores[1].listener?.updated(key, frame ?? written, clock.now(), forMs);
 }
 
+/** The listening process waits for what the other one loads; `asked` resolves when it was told so often that it must. */
+async function awaited() {
+  const gate = new Gate<string>();
+  const loading = here.getOrSet('k', gate.load, { ttl: '1h' });
+  await gate.begun;
+  const acquire = vi.spyOn(stores[1], 'acquire');
+  const waiting = there.getOrSet('k', never, { ttl: '1h' });
+  const asked = (times: number): Promise<void> =>
+    vi.waitFor(async () => expect(await acquire.mock.results[times - 1]?.value).toMatchObject({ outcome: 'held' }));
+  return { gate, loading, waiting, asked };
+}
+
 describe('an update that is reported with its value', () => {
   it('replaces what is remembered, and nobody is asked', async () => {
     await here.set('k', 'old', { ttl: '1h' });
@@ -142,13 +154,7 @@ describe('an update that is reported with its value', () => {
     const before = stores[0].written?.frame as Uint8Array;
     await there.get('k');
     await here.delete('k');
-    const gate = new Gate<string>();
-    const loading = here.getOrSet('k', gate.load, { ttl: '1h' });
-    await gate.begun;
-    const acquire = vi.spyOn(stores[1], 'acquire');
-    const waiting = there.getOrSet('k', never, { ttl: '1h' });
-    const asked = (times: number) =>
-      vi.waitFor(async () => expect(await acquire.mock.results[times - 1]?.value).toMatchObject({ outcome: 'held' }));
+    const { gate, loading, waiting, asked } = await awaited();
     await asked(1);
     tellAgain(50, before);
     stores[1].listener?.changed([stores[0].written?.key as string]);
@@ -183,13 +189,7 @@ describe('an update that is reported with its value', () => {
     const sentAt = clock.now();
     clock.advance(1);
     await here.delete('k');
-    const gate = new Gate<string>();
-    const loading = here.getOrSet('k', gate.load, { ttl: '1h' });
-    await gate.begun;
-    const acquire = vi.spyOn(stores[1], 'acquire');
-    const waiting = there.getOrSet('k', never, { ttl: '1h' });
-    const asked = (times: number) =>
-      vi.waitFor(async () => expect(await acquire.mock.results[times - 1]?.value).toMatchObject({ outcome: 'held' }));
+    const { gate, loading, waiting, asked } = await awaited();
     await asked(1);
     stores[1].listener?.updated(key, frame, sentAt, 50);
     await asked(2);
