@@ -21,7 +21,8 @@ export interface RedisStoreOptions {
   connectTimeout?: number | undefined;
   /**
    * What `set` and the like write is sent to every process, if its frame has no more bytes than this (value and some 100 bytes): one that holds the
-   * key in memory then goes on with it, instead of asking. So is what is loaded, if somebody else has asked for it meanwhile. Default 1024; 0 sends none. Not on Cluster.
+   * key in memory then goes on with it, instead of asking. So is what is loaded, if somebody else has asked for it
+   * meanwhile. Default 1024; 0 sends none. Not on Cluster.
    */
   sendValuesUpTo?: number | undefined;
 }
