@@ -89,8 +89,13 @@ export class FaultProxy {
 
   /** Connections from now on go to another server, as after a failover; those there are end. */
   redirect(targetPort: number): void {
-    this.targetPort = targetPort;
+    this.steer(targetPort);
     this.reset();
+  }
+
+  /** Connections from now on go to another server; those there are go on. */
+  steer(targetPort: number): void {
+    this.targetPort = targetPort;
   }
 
   async stop(): Promise<void> {

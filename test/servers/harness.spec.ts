@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MemcachedServer } from './memcached.server.js';
 import { RedisServer } from './redis.server.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -90,6 +91,34 @@ describe('RedisServer', () => {
   });
 });
 
+describe('MemcachedServer', () => {
+  it('starts on a loopback port of its own, hangs, goes on, and comes back empty', async () => {
+    await using memcached = await MemcachedServer.start();
+    expect(await memcached.command('ms k 2 T60', 'hi')).toEqual(['HD']);
+    expect(await memcached.command('mg k v')).toEqual(['VA 2', 'hi']);
+    memcached.pause();
+    const answer = memcached.command('mg k v');
+    expect(await Promise.race([answer, sleep(100, 'nothing')])).toBe('nothing');
+    memcached.resume();
+    expect(await answer).toEqual(['VA 2', 'hi']);
+    const { pid, port } = memcached;
+    await memcached.restart();
+    expect(isRunning(pid)).toBe(false);
+    expect(memcached.port).toBe(port);
+    expect(await memcached.command('mg k v')).toEqual(['EN']);
+  });
+
+  it('is gone after stop(), with its directory, and tells the log when it cannot start', async () => {
+    const memcached = await MemcachedServer.start();
+    const { pid, directory } = memcached;
+    await memcached.stop();
+    await memcached.stop();
+    expect(isRunning(pid)).toBe(false);
+    expect(existsSync(directory)).toBe(false);
+    await expect(MemcachedServer.start({ args: ['--no-such-setting'] })).rejects.toThrow('no-such-setting');
+  });
+});
+
 describe('clean-up after a crash', () => {
   let folder: string;
   // A child process cannot load TypeScript, so the harness is compiled for it; it needs nothing but Node itself.
@@ -104,15 +133,17 @@ describe('clean-up after a crash', () => {
     await writeFile(
       join(folder, 'crash.js'),
       `import { PostgresServer } from './postgres.server.js';
+       import { MemcachedServer } from './memcached.server.js';
        import { RedisServer } from './redis.server.js';
        import { forkWorker } from './worker.process.js';
        const redis = await RedisServer.start();
        const paused = await RedisServer.start();
        const postgres = await PostgresServer.start();
+       const memcached = await MemcachedServer.start();
        const worker = await forkWorker(process.argv[2]);
        await worker.kill('SIGSTOP');
        paused.pause();
-       process.send({ pids: [redis.pid, paused.pid, postgres.pid, worker.pid], folders: [redis.directory, paused.directory, postgres.directory] });`,
+       process.send({ pids: [redis.pid, paused.pid, postgres.pid, memcached.pid, worker.pid], folders: [redis.directory, paused.directory, postgres.directory, memcached.directory] });`,
     );
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -120,7 +151,8 @@ describe('clean-up after a crash', () => {
   async function crash(end: (child: ReturnType<typeof fork>) => void): Promise<void> {
     const child = fork(join(folder, 'crash.js'), [join(here, 'workers/echo.mjs')], { execArgv: [] });
     const [{ pids, folders }] = (await once(child, 'message')) as [{ pids: number[]; folders: string[] }];
-    expect(pids.map(isRunning)).toEqual([true, true, true, true]);
+    expect(pids.map(isRunning)).toEqual(pids.map(() => true));
+    expect(pids).toHaveLength(5);
     const exit = once(child, 'exit');
     end(child);
     await exit;

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { ownsFolder, unpackedLibraries } from './unpacked.folder.js';
 
 /** A redis-server that runs on this machine. */
 export interface RedisBinary {
@@ -12,11 +13,8 @@ export interface RedisBinary {
   env: Record<string, string>;
 }
 
-// Not userInfo(): a container may run as a user id without a name.
-const USER = process.getuid?.() ?? -1;
-
 /** Where packages are unpacked when they cannot be installed. Only ever trusted when it belongs to the current user. */
-export const UNPACKED = join(tmpdir(), `tc-redis-server-${USER}`);
+export const UNPACKED = join(tmpdir(), `tc-redis-server-${process.getuid?.() ?? -1}`);
 
 let found: RedisBinary | undefined;
 
@@ -35,29 +33,14 @@ function candidates(): string[] {
   const installed = [...new Set(folders)]
     .map((folder) => join(folder, 'redis-server'))
     .filter((path) => existsSync(path));
-  const unpacked = ownsUnpacked() ? [join(UNPACKED, 'usr/bin/redis-server')] : [];
+  const unpacked = ownsFolder(UNPACKED) ? [join(UNPACKED, 'usr/bin/redis-server')] : [];
   return [...(named ? [named] : []), ...installed, ...unpacked];
 }
 
 function probe(path: string): RedisBinary | undefined {
-  const libraries = path.startsWith(UNPACKED) ? unpackedLibraries() : [];
+  const libraries = path.startsWith(UNPACKED) ? unpackedLibraries(UNPACKED) : [];
   const env: Record<string, string> = libraries.length > 0 ? { LD_LIBRARY_PATH: libraries.join(':') } : {};
   const { stdout } = spawnSync(path, ['--version'], { encoding: 'utf8', env: { ...process.env, ...env } });
   const major = /v=(\d+)\./.exec(stdout ?? '')?.[1];
   return major === undefined ? undefined : { path, major: Number(major), env };
-}
-
-/** The temp directory is everybody's: what somebody else put there under our name must not be run. */
-function ownsUnpacked(): boolean {
-  const stat = lstatSync(UNPACKED, { throwIfNoEntry: false });
-  return stat !== undefined && stat.isDirectory() && stat.uid === USER;
-}
-
-/** `usr/lib/<triplet>` and the like. */
-function unpackedLibraries(): string[] {
-  return ['lib', 'usr/lib']
-    .map((folder) => join(UNPACKED, folder))
-    .filter((folder) => existsSync(folder))
-    .flatMap((folder) => [folder, ...readdirSync(folder).map((name) => join(folder, name))])
-    .filter((folder) => lstatSync(folder).isDirectory());
 }

@@ -36,6 +36,11 @@ serve({
     await cache.set(key, 'old', { ttl: '1h' });
     await cache.expire(key);
   },
+  /** Is refused so many times, as a process that has served for a while: somebody else holds the key. */
+  async rehearse(key, count, rounds) {
+    const refused = () => cache.getOrSet(key, () => 1, { onCold: 'throw' }).catch(() => undefined);
+    for (let i = 0; i < rounds; i++) await Promise.all(Array.from({ length: count }, refused));
+  },
   /** `count` concurrent callers from the moment `at`: what each got, after how long, and what it cost. */
   async call(key, count, { at, options, loadMs }) {
     let loads = 0;

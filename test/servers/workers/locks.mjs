@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CacheLockService } from '../../../dist/locks/cache-lock.service.js';
 import { LockEngine } from '../../../dist/locks/lock-engine.js';
+import { memcachedLocks } from '../../../dist/stores/memcached/index.js';
 import { redisLocks } from '../../../dist/stores/redis/index.js';
 import { serve } from './serve.mjs';
 
-// One process of a fleet that keeps its locks in the Redis at argv[2].
+// One process of a fleet that keeps its locks in the Redis or Memcached at argv[2].
 const [url] = process.argv.slice(2);
-const store = redisLocks({ url });
+const store = url.startsWith('memcached') ? memcachedLocks({ url }) : redisLocks({ url });
 let requests = 0;
 for (const operation of ['acquire', 'release', 'renew']) {
   const method = store[operation].bind(store);
@@ -15,7 +16,7 @@ for (const operation of ['acquire', 'release', 'renew']) {
     return method(...args);
   };
 }
-const locks = new CacheLockService(new LockEngine({ store }));
+const locks = new CacheLockService(new LockEngine({ store, acceptLossy: true }));
 const held = new Map();
 
 /** The machine's clock, which all processes share, in milliseconds with fractions. */

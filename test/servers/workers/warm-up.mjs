@@ -30,7 +30,7 @@ serve({
         warmer.register({ name, run, ...options });
       }
     }
-    const root = TieredCacheModule.forRoot({ remote: storeUrl });
+    const root = TieredCacheModule.forRoot({ remote: storeUrl, deadline: '5s' });
     const warm = { provide: Warm, inject: [CacheWarmer], useFactory: (warmer) => new Warm(warmer) };
     app = await NestFactory.createApplicationContext(
       { module: Warm, imports: [root], providers: [warm] },

@@ -1,0 +1,3 @@
+export { memcachedLocks } from './memcached.lock-factory.js';
+export { MemcachedLockStore } from './memcached.lock-store.js';
+export type { MemcachedStoreOptions } from './memcached.options.js';
