@@ -1,11 +1,13 @@
-import { Redis } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
-import { redis, type RedisStoreOptions } from '../../src/stores/redis/index.js';
+import { redis, redisLocks, type RedisStoreOptions } from '../../src/stores/redis/index.js';
 import { frame, request } from '../../src/testing/conformance.subject.js';
+import { RecordingLockListener } from '../../src/testing/lock-conformance.subject.js';
 import { RecordingListener } from '../../src/testing/recording-listener.js';
+import { until } from '../faults/subject.js';
 import { FaultProxy } from '../servers/fault.proxy.js';
 import { freePort } from '../servers/free.port.js';
 import { RedisServer } from '../servers/redis.server.js';
@@ -197,4 +199,63 @@ describe('a client of the user', () => {
     expect(await client.ping()).toBe('PONG');
     client.disconnect();
   });
+
+  it.each([{}, { keyPrefix: 'épicerie:' }, { enableAutoPipelining: true }, { showFriendlyErrorStack: true }])(
+    'keeps every byte, hears and locks, with %j',
+    async (options: RedisOptions) => {
+      const client = new Redis(server.port, '127.0.0.1', options);
+      const heard = new RecordingListener();
+      const store = open({ client }, heard);
+      await heard.until('heard');
+      const every = Buffer.concat([frame(), Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))]);
+      const lease = { token: 'one', leaseMs: 10_000, fence: 'f' };
+      await store.acquire('{filled}', lease);
+      expect(await store.fill('{filled}', 'one', every, 10_000)).toBe(true);
+      expect(await store.write('{sent}', every, 10_000)).toEqual({ written: true });
+      await heard.until('updated', '{sent}');
+      expect(Buffer.from(heard.frames.get('{sent}') as Uint8Array)).toEqual(every);
+      expect(await store.write('{for ever}', every, Infinity)).toEqual({ written: true });
+      expect(await store.write('{sent}', Buffer.alloc(0), 10_000, { seen: every })).toEqual({ written: true });
+      expect(await store.write('{sent}', every, 10_000, { seen: every })).toEqual({
+        written: false,
+        frame: Buffer.alloc(0),
+      });
+      expect(await store.read(['{filled}', '{for ever}'])).toEqual([every, every]);
+      await server.command('SET', `${options.keyPrefix ?? ''}tc:e:{foreign}`, 'x');
+      await heard.until('changed', '{foreign}');
+      const locks = redisLocks({ client });
+      locks.open(new RecordingLockListener());
+      const request = { owner: 'one', leaseMs: 10_000, waitMs: 0, maxQueue: 1 };
+      expect(await locks.acquire('{lock}', request)).toMatchObject({ outcome: 'granted' });
+      expect(await locks.release('{lock}', 'one')).toBe('released');
+      await locks.close();
+      client.disconnect();
+    },
+  );
+});
+
+it('refusals of a server that has become a replica leave its connection once for all of a moment, and it is connected anew', async () => {
+  const warnings: string[] = [];
+  const warned = ({ name }: Error): unknown => warnings.push(name);
+  process.on('warning', warned);
+  const store = open();
+  await store.now();
+  await server.command('REPLICAOF', '127.0.0.1', '1');
+  const connections = async (): Promise<number> =>
+    Number(/total_connections_received:(\d+)/.exec(String(await server.command('INFO', 'stats')))?.[1]);
+  const before = await connections();
+  const refusals = Array.from({ length: 50 }, (_, i) => failure(store.write(`{k${i}}`, frame(), 10_000)));
+  for (const { reason } of await Promise.all(refusals)) expect(reason).toBe('refused');
+  await until(async () => (await connections()) > before, 2000);
+  await server.command('REPLICAOF', 'NO', 'ONE');
+  await until(
+    () =>
+      store.write('{k}', frame(), 10_000).then(
+        ({ written }) => written,
+        () => false,
+      ),
+    2000,
+  );
+  process.off('warning', warned);
+  expect(warnings).toEqual([]);
 });

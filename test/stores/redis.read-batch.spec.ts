@@ -32,6 +32,16 @@ describe('reads of one tick', () => {
     expect(replies).toHaveLength(1);
   });
 
+  it('are sent at once when they are many, and those after them by themselves', async () => {
+    const { connection, replies } = connect();
+    const batch = new RedisReadBatch(connection);
+    const keys = Array.from({ length: 20 }, (_, i) => `key${i}`);
+    const answers = [batch.get(['a']), batch.get(keys), batch.get(['b'])];
+    expect(replies.map((reply) => reply.length)).toEqual([21]);
+    expect((await Promise.all(answers)).map(words)).toEqual([['a'], keys, ['b']]);
+    expect(replies).toHaveLength(2);
+  });
+
   it.each([2, 1200])('leave nothing of %d values in what the driver keeps of its replies', async (count) => {
     const { connection, replies } = connect();
     const keys = Array.from({ length: count }, (_, i) => `key${i}`);

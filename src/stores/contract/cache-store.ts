@@ -31,7 +31,10 @@ export interface CacheStore {
   /** Begins to connect in the background and to report to `listener`. Never throws and never waits: a store may be down at boot. */
   open(listener: StoreListener): void;
 
-  /** The frames of `keys`, in order; `undefined` where there is none (or it has expired). Calls of one tick may travel together. */
+  /**
+   * The frames of `keys`, in order; `undefined` where there is none (or it has expired). Calls of one tick may travel together, but
+   * {@link READS_AT_ONCE} keys wait for no more.
+   */
   read(keys: readonly string[]): Promise<Array<Uint8Array | undefined>>;
 
   /**
@@ -105,6 +108,9 @@ export interface ScanStep {
   /** Where to go on; `undefined` at the end. */
   readonly cursor: string | undefined;
 }
+
+/** So many reads are sent without waiting for more: the server begins with them while others are still being asked. */
+export const READS_AT_ONCE = 20;
 
 /** How many leading bytes of a frame identify one version of one entry. */
 export const FRAME_IDENTITY_BYTES = 16;

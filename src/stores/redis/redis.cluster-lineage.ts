@@ -19,6 +19,8 @@ export class RedisClusterLineage {
   readonly #asking = new WeakMap<Redis, Promise<void>>();
   /** The first question to each address. */
   readonly #first = new Map<string, Promise<void>>();
+  /** What listens to a connection's end. */
+  readonly #listeners = new Map<Redis, () => void>();
   #masters: RedisMasters | undefined;
   #mark = '';
   #changes = 0;
@@ -36,6 +38,13 @@ export class RedisClusterLineage {
     this.#masters = masters;
     masters.watch(() => this.#askNew());
     this.#askNew();
+  }
+
+  /** A client that is lent goes on without us. */
+  close(): void {
+    for (const [node, listener] of this.#listeners) node.off('close', listener);
+    this.#listeners.clear();
+    this.#masters = undefined;
   }
 
   /** Before a reply is believed: settles when whoever may have given it has told its run. `undefined`: that is known. */
@@ -88,11 +97,18 @@ export class RedisClusterLineage {
     if (this.#masters?.all.get(address) !== node) return;
     this.#toldOn.set(address, node);
     this.#runs.set(address, run);
-    node.once('close', () => {
+    if (!this.#listeners.has(node)) this.#listenTo(address, node);
+    this.#update();
+  }
+
+  #listenTo(address: string, node: Redis): void {
+    const closed = (): void => {
+      this.#listeners.delete(node);
       this.#asking.delete(node);
       if (this.#toldOn.get(address) === node) this.#toldOn.delete(address);
-    });
-    this.#update();
+    };
+    this.#listeners.set(node, closed);
+    node.once('close', closed);
   }
 
   #update(): void {

@@ -7,7 +7,7 @@ import { closeClient, firstOutcome } from './redis.lifecycle.js';
 import { evalsha, isUnknown, RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
 import type { RedisScript } from './redis.scripts.js';
 import { TurnWrites } from './redis.turn-writes.js';
-import { guardHandshake, RedisWatchdog } from './redis.watchdog.js';
+import { cut, guardHandshake, RedisWatchdog } from './redis.watchdog.js';
 
 const RECONNECT_MS = 250;
 const ignore = (): undefined => {};
@@ -83,13 +83,19 @@ export class RedisConnection {
     return this.#usable() ? undefined : this.#firstUse(operation);
   }
 
+  /** Connects anew, unless the connection is lent. Commands under way fail. */
+  leave(): void {
+    if (!this.#lent) cut(this.#client);
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#watchdog.stop();
     clearTimeout(this.#reconnect);
+    if (!this.#client) return;
     if (this.#lent) this.#lent.off('error', ignore);
-    else if (this.#client) await closeClient(this.#client);
+    else await closeClient(this.#client);
   }
 
   // By hand, and without `async`: each promise of a command costs as much as its reply does to parse.

@@ -1,8 +1,17 @@
 import type { Redis } from 'ioredis';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
+import { refusalCode } from './redis.errors.js';
 import { SOFT_MARK, STAMP_MARK } from '../contract/cache-store.js';
 
 const RUN_LENGTH = 10;
+
+/** A server as one connection knows it. */
+export interface KnownServer {
+  /** `''`: the user may not ask. */
+  readonly run: string;
+  /** When the connection found it, by `performance.now()`. */
+  readonly since: number;
+}
 
 /**
  * Which run of which server answers. It is made part of every token, so that a restart (which may restore an old snapshot) and a failover
@@ -10,35 +19,67 @@ const RUN_LENGTH = 10;
  */
 export class RedisLineage {
   #run: Promise<string> = Promise.resolve('');
+  #asking: Promise<string> | undefined;
   #last: string | undefined;
+  #server: KnownServer | undefined;
   #connections = 0;
+  #client: Redis | undefined;
 
   /**
    * @param connected settles when the first attempt to connect has
    * @param changed told, before any other answer of a new server is seen, that it is not the one of before
+   * @param found told after that which server answers now, be it the same
    */
   constructor(
     private readonly connected: () => Promise<void>,
     private readonly changed: () => void,
+    private readonly found: () => void,
   ) {}
 
-  watch(client: Redis): void {
-    const ask = (): void => {
-      this.#connections++;
-      // First on its connection, so that it is answered before anything else is.
-      this.#run = client.info('server').then(
-        (info) => this.#learn(info),
-        () => '',
-      );
-    };
-    client.on('ready', ask);
-    client.on('close', () => this.#connections++);
-    if (client.status === 'ready') ask();
+  /** Who answers commands; `undefined`: nobody, or that is not known yet. */
+  get server(): KnownServer | undefined {
+    return this.#server;
   }
 
-  /** Nothing to wait for before a reply is believed: the server is asked first on each connection. */
-  known(): undefined {
-    return undefined;
+  watch(client: Redis): void {
+    this.#client = client;
+    client.on('ready', this.ask);
+    client.on('close', this.#lose);
+    if (client.status === 'ready') this.ask();
+  }
+
+  /** Asks whoever answers now, at every connection, and where it was refused an answer. */
+  readonly ask = (): void => {
+    const client = this.#client;
+    if (!client) return;
+    this.#connections++;
+    const since = performance.now();
+    const asking: Promise<string> = askRun(client).then(
+      (run) => this.#learn(asking, { run, since }),
+      // The connection has gone.
+      () => '',
+    );
+    this.#run = this.#asking = asking;
+  };
+
+  /** A client that is lent goes on without us. */
+  close(): void {
+    this.#client?.off('ready', this.ask);
+    this.#client?.off('close', this.#lose);
+    this.#client = this.#asking = undefined;
+  }
+
+  readonly #lose = (): void => {
+    this.#connections++;
+    this.#asking = this.#server = undefined;
+  };
+
+  /**
+   * What a reply waits for before it is believed. The server is asked first on each connection, so that nothing is to be waited for; but for what is
+   * sent between the driver's being ready and its saying so.
+   */
+  known(): Promise<unknown> | undefined {
+    return this.#asking;
   }
 
   /** What `read` resolves to, as tokens of this run. @throws StoreUnavailableError when the connection was replaced meanwhile */
@@ -51,10 +92,26 @@ export class RedisLineage {
     return tokens.map((token) => marked(token, run));
   }
 
-  #learn(info: string): string {
-    const run = runOf(info);
+  #learn(asking: Promise<string>, server: KnownServer): string {
+    const { run } = server;
+    // Its connection has gone meanwhile.
+    if (asking !== this.#asking) return run;
+    this.#asking = undefined;
+    this.#server = server;
     if (this.#last !== undefined && this.#last !== run) this.changed();
-    return (this.#last = run);
+    this.#last = run;
+    this.found();
+    return run;
+  }
+}
+
+/** Which run answers on that connection; `''`: it does not say. Rejects when the connection fails. */
+export async function askRun(client: Redis): Promise<string> {
+  try {
+    return runOf(await client.info('server'));
+  } catch (error) {
+    if (refusalCode(error) === undefined) throw error;
+    return '';
   }
 }
 

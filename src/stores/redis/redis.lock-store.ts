@@ -49,7 +49,7 @@ export class RedisLockStore implements LockStore {
     this.#connection = new RedisConnection(this.#options, (client) => {
       this.#client = client;
       this.#keyspace = this.#keyspace.under(client.options.keyPrefix ?? '');
-      client.on('ready', () => this.#listener?.connected());
+      client.on('ready', this.#connected);
     });
   }
 
@@ -104,9 +104,12 @@ export class RedisLockStore implements LockStore {
   }
 
   close(): Promise<void> {
+    this.#client?.off('ready', this.#connected);
     this.#closing ??= Promise.all([this.#connection.close(), this.#subscriber?.close()]).then(() => {});
     return this.#closing;
   }
+
+  readonly #connected = (): void => this.#listener?.connected();
 
   #ask(key: string, { owner, leaseMs, waitMs, maxQueue }: LockRequest): Promise<LockAnswer> {
     const keys = this.#keyspace.all(key);
@@ -159,7 +162,7 @@ export class RedisLockStore implements LockStore {
   async #confirmed(client: RedisClient, answer: LockAnswer): Promise<LockAnswer> {
     const { confirmReplicas = 0, confirmTimeout = CONFIRM_MS } = this.#options;
     if (answer.outcome !== 'granted') return answer;
-    const confirmed = Number(await client.call('WAIT', confirmReplicas, confirmTimeout));
+    const confirmed = Number(await client.wait(confirmReplicas, confirmTimeout));
     if (confirmed >= confirmReplicas) return answer;
     throw new StoreUnavailableError(
       'redis',

@@ -3,6 +3,9 @@ import { CacheUsageError } from '../../core/errors/cache.error.js';
 import type { RedisClient, RedisClusterTarget } from './redis.driver.js';
 import { parseRedisUrl } from './redis.url.js';
 
+/** Replies of commands that were sent together arrive within this time. */
+const ONE_MOMENT_MS = 100;
+
 /** Where the server is: at most one of `url`, `cluster`, `client`, `store`. Default `redis://127.0.0.1:6379`. */
 export interface RedisStoreOptions {
   /** `redis[s]://[user:password@]host[:port][/db]`. */
@@ -45,10 +48,23 @@ export function ownConnectionOptions(options: RedisStoreOptions): RedisOptions {
     ...(options.cluster ? {} : parseRedisUrl(options.url ?? 'redis://127.0.0.1:6379')),
     keepAlive: 10_000,
     disableClientInfo: true,
-    // A former master after a failover: ask again who is the master.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    reconnectOnError: leavingReplicas(),
     ...options.connection,
     ...linkOptions(options),
+  };
+}
+
+/**
+ * A former master after a failover: who is the master is to be asked again. Once for the refusals of one moment: the driver would set up an end of
+ * the same connection for each of them.
+ */
+function leavingReplicas(): (error: Error) => boolean {
+  let leftAt = -Infinity;
+  return ({ message }) => {
+    const now = performance.now();
+    if (!message.startsWith('READONLY') || now - leftAt < ONE_MOMENT_MS) return false;
+    leftAt = now;
+    return true;
   };
 }
 

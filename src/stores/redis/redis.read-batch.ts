@@ -1,3 +1,4 @@
+import { READS_AT_ONCE } from '../contract/cache-store.js';
 import type { RedisConnection } from './redis.connection.js';
 import { inOneWrite } from './redis.cork.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
@@ -26,12 +27,14 @@ export class RedisReadBatch {
       if (this.#waiting.length === 0) process.nextTick(() => void this.#flush());
       for (const key of keys) this.#keys.push(key);
       this.#waiting.push({ count: keys.length, resolve, reject });
+      if (this.#keys.length >= READS_AT_ONCE) void this.#flush();
     });
   }
 
   async #flush(): Promise<void> {
     const keys = this.#keys;
     const waiting = this.#waiting;
+    if (waiting.length === 0) return;
     this.#keys = [];
     this.#waiting = [];
     try {

@@ -1,5 +1,6 @@
 import { isCluster, type RedisClient } from './redis.driver.js';
 import { refusalCode } from './redis.errors.js';
+import { sendPacked } from './redis.packed-command.js';
 import type { RedisScript } from './redis.scripts.js';
 
 export type RedisArgument = string | Buffer;
@@ -38,6 +39,11 @@ export function isUnknown(error: unknown): boolean {
   return refusalCode(error) === 'NOSCRIPT';
 }
 
+/** The driver's types leave it out. */
+interface Scripted {
+  evalshaBuffer(...args: RedisArgument[]): Promise<unknown>;
+}
+
 /** By name only. */
 export function evalsha(
   client: RedisClient,
@@ -45,5 +51,8 @@ export function evalsha(
   keys: string[],
   args: RedisArgument[],
 ): Promise<unknown> {
-  return client.callBuffer('evalsha', script.sha, keys.length, ...keys, ...args);
+  const all = [script.sha, String(keys.length), ...keys, ...args];
+  const packed = args.some((arg) => typeof arg !== 'string') ? sendPacked(client, 'evalsha', all) : undefined;
+  // Not `callBuffer`: with the driver's auto-pipelining it would take the first argument for the command.
+  return packed ?? (client as unknown as Scripted).evalshaBuffer(...all);
 }

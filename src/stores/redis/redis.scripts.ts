@@ -31,11 +31,13 @@ local function report(channel, message)
   if channel ~= '' then redis.call('PUBLISH', channel, message) end
 end`;
 
-// With the server's time: replies may be ahead of reports.
+// Told with the server's time, `seconds.microseconds`: replies may be ahead of reports.
+const TIMED = `time[1] .. '.' .. time[2] .. ':'`;
+
 const SEND = `
 local function send(channel, update, frame)
   local time = redis.call('TIME')
-  report(channel, update .. string.format('%.0f', time[1] * 1000000 + time[2]) .. ':' .. frame)
+  report(channel, update .. ${TIMED} .. frame)
 end`;
 
 // Server time in front of the random part: it never repeats, also when the client's random source does.
@@ -90,6 +92,18 @@ export const RELEASE = script(`${OWNS}
 if not owns(KEYS[1], ARGV[1]) then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('PUBLISH', ARGV[2], ARGV[3])
+return 1`);
+
+/**
+ * KEYS entry, lease; ARGV frame, ttl, channel, what the frame is sent with. What nearly all updates are, without anything that it does not
+ * need: those who wait for the news wait for the script.
+ */
+export const SEND_UPDATE = script(`
+local call = redis.call
+call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+call('DEL', KEYS[2])
+local time = call('TIME')
+call('PUBLISH', ARGV[3], ARGV[4] .. ${TIMED} .. ARGV[1])
 return 1`);
 
 /** KEYS entry, lease; ARGV frame, ttl, conditional, identity seen, absent, report channel, report, whether the frame is sent with it. Replies 1, or what stood in the way. */

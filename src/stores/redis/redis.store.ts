@@ -15,6 +15,7 @@ import type { LockStore, LockStoreSource } from '../../locks/contract/lock-store
 import { RedisClusterLineage } from './redis.cluster-lineage.js';
 import { RedisClusterSubscriber } from './redis.cluster-subscriber.js';
 import { RedisConnection } from './redis.connection.js';
+import type { CommandLink } from './redis.common-server.js';
 import { inOneWrite } from './redis.cork.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
 import { RedisKeyspace } from './redis.keyspace.js';
@@ -24,13 +25,14 @@ import { RedisLockStore } from './redis.lock-store.js';
 import { RedisMasters } from './redis.masters.js';
 import { placeOf, type RedisPlace } from './redis.place.js';
 import { own, RedisReadBatch } from './redis.read-batch.js';
-import { entryReport, tokenReport, updateReport } from './redis.reports.js';
+import { entryReport, releaseReport, tokenReport, updateReport } from './redis.reports.js';
 import type { RedisArgument } from './redis.script-loader.js';
 import * as scripts from './redis.scripts.js';
 import { RedisSubscriber } from './redis.subscriber.js';
 
 /** Default of `sendValuesUpTo`: a few of them still travel in one packet. */
 const SENT_BYTES = 1024;
+const WRITTEN: WriteOutcome = { written: true };
 /** Keys the server looks at in one step of a scan: about a millisecond of its time. */
 const SCAN_STEP = 1000;
 
@@ -69,7 +71,10 @@ export class RedisStore implements CacheStore, LockStoreSource {
     this.#reads = new RedisReadBatch(this.#connection);
     const connected = (): Promise<void> => this.#connection.start();
     const changed = (): void => this.#listener?.flushed();
-    this.#lineage = isOne ? new RedisLineage(connected, changed) : new RedisClusterLineage(connected, changed);
+    const found = (): void => {
+      if (this.#subscriber instanceof RedisSubscriber) this.#subscriber.compare();
+    };
+    this.#lineage = isOne ? new RedisLineage(connected, changed, found) : new RedisClusterLineage(connected, changed);
   }
 
   open(listener: StoreListener): void {
@@ -104,31 +109,45 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   async release(key: string, token: string): Promise<void> {
-    await this.#run('release', scripts.RELEASE, [this.#keyspace.lease(key)], [token, this.#keyspace.channel, key]);
+    await this.#run(
+      'release',
+      scripts.RELEASE,
+      [this.#keyspace.lease(key)],
+      [token, this.#keyspace.channel, releaseReport(key)],
+    );
   }
 
   async write(key: string, frame: Uint8Array, ttlMs: number, condition?: WriteCondition): Promise<WriteOutcome> {
-    const conditional = flag(condition?.absent === true || condition?.seen !== undefined);
+    const { updates } = this.#keyspace;
     const isSent = this.#isSent(frame);
+    if (condition === undefined && isSent && updates !== '' && ttlMs !== Infinity) {
+      await this.#run('write', scripts.SEND_UPDATE, this.#pair(key), [
+        bytes(frame),
+        ttl(ttlMs),
+        updates,
+        updateReport(key),
+      ]);
+      return WRITTEN;
+    }
     const args = [
       bytes(frame),
       ttl(ttlMs),
-      conditional,
+      flag(condition?.absent === true || condition?.seen !== undefined),
       identity(condition?.seen),
       flag(condition?.absent),
-      this.#keyspace.updates,
+      updates,
       isSent ? updateReport(key) : entryReport(key),
       flag(isSent),
     ];
     const reply = await this.#run('write', scripts.WRITE, this.#pair(key), args);
-    return reply === 1 ? { written: true } : { written: false, frame: own(reply as Buffer | null) };
+    return reply === 1 ? WRITTEN : { written: false, frame: own(reply as Buffer | null) };
   }
 
   async remove(keys: readonly string[]): Promise<number> {
     const removed = await this.#each('remove', keys, (client, key) =>
       this.#connection.scripts.run(client, scripts.REMOVE, this.#pair(key), [
         this.#keyspace.channel,
-        key,
+        releaseReport(key),
         this.#keyspace.updates,
         entryReport(key),
       ]),
@@ -188,6 +207,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   close(): Promise<void> {
     this.#masters?.close();
+    this.#lineage.close();
     this.#closing ??= Promise.all([this.#connection.close(), this.#subscriber?.close()]).then(() => {});
     return this.#closing;
   }
@@ -206,8 +226,21 @@ export class RedisStore implements CacheStore, LockStoreSource {
     const link = linkOptions(this.#options);
     this.#subscriber = this.#masters
       ? new RedisClusterSubscriber(this.#masters, link, this.#keyspace, this.#listener)
-      : new RedisSubscriber(client as Redis, link, this.#keyspace, this.#listener);
+      : new RedisSubscriber(client as Redis, link, this.#keyspace, this.#listener, this.#commandLink());
     this.#subscriber.start();
+  }
+
+  #commandLink(): CommandLink | undefined {
+    const lineage = this.#lineage;
+    if (!(lineage instanceof RedisLineage)) return undefined;
+    const connection = this.#connection;
+    return {
+      get server() {
+        return lineage.server;
+      },
+      leave: () => connection.leave(),
+      askAgain: () => lineage.ask(),
+    };
   }
 
   async #mint(operation: string, script: scripts.RedisScript, names: readonly string[]): Promise<string[]> {

@@ -1,11 +1,12 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import type { StoreListener } from '../contract/cache-store.js';
+import { RedisCommonServer, type CommandLink } from './redis.common-server.js';
 import { refusalCode } from './redis.errors.js';
-import { RedisHeartbeat } from './redis.heartbeat.js';
 import type { RedisKeyspace } from './redis.keyspace.js';
-import { closeClient } from './redis.lifecycle.js';
+import { RedisListeningLink } from './redis.listening-link.js';
+import { askRun } from './redis.lineage.js';
 import { parseReport } from './redis.reports.js';
-import { cut, guardHandshake } from './redis.watchdog.js';
+import { cut } from './redis.watchdog.js';
 
 const INVALIDATE = '__redis__:invalidate';
 
@@ -14,7 +15,6 @@ const INVALIDATE = '__redis__:invalidate';
  * that what another program did to it in the turn of the update cannot be told from the update itself.
  */
 const BELIEVED_MS = 50;
-
 /**
  * Hears of every change of entries and tokens, by whomever, through a connection of its own: the server tracks both key prefixes
  * and sends the names of changed keys. Tracking ends with the connection, so it is asked for anew at every `ready`; only then is the
@@ -23,71 +23,68 @@ const BELIEVED_MS = 50;
  * FLUSHALL.
  */
 export class RedisSubscriber {
-  readonly #client: Redis;
-  readonly #heartbeat: RedisHeartbeat;
+  readonly #link: RedisListeningLink;
+  readonly #common: RedisCommonServer;
   /** Updates that the server is yet to name, and until when that is them. */
   readonly #echoes = new Map<string, number>();
   #isTracked = false;
   #hearing = false;
-  #closed = false;
 
   constructor(
     source: Redis,
     options: RedisOptions,
     private readonly keyspace: RedisKeyspace,
     private readonly listener: StoreListener,
+    commands?: CommandLink,
   ) {
     // ioredis 6 would speak RESP3, in which it swallows these messages.
-    const resp2: RedisOptions & { protocol: 2 } = { ...options, keyPrefix: '', protocol: 2 };
-    this.#client = source.duplicate(resp2);
-    this.#heartbeat = new RedisHeartbeat(
-      () => this.#client.ping(),
-      () => {
-        this.#lose();
-        cut(this.#client);
-      },
+    const resp2: RedisOptions & { protocol: 2 } = { ...options, protocol: 2 };
+    this.#link = new RedisListeningLink(source, resp2, { ready: () => this.#listen(), lost: () => this.#lose() });
+    this.#common = new RedisCommonServer(
+      commands,
+      () => cut(this.#link.client),
+      (isCommon) => this.#turn(isCommon),
     );
   }
 
   start(): void {
-    const client = this.#client;
-    client.on('error', () => {});
-    guardHandshake(client, client.options.connectTimeout ?? 1000);
-    client.on('ready', () => void this.#listen().catch(() => {}));
-    client.on('messageBuffer', (channel: Buffer, message: unknown) => this.#receive(channel.toString(), message));
-    client.on('close', () => this.#lose());
-    client.on('end', () => {
-      this.#lose();
-      if (!this.#closed) setTimeout(() => !this.#closed && client.connect().catch(() => {}), 250).unref();
-    });
-    client.connect().catch(() => {});
+    // What our scripts publish says by itself what it is; all else is the server's word.
+    this.#link.client.on('messageBuffer', (_: Buffer, message: unknown) =>
+      Buffer.isBuffer(message) ? this.#told(message) : this.#named(message),
+    );
+    this.#link.open();
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    this.#heartbeat.stop();
-    await closeClient(this.#client);
+  close(): Promise<void> {
+    this.#common.listenTo(undefined);
+    return this.#link.close();
   }
 
   async #listen(): Promise<void> {
-    const client = this.#client;
-    this.#heartbeat.start();
-    this.#isTracked = await this.#track();
+    const since = performance.now();
+    const { client } = this.#link;
+    // A connection that has subscribed may ask for nothing any more.
+    const [isTracked, run] = await Promise.all([this.#track(), askRun(client)]);
+    this.#isTracked = isTracked;
     const { changes, updates, channel } = this.keyspace;
     if (!this.#isTracked && changes === '') return;
     const channels = [this.#isTracked ? INVALIDATE : changes, updates, channel];
     await client.subscribe(...channels.filter((name) => name !== ''));
-    if (this.#closed || client.status !== 'ready') return;
-    this.#hearing = true;
-    this.listener.heard();
+    if (!this.#link.isReady) return;
+    this.#common.listenTo({ run, since });
+  }
+
+  /** To be called when another server may answer commands than before. */
+  compare(): void {
+    this.#common.compare();
   }
 
   async #track(): Promise<boolean> {
     try {
-      const id = String(await this.#client.client('ID'));
+      const id = String(await this.#link.client.client('ID'));
       const { entries, tokens } = this.keyspace;
       const prefixes = ['BCAST', 'PREFIX', entries, 'PREFIX', tokens];
-      await this.#client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id, ...prefixes);
+      await this.#link.client.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id, ...prefixes);
       return true;
     } catch (error) {
       if (refusalCode(error) === undefined) throw error;
@@ -95,26 +92,35 @@ export class RedisSubscriber {
     }
   }
 
-  #receive(channel: string, message: unknown): void {
-    if (channel === this.keyspace.channel) return this.listener.released([String(message)]);
-    if (channel === this.keyspace.changes || channel === this.keyspace.updates) return this.#change(message as Buffer);
-    if (channel !== INVALIDATE) return;
-    if (!Array.isArray(message)) return this.listener.flushed();
-    const keys = message.map(String);
-    const changed = namesAt(this.keyspace.entries, keys).filter((key) => !this.#isEcho(key));
-    if (changed.length > 0) this.listener.changed(changed);
-    const rotated = namesAt(this.keyspace.tokens, keys);
-    if (rotated.length > 0) this.listener.rotated(rotated);
+  #told(message: Buffer): void {
+    const report = parseReport(message);
+    switch (report?.kind) {
+      case 'update':
+        if (this.#isTracked) this.#echoes.set(report.name, performance.now() + BELIEVED_MS);
+        return this.listener.updated(report.name, report.frame, report.at, this.#isTracked ? BELIEVED_MS : Infinity);
+      case 'entry':
+        return this.listener.changed([report.name]);
+      case 'token':
+        return this.listener.rotated([report.name]);
+      case 'released':
+        return this.listener.released([report.name]);
+      case undefined:
+    }
   }
 
-  #change(message: Buffer): void {
-    const report = parseReport(message);
-    if (report === undefined) return;
-    const { name } = report;
-    if (report.kind === 'token') return this.listener.rotated([name]);
-    if (report.kind === 'entry') return this.listener.changed([name]);
-    if (this.#isTracked) this.#echoes.set(name, performance.now() + BELIEVED_MS);
-    this.listener.updated(name, report.frame, report.at, this.#isTracked ? BELIEVED_MS : Infinity);
+  /** Keys, or nothing at all for everything. */
+  #named(keys: unknown): void {
+    if (!Array.isArray(keys)) return this.listener.flushed();
+    const { entries, tokens } = this.keyspace;
+    const changed: string[] = [];
+    const rotated: string[] = [];
+    for (const key of keys.map(String)) {
+      if (key.startsWith(tokens)) rotated.push(key.slice(tokens.length));
+      else if (key.startsWith(entries) && !this.#isEcho(key.slice(entries.length)))
+        changed.push(key.slice(entries.length));
+    }
+    if (changed.length > 0) this.listener.changed(changed);
+    if (rotated.length > 0) this.listener.rotated(rotated);
   }
 
   /** Whether the server names an update that was heard of already. */
@@ -126,15 +132,15 @@ export class RedisSubscriber {
   }
 
   #lose(): void {
-    this.#heartbeat.stop();
     this.#echoes.clear();
-    if (!this.#hearing) return;
-    this.#hearing = false;
-    if (!this.#closed) this.listener.lost();
+    this.#common.listenTo(undefined);
+    this.#turn(false);
   }
-}
 
-/** The names of those keys that begin with `prefix`. */
-function namesAt(prefix: string, keys: readonly string[]): string[] {
-  return keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+  #turn(isHeard: boolean): void {
+    if (isHeard === this.#hearing) return;
+    this.#hearing = isHeard;
+    if (isHeard) this.listener.heard();
+    else if (!this.#link.isClosed) this.listener.lost();
+  }
 }
