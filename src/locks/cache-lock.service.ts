@@ -45,7 +45,7 @@ export class CacheLockService {
    * Runs `fn` while it holds the lock. Cache reads inside it skip what the request and memory tiers learned before. What `fn` returns or
    * throws is what the caller gets, also if the lock was lost or could not be released (but see `onLost`).
    * @throws ResourceLockedError @throws LockStoreUnavailableError then `fn` has not run
-   * @throws CacheUsageError `invalid_lock_key`, `invalid_option`, `partly_held`, `evicting_lock_store`
+   * @throws CacheUsageError `invalid_lock_key`, `invalid_option`, `partly_held`, `evicting_lock_store`, `lossy_lock_store`
    */
   run<T>(target: LockTarget, fn: (lease: Lease) => T | Promise<T>): Promise<T>;
   run<T>(target: LockTarget, options: LockOptions, fn: (lease: Lease) => T | Promise<T>): Promise<T>;
@@ -113,6 +113,8 @@ export class CacheLockService {
     for (const { encoded, store, fence } of holds) keeper.add({ encoded, store }, fence, sentAt);
     const now = this.engine.clock.now();
     keeper.limit(now + maxHoldMs);
+    // The answer may have taken longer than the lease.
+    keeper.assertHeld();
     this.engine.adopt(keeper, now);
     return this.leaseOf(keeper, plan);
   }
@@ -169,10 +171,12 @@ export class CacheLockService {
     const lease = new Lease(keeper, this.engine, plan.maxHoldMs);
     if (typeof onLost === 'function') {
       const tell = (): void => {
+        // Out of an event listener whatever it throws, now or later, would end the process.
         try {
-          onLost(lease.signal.reason as LockLostError, lease);
+          const told: unknown = onLost(lease.signal.reason as LockLostError, lease);
+          if (told instanceof Promise) told.catch(() => undefined);
         } catch {
-          // Out of an event listener it would end the process.
+          // Its own to report.
         }
       };
       lease.signal.addEventListener('abort', tell, { once: true });

@@ -33,6 +33,8 @@ export class LeaseKeeper {
   private abort: AbortController | undefined;
   loss: LockLostError | undefined;
   private ended = false;
+  /** A hand-over is yet to be confirmed: in the store it ends sooner than the lease. */
+  private isClaim = false;
   private maxHoldEnd = Infinity;
   private extendedUntil = 0;
   private retryMs = FIRST_RETRY_MS;
@@ -92,6 +94,7 @@ export class LeaseKeeper {
   addHanded(address: LockAddress, fence: bigint, since: number): void {
     const ms = Math.min(CLAIM_MS, this.leaseMs);
     this.holds.push({ address, fence, deadline: since + ms - marginOf(ms) });
+    this.isClaim = true;
     this.setAlarm();
     // Who has waited goes first.
     setImmediate(() => this.ended || this.loss || void this.renewAndGoOn());
@@ -113,9 +116,13 @@ export class LeaseKeeper {
   async extend(ms: number): Promise<void> {
     this.assertHeld();
     const now = this.clock.now();
-    this.extendedUntil = Math.max(this.extendedUntil, now + ms);
-    this.maxHoldEnd = Math.max(this.maxHoldEnd, now + ms);
-    const failure = await this.renew();
+    const until = now + ms;
+    const failure = await this.renew(until);
+    if (failure === undefined) {
+      this.extendedUntil = Math.max(this.extendedUntil, until);
+      this.maxHoldEnd = Math.max(this.maxHoldEnd, until);
+      this.setAlarm();
+    }
     this.assertHeld();
     if (failure !== undefined) throw failure as Error;
   }
@@ -124,6 +131,12 @@ export class LeaseKeeper {
     this.check();
     if (this.loss) throw this.loss;
     if (this.ended) throw new LockLostError(this.keys, 'taken');
+  }
+
+  /** As {@link stop}, for who leaves the locks to another process: they last their lease. */
+  leave(): void {
+    void this.stop();
+    if (this.isClaim && !this.loss) void this.renew();
   }
 
   /** No renewal, no loss from here on. Resolves when no request is under way; `undefined` if none is. */
@@ -142,9 +155,10 @@ export class LeaseKeeper {
   }
 
   /** Resolves to why it is not known whether all are renewed, if it is not. Never rejects. */
-  private async renew(): Promise<unknown> {
+  private async renew(extendedUntil = 0): Promise<unknown> {
+    this.isClaim = false;
     const sentAt = this.clock.now();
-    const ms = Math.max(this.leaseMs, this.extendedUntil - sentAt);
+    const ms = Math.max(this.leaseMs, this.extendedUntil - sentAt, extendedUntil - sentAt);
     const patience = Math.min(this.access.deadlineMs, this.leaseMs / 3);
     const outcomes = Promise.allSettled(
       this.holds.map(async (hold) => {

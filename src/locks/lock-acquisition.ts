@@ -3,12 +3,10 @@ import { marginOf, type LeaseKeeper } from './lease-keeper.js';
 import type { LockEngine } from './lock-engine.js';
 import { LockStoreUnavailableError, ResourceLockedError } from './lock.errors.js';
 import type { LockAddress } from './lock-key.js';
+import { LockPolling } from './lock-polling.js';
 import type { LockPlan } from './lock.options.js';
 import type { LockWaiter } from './lock-waiters.js';
 
-/** The back-stop of hand-overs: how often somebody who waits asks on its own account. */
-const POLL_MS = 1000;
-const POLL_JITTER_MS = 50;
 const FIRST_RETRY_MS = 20;
 const LONGEST_RETRY_MS = 200;
 
@@ -66,6 +64,8 @@ export class LockAcquisition {
     let isQueued = false;
     let failingSince: number | undefined;
     let retryMs = FIRST_RETRY_MS;
+    const hasQueue = this.engine.access.store.capabilities.queue;
+    const polling = new LockPolling(hasQueue);
     let refused: { readonly fence: bigint | undefined; readonly sentAt: number } | undefined;
     try {
       for (;;) {
@@ -96,14 +96,13 @@ export class LockAcquisition {
           keeper.add(address, answer.fence, sentAt, now);
           return;
         }
-        isQueued ||= answer.outcome === 'held' && waitMs > 0;
+        isQueued ||= hasQueue && answer.outcome === 'held' && waitMs > 0;
         refused = { fence: answer.outcome === 'held' ? answer.fence : undefined, sentAt };
         const leftMs = this.giveUpAt - clock.now();
         if (answer.outcome === 'full' || waitMs <= 0 || leftMs <= 0)
           throw this.refusal(address, answer.remainingMs, answer.waiting);
         this.engine.assertMayWait();
-        const pollMs = Math.min(POLL_MS, answer.remainingMs + 1) + Math.random() * POLL_JITTER_MS;
-        await this.waiter.sleep(Math.min(leftMs, pollMs));
+        await this.waiter.sleep(Math.min(leftMs, polling.next(answer.remainingMs)));
       }
     } catch (error) {
       const { withdrawals } = this.engine;

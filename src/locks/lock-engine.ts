@@ -20,6 +20,8 @@ export interface LockEngineOptions {
   readonly deadlineMs?: number | undefined;
   /** Takes a store that may drop locks, too. */
   readonly acceptEviction?: boolean | undefined;
+  /** Takes a store that loses locks by its nature, too. */
+  readonly acceptLossy?: boolean | undefined;
   /** Told of losses. */
   readonly onLoss?: ((loss: LockLostError) => void) | undefined;
 }
@@ -71,11 +73,12 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
 
   /**
    * Connects, at the first call, and makes sure that the store keeps what it is given; again after every new connection.
-   * @throws CacheUsageError `evicting_lock_store`
+   * @throws CacheUsageError `evicting_lock_store`, `lossy_lock_store`
    * @throws LockStoreUnavailableError
    */
   async ready(): Promise<void> {
     if (this.isChecked) return;
+    this.checkNature();
     if (!this.isOpen) {
       this.isOpen = true;
       this.access.store.open(this);
@@ -139,7 +142,7 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
   }
 
   leave(keeper: LeaseKeeper): void {
-    void keeper.stop();
+    keeper.leave();
     this.forget(keeper);
   }
 
@@ -188,13 +191,23 @@ export class LockEngine implements LeaseEnds, LockStoreListener {
     if (this.keepers.size === 0) this.idle?.();
   }
 
+  private checkNature(): void {
+    const { name, capabilities } = this.access.store;
+    if (!capabilities.lossy || this.options.acceptLossy) return;
+    throw new CacheUsageError(
+      'lossy_lock_store',
+      `locks: ${name} may lose locks that are held, at any time: give locks a store that keeps them (locks.store, CACHE_LOCK_URL), or set locks.acceptLossy if all that they save is work`,
+    );
+  }
+
   private async checkRole(): Promise<void> {
     const { evicts } = await this.access
       .run('role', (store) => store.role())
       .catch((error: LockStoreUnavailableError) => {
         throw new LockStoreUnavailableError(error.store, 'role', error.reason, error.message, false);
       });
-    if (evicts === undefined || this.options.acceptEviction) return;
+    const isAccepted = this.options.acceptEviction || this.access.store.capabilities.lossy;
+    if (evicts === undefined || isAccepted) return;
     throw new CacheUsageError(
       'evicting_lock_store',
       `locks: the server may drop held locks (${evicts}): give locks a store of their own that never evicts (locks.store, CACHE_LOCK_URL), or set locks.acceptEviction if a lost lock does no harm`,

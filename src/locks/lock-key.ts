@@ -42,19 +42,25 @@ function addressOf(encoded: string): LockAddress {
 }
 
 function encodeLockKey(key: CacheKey): string {
-  if (Array.isArray(key)) {
-    key.forEach((part: unknown, i) => {
-      if (part === undefined || part === null || part === '')
-        throw new CacheUsageError(
-          'invalid_lock_key',
-          `key[${i}] of the lock is ${part === '' ? 'an empty string' : String(part)}; without it unrelated callers would share one lock`,
-        );
-    });
-  }
-  return encodeKey(typeof key === 'string' || !Array.isArray(key) ? key : key.map(spelled));
+  return encodeKey(Array.isArray(key) ? key.map((part: KeyPart, i) => spelled(part, `key[${i}]`)) : key);
 }
 
 /** `42` of a database and `'42'` of a URL are one record: for locks they are one part, unlike for cached values. */
-function spelled(part: KeyPart): KeyPart {
-  return typeof part === 'bigint' || (typeof part === 'number' && Number.isFinite(part)) ? String(part) : part;
+function spelled(part: KeyPart, at: string): KeyPart {
+  if (part === undefined || part === null || part === '')
+    throw new CacheUsageError(
+      'invalid_lock_key',
+      `${at} of the lock is ${part === '' ? 'an empty string' : String(part)}; without it unrelated callers would share one lock`,
+    );
+  if (typeof part === 'bigint' || (typeof part === 'number' && Number.isFinite(part))) return String(part);
+  if (Array.isArray(part)) return part.map((item: KeyPart, i) => spelled(item, `${at}[${i}]`));
+  if (!isPlainObject(part)) return part;
+  return Object.fromEntries(Object.entries(part).map(([name, field]) => [name, spelled(field, `${at}.${name}`)]));
+}
+
+/** Anything else is for {@link encodeKey} to judge. */
+function isPlainObject(part: KeyPart): part is { readonly [name: string]: KeyPart } {
+  if (typeof part !== 'object' || part === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(part);
+  return prototype === Object.prototype || prototype === null;
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock/clock.js';
+import { afterDeadline, type Clock } from '../core/clock/clock.js';
 import { StoreUnavailableError } from '../core/errors/cache.error.js';
 import { RequestNotSentError, type LockStore } from './contract/lock-store.js';
 import { LockStoreUnavailableError } from './lock.errors.js';
@@ -17,7 +17,7 @@ export class LockStoreAccess {
   run<T>(operation: string, call: (store: LockStore) => Promise<T>, ms = this.deadlineMs): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.closed) throw new LockStoreUnavailableError(this.store.name, operation, 'closed', undefined, false);
-      const cancel = this.clock.after(ms, () => reject(this.unavailable(operation, 'timeout')));
+      const cancel = afterDeadline(this.clock, ms, () => reject(this.unavailable(operation, 'timeout')));
       call(this.store).then(
         (result) => {
           cancel();

@@ -10,9 +10,9 @@ export interface LockOptions {
   lease?: Duration;
   /** How long the lock is renewed at most; then its `signal` is aborted. Default 60 s. */
   maxHold?: Lifetime;
-  /** How long to wait for somebody else's lock, in order of arrival. Keep it below the gateway's timeout. Default 0: not at all. */
+  /** How long to wait for somebody else's lock, in order of arrival (but on Memcached: at random). Keep it below the gateway's timeout. Default 0: not at all. */
   wait?: Duration;
-  /** Waiters at a lock; one more is refused at once. Default 100. */
+  /** Waiters at a lock; one more is refused at once. Not on Memcached, where nobody counts them. Default 100. */
   maxQueue?: number;
   /** Whether a `run` inside a `run` that holds the same keys goes in without asking. Default `false`: it is refused like anybody. */
   reentrant?: boolean;

@@ -4,6 +4,7 @@ import { LockEngine, type LockEngineOptions } from '../../src/locks/lock-engine.
 import type { LockOptions } from '../../src/locks/lock.options.js';
 import { MemoryLockDatabase } from '../../src/stores/memory/memory.lock-database.js';
 import { MemoryLockStore } from '../../src/stores/memory/memory.lock-store.js';
+import { memcachedLocks } from '../../src/stores/memcached/index.js';
 import { redisLocks, type RedisLockStoreOptions } from '../../src/stores/redis/index.js';
 
 /** The locks of one process, as an application has them; closed when the test is over. */
@@ -18,6 +19,10 @@ export function openLocks(
 
 export function redisProcess(url: string, store: RedisLockStoreOptions = {}, options: Partial<LockEngineOptions> = {}) {
   return openLocks({ store: redisLocks({ url, ...store }), ...options });
+}
+
+export function memcachedProcess(url: string, options: Partial<LockEngineOptions> = {}) {
+  return openLocks({ store: memcachedLocks({ url }), acceptLossy: true, ...options });
 }
 
 /** Two processes on one database. */

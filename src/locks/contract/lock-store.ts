@@ -30,8 +30,8 @@ import { StoreUnavailableError } from '../../core/errors/cache.error.js';
  * | `inspect` | `SELECT` |
  * | `forceRelease` | as `release`, without the owner |
  *
- * MySQL and SQLite do the same with `SELECT ... FOR UPDATE` / `BEGIN IMMEDIATE`. Memcached: `ms ME` to acquire, `md C<cas>` to release, no
- * queue (`capabilities.queue: false`), no fence but an `incr` key, and `lossy`.
+ * MySQL and SQLite do the same with `SELECT ... FOR UPDATE` / `BEGIN IMMEDIATE`. Memcached: `ms ME` to acquire, `ms C<cas>` to renew,
+ * `md C<cas>` to release; no queue, no fence, and `lossy`.
  *
  * An operation that fails (connection, server error) rejects with StoreUnavailableError. The engine adds the deadline.
  */
@@ -91,7 +91,10 @@ export interface LockStoreCapabilities {
   readonly fencing: boolean;
   /** Waiters are served in order. Without it they poll, and whoever comes first wins. */
   readonly queue: boolean;
-  /** May lose held locks in normal operation (eviction, no persistence at all): fit to save work, unfit to guard money. */
+  /**
+   * May lose held locks in normal operation (eviction, no persistence at all): fit to save work, unfit to guard money. Refused without
+   * `locks.acceptLossy`.
+   */
   readonly lossy: boolean;
   /** Other processes see the locks. */
   readonly shared: boolean;
@@ -109,6 +112,7 @@ export interface LockRequest {
 
 /** Answer to a {@link LockRequest}. */
 export type LockAnswer =
+  /** `fence` is 0 where the store has none (`capabilities.fencing`). */
   | { readonly outcome: 'granted'; readonly fence: bigint }
   /**
    * Held, or free but due to those who wait. `waiting` counts the queue, the caller included if it is in it. `fence` is the holder's: a
