@@ -1,17 +1,19 @@
 import type { EntityMetadata, ObjectLiteral } from 'typeorm';
 import type { EntityId, EntityRow } from '../entity-change.js';
+import { isAsStored } from './stored-value.js';
 
 /**
  * The columns that an entity object tells, by the paths of their properties (`title`, `address.city`; `teacher` for the column of that
- * relation). What the database is to compute is not known, and left out.
+ * relation). What the database is to compute, or may keep otherwise, is not known, and left out.
  * @param before the row as it was, if the object is an update of it: what it does not tell has stayed
  */
 export function rowOf(metadata: EntityMetadata, entity: ObjectLiteral, before: EntityRow = {}): EntityRow {
   const row: Record<string, unknown> = { ...before };
   for (const column of metadata.columns) {
     const value: unknown = column.getEntityValue(entity);
-    if (typeof value === 'function') delete row[column.propertyPath];
-    else if (value !== undefined) row[column.propertyPath] = value;
+    if (value === undefined) continue;
+    if (typeof value !== 'function' && isAsStored(column, value)) row[column.propertyPath] = value;
+    else delete row[column.propertyPath];
   }
   return row;
 }

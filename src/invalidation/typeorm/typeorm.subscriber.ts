@@ -17,11 +17,8 @@ import { LockedRows } from './locked-rows.js';
 import { RelatedEntities } from './related-entities.js';
 import type { RunnerTransactions } from './runner-transactions.js';
 import { TableIndex } from './table-index.js';
+import { transactionSteps } from './transaction-steps.js';
 import { WrittenRows, type RowEvent } from './written-rows.js';
-
-const BEGINS = /^\s*(?:begin|start\s+transaction)\b/i;
-const COMMITS = /^\s*(?:commit|end)\b/i;
-const ROLLS_BACK = /^\s*(?:rollback|abort)\b(?!\s+(?:(?:work|transaction)\s+)?to\b)/i;
 
 /** Of one query runner, which is one connection. */
 interface RunnerEvent {
@@ -93,24 +90,37 @@ export class TypeOrmSubscriber implements EntitySubscriberInterface<ObjectLitera
   }
 
   async beforeQuery({ queryRunner, query }: BeforeQueryEvent): Promise<void> {
-    if (!COMMITS.test(query)) return;
+    if (!transactionSteps(query).includes('commit')) return;
     await this.settle(queryRunner);
     await this.transactions.beforeCommit(queryRunner);
   }
 
-  afterQuery(event: AfterQueryEvent): Promise<void> | void {
-    const { queryRunner, query, parameters, success } = event;
+  async afterQuery(event: AfterQueryEvent): Promise<void> {
+    const { queryRunner, query, success } = event;
+    const steps = transactionSteps(query);
     // A commit that failed may have happened: the connection broke before the answer came.
-    if (COMMITS.test(query)) return this.transactions.commit(queryRunner);
-    if (!success) return this.failed(event);
-    if (BEGINS.test(query)) return this.afterTransactionStart(event);
-    if (ROLLS_BACK.test(query)) return this.drop(queryRunner);
+    if (!success && !steps.includes('commit')) return this.failed(event);
+    let isTold = false;
+    for (const step of steps) {
+      if (step === 'begin') this.afterTransactionStart(event);
+      else if (step === 'rollback') this.drop(queryRunner);
+      else if (step === 'commit') await this.transactions.commit(queryRunner);
+      // By the words of the whole text, whichever statement it is.
+      else if (!isTold) {
+        isTold = true;
+        await this.tellUnannounced(event);
+      }
+    }
+  }
+
+  private async tellUnannounced(event: AfterQueryEvent): Promise<void> {
+    const { queryRunner, query, parameters } = event;
     const announcements = this.announcements.get(queryRunner);
     const statement = { text: query, parameters };
     const unannounced = this.index.writtenBy(query).filter((table) => !announcements?.sent(table, statement));
     const entities = unannounced.flatMap((table) => this.index.entitiesIn(table));
-    if (entities.length === 0) return undefined;
-    return this.tell(
+    if (entities.length === 0) return;
+    await this.tell(
       event,
       entities.flatMap((metadata) => this.rows.unannounced(metadata, query)),
     );
