@@ -11,7 +11,7 @@ import type { Namespace } from './namespace.js';
 import type { Found } from './tiers/found.js';
 import type { NearTiers } from './tiers/near-tiers.js';
 import type { RequestScope } from './tiers/request.scope.js';
-import { remember } from './tiers/request.tier.js';
+import { rememberRead } from './tiers/request.tier.js';
 
 /** A key whose answer must be asked for, and its place in the result. */
 interface Missing {
@@ -28,16 +28,20 @@ export class BulkReads {
     private readonly loading: LoadingReads,
   ) {}
 
+  /** What {@link getMany} would answer at once, if anything. */
+  hit<T>(key: CacheKey): CachedResponse<T> | undefined {
+    return this.engine.requestScope?.() === undefined ? this.fresh<T>(key, this.engine.clock.now()) : undefined;
+  }
+
   async getMany<T>(keys: readonly CacheKey[]): Promise<Array<CachedResponse<T>>> {
     const scope = this.engine.requestScope?.();
     const now = this.engine.clock.now();
     const responses: Array<CachedResponse<T>> = [];
     const missing: Missing[] = [];
     for (const key of keys) {
-      // As in getOrSet, a plain key is looked up as it is before anything is built for it.
-      const hit = scope === undefined && typeof key === 'string' && isPlain(key) ? this.fresh(key, now) : undefined;
+      const hit = scope === undefined ? this.fresh<T>(key, now) : undefined;
       if (hit !== undefined) {
-        responses.push(CachedResponse.found(encodeKey(key), hit, now));
+        responses.push(hit);
         continue;
       }
       const address = addressOf(this.space, key);
@@ -98,11 +102,13 @@ export class BulkReads {
     return result;
   }
 
-  private fresh(key: string, now: number): Found | undefined {
+  /** As in getOrSet, a plain key is looked up as it is before anything is built for it. */
+  private fresh<T>(key: CacheKey, now: number): CachedResponse<T> | undefined {
+    if (typeof key !== 'string' || !isPlain(key)) return undefined;
     const found = this.engine.memory?.find(this.space.index.get(key), now);
     if (found === undefined || now >= found.freshUntil) return undefined;
     this.space.counters.memoryHits++;
-    return found;
+    return CachedResponse.found(encodeKey(key), found, now);
   }
 
   /** What the store does not answer stays as the near tiers have it. */
@@ -113,6 +119,7 @@ export class BulkReads {
   ): Promise<void> {
     const { engine, space } = this;
     const addresses = missing.map(({ address }) => address);
+    const changes = scope?.changes;
     try {
       const readings = await engine.reader.read(space, addresses, engine.guard.budget());
       const now = engine.clock.now();
@@ -121,7 +128,7 @@ export class BulkReads {
         responses[at] = responseTo(address, found, now);
         if (found === undefined) space.counters.misses++;
         else space.counters.remoteHits++;
-        if (found && scope) remember(scope, space, address.local, found);
+        if (found && scope) rememberRead(scope, space, address.local, found, changes);
       });
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;

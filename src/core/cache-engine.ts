@@ -21,7 +21,7 @@ import { StoreGuard } from './outage/store-guard.js';
 import { randomText } from './random/random.text.js';
 import { isStampFeed, StampFeeds, type StampFeed } from './stamp-feeds.js';
 import { WaitingTags } from './outage/waiting-tags.js';
-import { MemoryTier } from './tiers/memory.tier.js';
+import { MemoryTier, type MemoryLimits } from './tiers/memory.tier.js';
 import type { RequestScope } from './tiers/request.scope.js';
 import { TierCoherence } from './tiers/tier-coherence.js';
 import { APPLICATION_STAMP, stampToken } from './tokens/token-parts.js';
@@ -31,6 +31,7 @@ import { announcementOf, AnnouncedStamps } from './writes/announced-stamps.js';
 export const DEFAULT_NAMESPACE = 'default';
 /** How long a call may wait for the store, over all its steps. */
 const DEFAULT_DEADLINE_MS = 250;
+const DEFAULT_LIMITS: MemoryLimits = { maxEntries: 10_000, maxBytes: 64 * 1024 * 1024, maxStaleWithoutBusMs: 5000 };
 
 /** What the services of all namespaces share: the tiers, the store behind its guard, and what is under way. */
 export class CacheEngine {
@@ -72,36 +73,26 @@ export class CacheEngine {
     this.version = options.version ?? {};
     this.passThrough = options.enabled === false || !options.store.capabilities.stores;
     this.requestScope = this.passThrough ? undefined : options.requestScope;
-    this.guard = new StoreGuard(
-      options.store,
-      this.clock,
-      options.deadlineMs ?? DEFAULT_DEADLINE_MS,
-      () => this.storeClock.reset(),
-      {
-        removed: (keys) => this.coherence.changed(keys),
-        rotated: (names) => {
-          this.coherence.rotated(names);
-          // Once more: until now other processes may have served what was to go.
-          const landed = this.waitingTags.take(names, this.guard.queue.isEmpty);
-          if (landed.length > 0) this.tagsInvalidated(landed);
-        },
-        allNamespaces: () => [...this.namespaces.values()].map((namespace) => namespace.token),
+    const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
+    this.guard = new StoreGuard(options.store, this.clock, deadlineMs, () => this.storeClock.reset(), {
+      removed: (keys) => this.coherence.changed(keys),
+      rotated: (names) => {
+        this.coherence.rotated(names);
+        // Once more: until now other processes may have served what was to go.
+        const landed = this.waitingTags.take(names, this.guard.queue.isEmpty);
+        if (landed.length > 0) this.tagsInvalidated(landed);
       },
-    );
-    this.storeClock = new StoreClock(this.clock, () => this.store.now());
+      widened: (name) => this.coherence.rotated([name]),
+    });
+    this.storeClock = new StoreClock(this.clock, () => this.store.now(), deadlineMs);
     this.waiters = new Waiters(this.clock);
     const isHeard = (): boolean => this.coherence.isHeard;
     this.tokens = new TokenRegistry(
       (names, budget) => this.guard.run('tokens', budget, (store) => store.tokens(names)),
       isHeard,
     );
-    this.memory =
-      options.memory === false
-        ? undefined
-        : new MemoryTier(
-            options.memory ?? { maxEntries: 10_000, maxBytes: 64 * 1024 * 1024, maxStaleWithoutBusMs: 5000 },
-            this.clock,
-          );
+    const limits = options.memory === false ? undefined : (options.memory ?? DEFAULT_LIMITS);
+    this.memory = limits && new MemoryTier(limits, this.clock);
     this.entries = new EntryCodec(this.clock, this.storeClock);
     this.reader = new RemoteReader(
       this.clock,
@@ -123,6 +114,7 @@ export class CacheEngine {
         this.storeClock.reset();
         void this.guard.queue.flush();
       },
+      () => this.clock.now() + (limits ?? DEFAULT_LIMITS).maxStaleWithoutBusMs,
     );
     this.filling = new FencedFill(
       this.clock,

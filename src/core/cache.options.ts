@@ -162,7 +162,7 @@ export interface LoadContext<T = unknown> {
   readonly signal: AbortSignal;
   /** Overrides both lifetimes of this value. `0` stores nothing. */
   setTtl(ttl: Lifetime, freshFor?: Lifetime): void;
-  /** Labels besides those of the options. */
+  /** Labels besides those of the options, at most 32 a load. */
   setTags(tags: readonly string[]): void;
   /** Answers the callers and stores nothing. */
   skip(): void;

@@ -66,8 +66,7 @@ export class CacheService {
 
   /** What the tiers have, stale or not. Never loads. */
   async get<T = unknown>(key: CacheKey): Promise<CachedResponse<T>> {
-    const [response] = await this.getMany<T>([key]);
-    return response as CachedResponse<T>;
+    return this.bulk.hit<T>(key) ?? ((await this.bulk.getMany<T>([key]))[0] as CachedResponse<T>);
   }
 
   /** The fresh value in the memory tier, synchronously, or `undefined`. */

@@ -11,7 +11,7 @@ import type { Namespace } from './namespace.js';
 import type { Found } from './tiers/found.js';
 import type { NearTiers } from './tiers/near-tiers.js';
 import type { RequestScope } from './tiers/request.scope.js';
-import { remember } from './tiers/request.tier.js';
+import { rememberRead } from './tiers/request.tier.js';
 
 /** Reads that load what they do not find. */
 export class LoadingReads {
@@ -28,8 +28,9 @@ export class LoadingReads {
     const key = asked instanceof EncodedKey ? asked.parts : asked;
     if (engine.passThrough) return this.loadUncached(key, loader, options);
     const scope = engine.requestScope?.();
+    const changes = scope?.changes;
     const found = this.find(key, address, loader, options, scope);
-    return (found instanceof Promise ? this.arrived(await found, address, scope) : found).value.take() as T;
+    return (found instanceof Promise ? this.arrived(await found, address, scope, changes) : found).value.take() as T;
   }
 
   /**
@@ -44,8 +45,9 @@ export class LoadingReads {
   ): Promise<Found> {
     const address = addressOf(this.space, key);
     const scope = this.engine.requestScope?.();
+    const changes = scope?.changes;
     const found = this.find(key, address, loader, options, scope, onIdle);
-    return found instanceof Promise ? this.arrived(await found, address, scope) : found;
+    return found instanceof Promise ? this.arrived(await found, address, scope, changes) : found;
   }
 
   private find<T>(
@@ -85,10 +87,10 @@ export class LoadingReads {
     return near;
   }
 
-  private arrived(found: Found, address: Address, scope: RequestScope | undefined): Found {
+  private arrived(found: Found, address: Address, scope: RequestScope | undefined, changes: number | undefined): Found {
     if (found.tier !== 'loader' && this.engine.clock.now() >= found.freshUntil) this.space.counters.staleHits++;
     // What was not to be stored is not remembered here, either.
-    if (scope && found.expiresAt > found.createdAt) remember(scope, this.space, address.local, found);
+    if (scope && found.expiresAt > found.createdAt) rememberRead(scope, this.space, address.local, found, changes);
     return found;
   }
 

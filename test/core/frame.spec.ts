@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { jsonCodec } from '../../src/core/codec/json.codec.js';
 import type { FrameFields } from '../../src/core/envelope/frame.js';
-import { encodeFrame, parseFrame } from '../../src/core/envelope/frame.js';
+import { encodeFrame, MAX_FRAME_TAGS, parseFrame } from '../../src/core/envelope/frame.js';
 
 const GOLDEN = new URL('./golden/', import.meta.url);
 const KEY = 'abcdef0123:books:{/book/#42}';
@@ -49,6 +49,12 @@ describe('frames', () => {
       });
       expect(jsonCodec.decode(frame!.payload, frame!.side)).toEqual(VALUE);
     }
+  });
+
+  it('are not made of more tags than they can say', () => {
+    const tags = Array.from({ length: MAX_FRAME_TAGS + 1 }, (_, i) => ({ name: `tag:${i}`, token: 'x' }));
+    expect(parseFrame(encodeFrame({ ...fields(), tags: tags.slice(1) }), KEY)?.tags).toHaveLength(MAX_FRAME_TAGS);
+    expect(() => encodeFrame({ ...fields(), tags })).toThrow(RangeError);
   });
 
   it('are told apart by their first 16 bytes, even with the same content', () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import { MemoryStore } from '../../src/stores/memory/memory.store.js';
+import { until } from '../faults/subject.js';
+import { BrokenStore, engineOn } from './broken.store.js';
 
 describe('the memory tier', () => {
   it('stays within its entries and bytes under 1,000,000 distinct keys', async () => {
@@ -27,4 +29,22 @@ describe('the memory tier', () => {
     expect(engine.inspect()).toMatchObject({ flights: 0, waiting: 0, watched: 0 });
     await engine.close();
   }, 120_000);
+});
+
+it('the memory tier stays within its bytes in an outage, in which refreshes fail', async () => {
+  const store = new BrokenStore();
+  const maxBytes = 1_000_000;
+  const engine = engineOn(store, { memory: { maxEntries: 10_000, maxBytes, maxStaleWithoutBusMs: 60_000 } });
+  const cache = engine.namespace('default');
+  store.isDown = true;
+  const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
+  const options = { ttl: '1h', freshFor: 1, backOff: '1h' } as const;
+  for (const key of keys) {
+    await cache.getOrSet(key, () => 'x'.repeat(50_000), options);
+    await until(() => cache.peek(key) === undefined, 1000);
+    await cache.getOrSet(key, () => Promise.reject(new Error('upstream')), options);
+  }
+  const held = keys.filter((key) => cache.peek(key) !== undefined);
+  expect(held.length).toBeGreaterThan(10);
+  expect(held.length * 50_000).toBeLessThanOrEqual(maxBytes);
 });

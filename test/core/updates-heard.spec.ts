@@ -29,13 +29,14 @@ class OpenStore extends MemoryStore {
 }
 
 const clock = new SteppedClock();
+let database: MemoryDatabase;
 let stores: [OpenStore, OpenStore];
 let here: CacheService;
 let there: CacheService;
 let listening: CacheEngine;
 
 beforeEach(() => {
-  const database = new MemoryDatabase({ clock });
+  database = new MemoryDatabase({ clock });
   stores = [new OpenStore({ database }), new OpenStore({ database })];
   const engines = stores.map((store) => new CacheEngine({ store, clock }));
   for (const engine of engines) engine.open();
@@ -73,6 +74,24 @@ describe('an update that is reported with its value', () => {
     expect(await there.get('k')).toMatchObject({ value: { now: 'new' }, tier: 'memory' });
     expect(read).not.toHaveBeenCalled();
     expect(Object.isFrozen(there.peek('k'))).toBe(true);
+  });
+
+  it('leaves the entry its place: what is read often is not dropped for being updated often', async () => {
+    const store = new OpenStore({ database: database });
+    const engine = new CacheEngine({
+      store,
+      clock,
+      memory: { maxEntries: 20, maxBytes: 100_000, maxStaleWithoutBusMs: 5000 },
+    });
+    engine.open();
+    const small = engine.namespace('default');
+    await here.set('k', 1, { ttl: '1h' });
+    await small.get('k');
+    for (let reads = 0; reads < 3; reads++) small.peek('k');
+    clock.advance(1);
+    await here.set('k', 2, { ttl: '1h' });
+    for (let i = 0; i < 40; i++) await small.set(`other${i}`, i);
+    expect(small.peek('k')).toBe(2);
   });
 
   it('is gone on with for as long as the store says, and then asked for', async () => {

@@ -155,6 +155,21 @@ describe('an invalidation while the store cannot be reached', () => {
     expect((await other.get('kept')).value).toBe('value');
   });
 
+  it('becomes one of everything when there are too many tags', async () => {
+    const { here, there, engine, proxy } = await cutOff(KEY);
+    const other = there.namespace(OTHER);
+    await there.setApplicationStamp('1');
+    await other.set('k', 'old', { tags: ['t1'] });
+    await here.invalidateTags(Array.from({ length: MAX_PENDING + 1 }, (_, i) => `t${i}`));
+    expect(engine.inspect().pending).toEqual({ keys: 0, tokens: 1 });
+    await proxy.heal();
+    await sent(engine);
+    await until(async () => !(await other.get('k')).isFound, 1000);
+    expect((await here.namespace(OTHER).get('k')).isFound).toBe(false);
+    await other.set('k', 'new', { tags: ['t1'] });
+    await until(async () => (await here.namespace(OTHER).get('k')).getValueOrDefault('none') === 'new', 1000);
+  });
+
   it('waits alone where the store refuses it and serves the rest', async () => {
     const { here, there, engine } = await pair();
     await there.set('tagged', 'old', { tags: ['t'] });

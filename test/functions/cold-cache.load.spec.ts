@@ -9,10 +9,10 @@ const ROUNDS = 5;
 const CONNECTIONS = 40;
 const SCRIPT = fileURLToPath(new URL('../servers/workers/cold-http.mjs', import.meta.url));
 
-/** What other routes and the event loop saw of a round, in milliseconds at p99. */
+/** What other routes and the event loop saw, in milliseconds: each request, and the lag at p99 of each round. */
 interface Seen {
-  p99: number;
-  lag: number;
+  readonly others: number[];
+  readonly lags: number[];
 }
 
 interface Answer {
@@ -70,12 +70,16 @@ it(
     const winner = request(port, '/cold', agent);
     await until(async () => (await server.call('runs')) === 1, 5000);
     const answers: Answer[] = [];
-    const seen = { refused: [] as Seen[], cold: [] as Seen[] };
+    const seen: Record<'refused' | 'cold', Seen> = {
+      refused: { others: [], lags: [] },
+      cold: { others: [], lags: [] },
+    };
     for (let round = 0; round < ROUNDS; round++) {
       for (const path of ['refused', 'cold'] as const) {
         await server.call('lag');
         const { answers: own, others } = await storm(port, `/${path}`);
-        seen[path].push({ p99: quantile(others, 0.99), lag: await server.call<number>('lag') });
+        seen[path].others.push(...others);
+        seen[path].lags.push(await server.call<number>('lag'));
         if (path === 'cold') answers.push(...own);
       }
     }
@@ -89,10 +93,10 @@ it(
     expect(await request(port, '/cold', agent)).toMatchObject({ status: 200, retryAfter: undefined });
     agent.destroy();
 
-    // Of rounds in turn the quietest, and loosely: what else runs on the machine is not to be measured.
-    const best = (path: 'refused' | 'cold', what: keyof Seen): number =>
-      Math.min(...seen[path].map((one) => one[what]));
-    expect(best('cold', 'p99')).toBeLessThan(2 * best('refused', 'p99') + 50);
-    expect(best('cold', 'lag')).toBeLessThan(2 * best('refused', 'lag') + 20);
+    // Of all rounds together, for one has few of them. And loosely: what else runs on the machine is not to be measured.
+    const { refused, cold } = seen;
+    for (const share of [0.5, 0.99])
+      expect(quantile(cold.others, share)).toBeLessThan(2 * quantile(refused.others, share) + 50);
+    expect(quantile(cold.lags, 0.5)).toBeLessThan(2 * quantile(refused.lags, 0.5) + 20);
   },
 );

@@ -1,6 +1,8 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import type { LoadContext } from '../../src/core/cache.options.js';
 import { until } from '../faults/subject.js';
-import { FLEETS, Gate, never, openPair, stopFleets } from './fleet.js';
+import { SteppedClock } from '../races/stepped.clock.js';
+import { FLEETS, Gate, memoryFleet, never, openPair, stopFleets } from './fleet.js';
 import type { Fleet, Member } from './fleet.js';
 
 afterAll(stopFleets);
@@ -90,4 +92,46 @@ describe.each(FLEETS)('late tags on $name', ({ open }) => {
     ).rejects.toMatchObject({ code: 'invalid_option' });
     expect(await fleet.isLeased('k')).toBe(false);
   });
+
+  it('as many as the options may name, in all calls of a load together', async () => {
+    const named = (count: number) => (context: LoadContext) => {
+      for (let i = 0; i < count; i++) context.setTags([`t${i}`, 't0']);
+      return 'v';
+    };
+    await expect(a.cache.getOrSet('k', named(33))).rejects.toMatchObject({
+      code: 'invalid_option',
+      message: expect.stringContaining('got 33'),
+    });
+    expect(await a.cache.getOrSet('k', named(32))).toBe('v');
+    expect(await b.cache.getOrSet<string>('k', never)).toBe('v');
+    await b.cache.invalidateTags(['t31']);
+    await until(async () => !(await a.cache.has('k')), 2000);
+  });
+
+  it('more than an entry can carry, added one confirmation after the other: not stored, and never a part of the value', async () => {
+    let confirmations = 0;
+    const load = (context: LoadContext<string>): string => {
+      const from = 32 * confirmations++;
+      context.setTags(Array.from({ length: 32 }, (_, i) => `t${from + i}`));
+      return context.stale ? context.notModified() : 'v';
+    };
+    for (let i = 0; i < 9; i++) {
+      expect(await a.cache.getOrSet('k', load, { ttl: '1h' })).toBe('v');
+      await a.cache.expire('k');
+      expect((await b.cache.get('k')).value).toBe('v');
+    }
+    expect([confirmations, a.cache.stats().fenced]).toEqual([9, 2]);
+  });
+});
+
+it('late tags stay with a value that is confirmed in an outage', async () => {
+  const clock = new SteppedClock();
+  const { cache, die } = await memoryFleet(clock).join();
+  await cache.getOrSet('k', (context) => (context.setTags(['t']), 'v'), { ttl: '1h', freshFor: '1m' });
+  clock.advance(60_000);
+  die();
+  expect(await cache.getOrSet<string>('k', (context) => context.notModified(), { ttl: '1h' })).toBe('v');
+  expect(cache.peek('k')).toBe('v');
+  await cache.invalidateTags(['t']);
+  expect(cache.peek('k')).toBeUndefined();
 });

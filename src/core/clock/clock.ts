@@ -6,7 +6,20 @@ export interface Clock {
   roughly?(): number;
   /** Calls `run` once after `ms`; the returned function cancels it. Never keeps the process alive. */
   after(ms: number, run: () => void): () => void;
+  /** Calls `run` once what has arrived by now has been read. Default: at once. */
+  afterArrivals?(run: () => void): void;
 }
+
+/**
+ * As {@link Clock.after}, for who has waited in vain: when the event loop was blocked, timers come before the answers that have arrived
+ * meanwhile. Once the time is over it is not to be cancelled any more.
+ */
+export function afterDeadline(clock: Clock, ms: number, run: () => void): () => void {
+  return clock.after(ms, () => (clock.afterArrivals ? clock.afterArrivals(run) : run()));
+}
+
+/** Node fires timers of more than this (24.8 days) at once. */
+const MOST_TIMER_MS = 2 ** 31 - 1;
 
 /** Reading the clock costs as much as a look-up in a Map, so a reading serves this many times, or a millisecond. */
 const USES = 64;
@@ -26,11 +39,23 @@ export const systemClock: Clock = {
     return reading;
   },
   after(ms, run) {
+    if (ms > MOST_TIMER_MS) return afterLong(ms, run);
     const timer = setTimeout(run, ms);
     timer.unref();
     return () => clearTimeout(timer);
   },
+  afterArrivals: (run) => void setImmediate(run),
 };
+
+function afterLong(ms: number, run: () => void): () => void {
+  let cancel = (): void => undefined;
+  const wait = (leftMs: number): void => {
+    const stepMs = Math.min(leftMs, MOST_TIMER_MS);
+    cancel = systemClock.after(stepMs, () => (leftMs > stepMs ? wait(leftMs - stepMs) : run()));
+  };
+  wait(ms);
+  return () => cancel();
+}
 
 function dropReading(): void {
   usesLeft = 0;

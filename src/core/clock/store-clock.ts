@@ -18,10 +18,14 @@ export class StoreClock {
   private measuring: Promise<void> | undefined;
   private doubts = 0;
   private settledDoubts = 0;
+  /** The doubts at the beginning of the measurement that is believed. */
+  private believedDoubts = -1;
 
   constructor(
     private readonly clock: Clock,
     private readonly readStore: () => Promise<number>,
+    /** So long an answer is waited for before the store is asked once more. */
+    private readonly patienceMs: number,
   ) {}
 
   /** Resolves once the offset is known; rejects when the store does not tell the time. Usually `undefined`: nothing to wait for. */
@@ -34,6 +38,7 @@ export class StoreClock {
   /** The server may be another one now: to be measured again. What is under way goes on with the old offset. */
   reset(): void {
     this.doubts++;
+    this.measuring = undefined;
   }
 
   now(): number {
@@ -57,8 +62,14 @@ export class StoreClock {
 
   private measure(): Promise<void> {
     if (this.measuring) return this.measuring;
+    const drop = (): void => {
+      if (this.measuring === measuring) this.measuring = undefined;
+    };
+    // An answer that never comes is not to be waited for by everybody from now on.
+    const cancel = this.clock.after(this.patienceMs, drop);
     const measuring = this.observe().finally(() => {
-      this.measuring = undefined;
+      cancel();
+      drop();
     });
     // Callers await it; while the breaker is open nobody does.
     measuring.catch(() => undefined);
@@ -73,12 +84,18 @@ export class StoreClock {
       const sent = this.clock.now();
       const storeNow = await this.readStore();
       const received = this.clock.now();
-      if (received - sent >= best) continue;
+      if (received - sent >= best || this.isOutdone(doubts, sent)) continue;
       best = received - sent;
+      this.believedDoubts = doubts;
       this.offset = storeNow - (sent + received) / 2;
       this.error = best / 2;
       this.measuredAt = received;
     }
-    this.settledDoubts = doubts;
+    this.settledDoubts = Math.max(this.settledDoubts, doubts);
+  }
+
+  /** Whether the answer to a later question has come before. */
+  private isOutdone(doubts: number, sent: number): boolean {
+    return doubts < this.believedDoubts || (doubts === this.believedDoubts && sent < this.measuredAt);
   }
 }

@@ -24,6 +24,8 @@ const MAGIC_0 = 0x54;
 const MAGIC_1 = 0x43;
 export const WIRE_VERSION = 1;
 const HEADER = 48;
+/** So many an entry can carry. */
+export const MAX_FRAME_TAGS = 255;
 const FLAG_REBUILD = 1;
 const FLAG_HELD_OVER = 2;
 
@@ -148,7 +150,8 @@ export function encodeFrame(fields: FrameFields): Buffer {
   bytes.writeDoubleBE(fields.freshUntil, 24);
   bytes.writeDoubleBE(fields.expiresAt, 32);
   bytes[40] = fields.codecId;
-  bytes[41] = fields.tags.length;
+  // Throws if there are more than it can say.
+  bytes.writeUInt8(fields.tags.length, 41);
   bytes.writeUInt16BE(fields.key.length, 42);
   bytes.writeUInt32BE(fields.side.length, 44);
   bytes.write(fields.key, HEADER, 'latin1');

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import type { EncodedValue } from '../codec/value.codec.js';
+import { MAX_FRAME_TAGS } from '../envelope/frame.js';
 import type { EntryCodec } from '../entry-codec.js';
 import { CacheUsageError, StoreUnavailableError } from '../errors/cache.error.js';
 import type { FailedLoad } from '../cache.options.js';
@@ -46,20 +47,25 @@ export class FencedFill {
     const release = (): void => this.giveUp(hold, address.store);
     let loaded: Loaded;
     let encoded: EncodedValue;
+    let target: Address;
     let epochs: readonly Epoch[] | undefined;
     // Whatever is thrown in here, the lease must not go on being renewed.
     try {
       loaded = await this.load(task, won.stale);
       encoded = this.entries.encode(namespace, loaded.value);
+      target = loaded.under === undefined ? address : addressOf(namespace, loaded.under);
       epochs = loaded.lives && (await this.epochsOf(task, won, loaded, budget));
     } catch (error) {
-      const isServedStale = this.failed(task, error, won.stale);
-      if (isServedStale && !isCold(error)) {
-        return this.holdOver(task, won, budget, release).finally(() => hold.stopRenewing());
+      let isServedStale = false;
+      try {
+        isServedStale = this.failed(task, error, won.stale);
+      } finally {
+        // Its policies may fail, too.
+        if (!isServedStale || isCold(error)) release();
       }
-      release();
-      if (isServedStale) return won.stale as Found;
-      throw error;
+      if (!isServedStale) throw error;
+      if (isCold(error)) return won.stale as Found;
+      return this.holdOver(task, won, budget, release).finally(() => hold.stopRenewing());
     }
     const { lives } = loaded;
     if (!lives || !epochs) {
@@ -68,7 +74,6 @@ export class FencedFill {
       return this.entries.loaded(namespace, encoded, won.epochs, NOT_KEPT);
     }
     const found = this.entries.loaded(namespace, encoded, epochs, lives);
-    const target = loaded.under === undefined ? address : addressOf(namespace, loaded.under);
     const frame = (): Buffer => this.entries.frame(namespace, target, encoded, epochs, lives);
     if (target.store !== address.store) {
       await this.storeElsewhere(namespace, target, found, frame, lives.ttlMs, budget);
@@ -88,8 +93,10 @@ export class FencedFill {
     try {
       const loaded = await this.load(task, stale);
       const encoded = this.entries.encode(namespace, loaded.value);
-      const tags = [...plan.tags, ...loaded.lateTags];
-      const epochs = this.tokens.provisional(namespace.tokenNames(address.encoded, tags));
+      const names = new Set(namespace.tokenNames(address.encoded, [...plan.tags, ...loaded.lateTags]));
+      // It keeps the labels it was given when it was loaded.
+      if (loaded.isNotModified && stale) for (const { name } of epochsOf(stale.fence)) names.add(name);
+      const epochs = this.tokens.provisional([...names]);
       const found = this.entries.loaded(namespace, encoded, epochs, loaded.lives ?? NOT_KEPT);
       if (loaded.lives) kept = found;
       return found;
@@ -170,6 +177,8 @@ export class FencedFill {
       for (const epoch of epochsOf(won.stale.fence)) epochs.set(epoch.name, epoch);
     }
     const late = loaded.lateTags.map(tagToken).filter((name) => !epochs.has(name));
+    // Those of a value that is confirmed again and again add up.
+    if (epochs.size + late.length > MAX_FRAME_TAGS) return undefined;
     if (late.length === 0) return [...epochs.values()];
     try {
       for (const epoch of await this.tokens.read(late, budget)) {
@@ -262,9 +271,6 @@ export class FencedFill {
 
 /** Whoever listens must not change what the callers get. */
 function tell({ onLoadError }: LoadPlan, error: unknown, load: FailedLoad): void {
-  try {
-    onLoadError?.(error, load);
-  } catch {
-    // Its own to report.
-  }
+  // Its failures, at once or later, are its own to report.
+  if (onLoadError) void new Promise((resolve) => resolve(onLoadError(error, load))).catch(() => undefined);
 }

@@ -24,6 +24,11 @@ export class FlightTable {
     delete this.byKey[key];
   }
 
+  /** Nobody may join those that are under way, nor have what they offer, from that moment on. */
+  end(at: number): void {
+    if (this.size > 0) for (const key in this.byKey) (this.byKey[key] as Flight).goodUntil = at;
+  }
+
   /** Nobody may join those that are under way. */
   detachAll(): void {
     if (this.size === 0) return;

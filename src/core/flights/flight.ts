@@ -30,6 +30,8 @@ export class Flight {
   promise: Promise<Found> = LANDED;
   /** The key was invalidated since it took off: it still answers its own callers, but takes no new ones and stores nothing here. */
   detached = false;
+  /** Set when changes elsewhere are no longer heard of: what it has from before may be served so long, and no longer. */
+  goodUntil = Infinity;
   /** A stale value, or one due for an early refresh: what callers may have instead of the result. */
   substitute: Found | undefined;
   /** Why nobody wants the result any more. */
@@ -45,8 +47,16 @@ export class Flight {
   /** When it took off. */
   readonly since: number;
 
-  constructor(private readonly clock: Clock) {
+  constructor(
+    private readonly clock: Clock,
+    /** It looks at nothing that is there. */
+    readonly isForced: boolean,
+  ) {
     this.since = clock.now();
+  }
+
+  get hasLanded(): boolean {
+    return this.promise === LANDED;
   }
 
   land(): void {
@@ -72,6 +82,11 @@ export class Flight {
     this.aborted = { reason };
     this.detached = true;
     this.tell();
+  }
+
+  /** Whether one who comes now may have its result. */
+  get isOpen(): boolean {
+    return !this.detached && (this.goodUntil === Infinity || this.clock.now() < this.goodUntil);
   }
 
   /** Calls `listener` whenever something about the flight has changed, until it lands. */
@@ -134,7 +149,7 @@ export class Flight {
   }
 
   private isThere(found: Found): boolean {
-    return this.clock.now() < found.expiresAt;
+    return this.clock.now() < Math.min(found.expiresAt, this.goodUntil);
   }
 
   private isFresh(found: Found): boolean {

@@ -30,7 +30,7 @@ export class LoadRun implements LoadContext<unknown> {
   private isNotModified = false;
   private under: CacheKey | undefined;
   private lives: Lives | undefined;
-  private readonly tags: string[] = [];
+  private tags: readonly string[] = [];
 
   constructor(
     readonly key: CacheKey,
@@ -58,7 +58,8 @@ export class LoadRun implements LoadContext<unknown> {
   }
 
   setTags(tags: readonly string[]): void {
-    this.tags.push(...checkTags(tags, 'setTags(tags)'));
+    const all = [...new Set([...this.tags, ...checkTags(tags, 'setTags(tags)')])];
+    this.tags = checkTags(all, 'setTags(tags), all calls of a load together,');
   }
 
   skip(): void {

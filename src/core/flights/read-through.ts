@@ -1,5 +1,6 @@
 import type { CacheKey } from '../cache.options.js';
 import type { Clock } from '../clock/clock.js';
+import type { Acquired, CacheStore } from '../../stores/contract/cache-store.js';
 import { StoreUnavailableError } from '../errors/cache.error.js';
 import type { LoadPlan } from '../freshness/load-plan.js';
 import { isDue } from '../freshness/due.js';
@@ -82,7 +83,7 @@ export class ReadThrough {
       let decision: Decision;
       let reading: Reading | undefined;
       try {
-        if (!task.forced) {
+        if (this.readsFirst(task)) {
           const tick = this.reader.ask({ namespace, address, budget });
           const at = tick.questions.length - 1;
           // Not awaited by a method of the reader: every remote hit passes here, and every promise on its way costs a tenth of it.
@@ -105,6 +106,14 @@ export class ReadThrough {
     }
   }
 
+  /**
+   * Reads that travel together are cheaper than asking for the lease, which brings the value, too, if there is one. Who would be refused rather
+   * than wait is told so by the first answer: when many find the key cold at once, each further question is one too many.
+   */
+  private readsFirst({ forced, plan, onIdle }: FlightTask): boolean {
+    return !forced && (plan.onCold !== 'throw' || onIdle !== undefined);
+  }
+
   /** Asks for the lease until there is a value, the lease, or no patience left. */
   private async elect(
     task: FlightTask,
@@ -117,6 +126,10 @@ export class ReadThrough {
     const token = this.newToken();
     const names = namespace.tokenNames(address.encoded, plan.tags);
     const giveUpAt = this.clock.now() + plan.waitBudgetMs;
+    // Past the breaker, which may be open for this very answer.
+    const late = (answer: Acquired, store: CacheStore): void => {
+      if (answer.outcome === 'lease') store.release(address.store, token).catch(() => undefined);
+    };
     let seen = seenFirst;
     let stale = staleFirst;
     // Joined before asking: what is told between the answer and going to sleep is not missed.
@@ -128,16 +141,15 @@ export class ReadThrough {
         const epochs = await this.tokens.read(names, budget);
         const fence = epochs.map((epoch) => epoch.token).join('.');
         const request = { token, leaseMs: plan.leaseMs, seen, fence, steal: task.forced };
-        const answer = await this.guard
-          .run('acquire', budget, (store) => store.acquire(address.store, request))
+        const answer = await this.reader
+          .acquire(namespace, address, request, budget, late)
           .catch((error: StoreUnavailableError) => this.withdraw(address, token, error));
         const answeredAt = this.clock.now();
         if (answer.outcome === 'lease')
           return { kind: 'lease', token, grantedAt: answer.grantedAt, epochs, stale, seen: stale && seen };
         if (answer.outcome === 'value') {
-          const reading = await this.reader.judge(namespace, address, answer.frame, budget);
-          stale = reading.found;
-          seen = answer.frame;
+          stale = answer.reading.found;
+          seen = answer.reading.frame;
           if (stale && this.isGood(task, stale)) return { kind: 'found', found: this.hit(task, stale) };
           continue;
         }
@@ -159,7 +171,7 @@ export class ReadThrough {
     }
   }
 
-  /** It may have been granted all the same: nobody is to wait for a lease that nobody knows of. */
+  /** It may have been granted all the same: nobody is to wait for a lease that nobody knows of. Too early where the store is yet to be asked. */
   private withdraw(address: Address, token: string, error: StoreUnavailableError): never {
     if (error.reason === 'timeout' || error.reason === 'connection') {
       const release = this.guard.run('release', this.guard.budget(), (store) => store.release(address.store, token));

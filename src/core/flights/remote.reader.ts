@@ -1,3 +1,4 @@
+import type { Acquired, CacheStore, LeaseRequest } from '../../stores/contract/cache-store.js';
 import type { StoreClock } from '../clock/store-clock.js';
 import type { Clock } from '../clock/clock.js';
 import type { Frame, FrameTag } from '../envelope/frame.js';
@@ -12,6 +13,7 @@ import type { Epoch, Fence } from '../tokens/epoch.js';
 import { graceOf, makeFence, standingOf } from '../tokens/epoch.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
 import type { KeyWatch } from './key-watch.js';
+import { ReadTicks, type Tick } from './read-ticks.js';
 
 /** What the store had for one key. */
 export interface Reading {
@@ -19,6 +21,10 @@ export interface Reading {
   readonly frame: Uint8Array | undefined;
   readonly found: Found | undefined;
 }
+
+/** What became of a wish for the lease. */
+export type Claim =
+  Exclude<Acquired, { readonly outcome: 'value' }> | { readonly outcome: 'value'; readonly reading: Reading };
 
 /** A promise only if a token had to be asked for. */
 export type Answer = Reading | Promise<Reading>;
@@ -30,16 +36,9 @@ interface Question {
   readonly budget: WaitBudget;
 }
 
-/** The keys that are read in one tick, together. */
-interface Tick {
-  readonly questions: Question[];
-  /** In the order of the questions. */
-  readonly answers: Promise<Answer[]>;
-}
-
 /** Reads the remote tier, judges what it finds, and fills the memory tier with the remaining life. */
 export class RemoteReader implements ReportJudge {
-  private tick: Tick | undefined;
+  private readonly ticks = new ReadTicks<Question, Answer>((questions) => this.answer(questions, this.guard.budget()));
 
   constructor(
     private readonly clock: Clock,
@@ -64,20 +63,9 @@ export class RemoteReader implements ReportJudge {
     return answers.some((answer) => answer instanceof Promise) ? Promise.all(answers) : (answers as Reading[]);
   }
 
-  /** Adds a question to those of this tick, as the last one so far. Takes a budget nothing was spent of. */
-  ask(question: Question): Tick {
-    const tick = (this.tick ??= this.beginTick());
-    tick.questions.push(question);
-    return tick;
-  }
-
-  private beginTick(): Tick {
-    const questions: Question[] = [];
-    const answers = Promise.resolve().then(() => {
-      this.tick = undefined;
-      return this.answer(questions, this.guard.budget());
-    });
-    return { questions, answers };
+  /** Asks together with others, see {@link ReadTicks}. Takes a budget nothing was spent of. */
+  ask(question: Question): Tick<Question, Answer> {
+    return this.ticks.ask(question);
   }
 
   private async answer(questions: readonly Question[], budget: WaitBudget): Promise<Answer[]> {
@@ -113,6 +101,29 @@ export class RemoteReader implements ReportJudge {
     }
   }
 
+  /**
+   * Asks for the lease; a value that is there is judged and remembered like one that was read. Rejects with StoreUnavailableError.
+   * @param late given an answer that nobody waits for any more
+   */
+  async acquire(
+    namespace: Namespace,
+    address: Address,
+    request: LeaseRequest,
+    budget: WaitBudget,
+    late: (answer: Acquired, store: CacheStore) => void,
+  ): Promise<Claim> {
+    const moment = this.watch.begin();
+    try {
+      const answer = await this.guard.run('acquire', budget, (store) => store.acquire(address.store, request), late);
+      if (answer.outcome !== 'value') return answer;
+      const reading = await this.judge(namespace, address, answer.frame, budget);
+      this.remember(namespace, address, reading.found, moment);
+      return { outcome: 'value', reading };
+    } finally {
+      this.watch.end();
+    }
+  }
+
   /** Fills the memory tier, unless a report overtook the reading. */
   private remember(namespace: Namespace, address: Address, found: Found | undefined, moment: number): void {
     if (found && !this.watch.isReported(address.store, moment))
@@ -127,13 +138,12 @@ export class RemoteReader implements ReportJudge {
     // While an invalidation of this process waits, the store does not know of it.
     if (this.storeClock.ready() || !this.guard.queue.isEmpty) return undefined;
     const frame = this.entries.parse(namespace, { store: storeKey }, bytes);
-    const epochs = frame && this.tokens.known(frame.tags.map((tag) => tag.name));
-    return epochs && this.compare(namespace, frame, frame.tags, epochs).found;
+    return frame && this.judgeByKnown(namespace, frame)?.found;
   }
 
   /** The frames. Namespaces' tokens that are not known are asked for in the same tick, so that they travel with the values. */
   private async fetch(questions: readonly Question[], budget: WaitBudget): Promise<Array<Uint8Array | undefined>> {
-    await this.ready(budget);
+    if (this.storeClock.ready()) await this.ready(budget);
     const keys: string[] = [];
     const tokens: string[] = [];
     let last: Namespace | undefined;
@@ -166,14 +176,21 @@ export class RemoteReader implements ReportJudge {
   ): Reading | Promise<Reading> {
     const frame = bytes && this.entries.parse(namespace, address, bytes, readAt);
     if (frame === undefined) return { frame: bytes, found: undefined };
+    const known = this.judgeByKnown(namespace, frame);
+    if (known) return known;
+    const { tags } = frame;
+    const names = tags.map((tag) => tag.name);
+    return this.tokens.read(names, budget).then((epochs) => this.compare(namespace, frame, tags, epochs));
+  }
+
+  /** As {@link judge}; `undefined` where a token must be asked for. */
+  private judgeByKnown(namespace: Namespace, frame: Frame): Reading | undefined {
     // Most entries carry their namespace's token alone.
     const only = this.tokens.current(namespace.token);
     if (only && frame.isTagged(only.onlyTag)) return this.reading(namespace, frame, only.fence);
     const { tags } = frame;
-    const names = tags.map((tag) => tag.name);
-    const known = this.tokens.known(names);
-    if (known) return this.compare(namespace, frame, tags, known);
-    return this.tokens.read(names, budget).then((epochs) => this.compare(namespace, frame, tags, epochs));
+    const epochs = this.tokens.known(tags.map((tag) => tag.name));
+    return epochs && this.compare(namespace, frame, tags, epochs);
   }
 
   private compare(namespace: Namespace, frame: Frame, tags: readonly FrameTag[], epochs: readonly Epoch[]): Reading {

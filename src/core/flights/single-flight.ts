@@ -1,6 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { LoadPlan } from '../freshness/load-plan.js';
 import type { Found } from '../tiers/found.js';
+import { NotLoaded } from './batch-load.js';
 import { coldError, isCold } from './cold-error.js';
 import { Flight, type Patience } from './flight.js';
 import type { FlightTask, ReadThrough } from './read-through.js';
@@ -12,6 +13,11 @@ export interface FlightRequest extends Omit<FlightTask, 'flight'> {
   readonly signal: AbortSignal | undefined;
   /** Does not join a flight that took off before this moment: it may have read what is old by now. */
   readonly notBefore?: number | undefined;
+}
+
+/** How long a caller is content with a flight, and what is called when it is no longer. */
+interface Ride extends Pick<Patience, 'softMs' | 'coldMs'> {
+  readonly gaveUp?: () => void;
 }
 
 /** Callers who join within this time share one answer; so much may be missing from a `waitBudget`. */
@@ -39,7 +45,7 @@ export class SingleFlight {
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const current = request.forced ? undefined : request.namespace.flights.get(request.address.local);
     const isRecent = current !== undefined && current.since >= (request.notBefore ?? -Infinity);
-    if (current && isRecent && !current.detached) return this.join(current, request);
+    if (current && isRecent && current.isOpen) return this.join(current, request);
     const flight = this.takeOff(request);
     flight.board();
     const { plan } = request;
@@ -84,29 +90,40 @@ export class SingleFlight {
   /** Who comes later is given a stale value at once, and otherwise acts by its `onCold`: `load` means not in this process, too. */
   private async accompany(flight: Flight, request: FlightRequest): Promise<Found> {
     const { plan } = request;
-    const giveUpAt = this.clock.now() + plan.waitBudgetMs;
     const coldMs = { wait: plan.waitBudgetMs, throw: 0, load: Infinity }[plan.onCold];
+    const giveUpAt = this.clock.now() + coldMs;
+    let hasGivenUp = false;
+    const patience = { softMs: 0, coldMs, gaveUp: (): unknown => (hasGivenUp = true) };
+    let leftMs: number;
     try {
-      const found = await this.ride(flight, request, { softMs: 0, coldMs });
-      // The other caller was content with less.
-      const isEnough = plan.staleWhileLoading || found.tier === 'loader' || this.clock.now() < found.freshUntil;
-      return isEnough ? found : await this.fly(request);
+      const found = await this.ride(flight, request, patience);
+      // Otherwise the other caller was content with less. A flight that goes on has given what was fresh.
+      const isEnough = plan.staleWhileLoading || found.tier === 'loader' || !flight.hasLanded;
+      if (isEnough || this.clock.now() < found.freshUntil) return found;
+      leftMs = giveUpAt - this.clock.now();
     } catch (error) {
-      // It was the other caller that would not wait.
-      const isOwn = !isCold(error) || plan.onCold === 'throw' || this.clock.now() >= giveUpAt;
-      if (isOwn) throw error;
-      return this.fly(request);
+      leftMs = giveUpAt - this.clock.now();
+      // Not by the time alone: timers come up to a millisecond early.
+      if (hasGivenUp || !(isOthers(error, leftMs) || this.isExtra(flight, request, error))) throw error;
     }
+    const rest = { ...plan, waitBudgetMs: Math.max(0, Math.min(plan.waitBudgetMs, leftMs)) };
+    // What was near when this caller came may have been deleted since.
+    return this.fly({ ...request, plan: rest, near: undefined });
   }
 
-  private ride(flight: Flight, request: FlightRequest, patience: Pick<Patience, 'softMs' | 'coldMs'>): Promise<Found> {
+  /** The failure of a forced refresh, which ordinary callers would have done without, is not theirs; unless it counts for all, for a while. */
+  private isExtra({ isForced, aborted }: Flight, { namespace, address }: FlightRequest, error: unknown): boolean {
+    return isForced && !aborted && namespace.failures.find(address.local)?.error !== error;
+  }
+
+  private ride(flight: Flight, request: FlightRequest, { softMs, coldMs, gaveUp }: Ride): Promise<Found> {
     const { signal, namespace, address, plan } = request;
     const takesStale = plan.staleWhileLoading;
-    const answer = flight.answer({
-      ...patience,
-      takesStale,
-      cold: () => coldError(namespace, address.encoded, plan.leaseMs),
-    });
+    const cold = (): Error => {
+      gaveUp?.();
+      return coldError(namespace, address.encoded, plan.leaseMs);
+    };
+    const answer = flight.answer({ softMs, coldMs, takesStale, cold });
     if (signal === undefined) return answer;
     return new Promise<Found>((resolve, reject) => {
       const abort = (): void => {
@@ -121,7 +138,7 @@ export class SingleFlight {
   private takeOff(request: FlightRequest): Flight {
     const { namespace, address, near } = request;
     const { flights } = namespace;
-    const flight = new Flight(this.clock);
+    const flight = new Flight(this.clock, request.forced);
     const before = flights.get(address.local);
     if (before) before.detached = true;
     flights.set(address.local, flight);
@@ -151,6 +168,11 @@ function areAlike(one: LoadPlan, other: LoadPlan): boolean {
   return (
     onCold === other.onCold && waitBudgetMs === other.waitBudgetMs && staleWhileLoading === other.staleWhileLoading
   );
+}
+
+/** It was another caller that would not wait (any longer), or another one's batch that left the key out. */
+function isOthers(error: unknown, leftMs: number): boolean {
+  return error instanceof NotLoaded || (isCold(error) && leftMs > 0);
 }
 
 /** Of a rejection that nobody is left to await. */

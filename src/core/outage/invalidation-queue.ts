@@ -1,8 +1,12 @@
 import type { CacheStore } from '../../stores/contract/cache-store.js';
 import type { Clock } from '../clock/clock.js';
 import { StoreUnavailableError } from '../errors/cache.error.js';
+import { APPLICATION_STAMP } from '../tokens/token-parts.js';
 
-/** Keys that wait at most; then the token of a namespace takes the place of its keys. The same bound holds for tokens of tags. */
+/**
+ * Keys that wait at most; then the token of a namespace takes the place of its keys. The same bound holds for tokens; in place of these the
+ * application's stamp is replaced, for tags are of all namespaces, also of those that only other processes have.
+ */
 export const MAX_PENDING = 10_000;
 /** Between two attempts. */
 const RETRY_MS = 100;
@@ -15,8 +19,8 @@ export interface QueueEnds {
   /** The store has taken these in. */
   removed(keys: readonly string[]): void;
   rotated(names: readonly string[]): void;
-  /** The tokens of all namespaces. */
-  allNamespaces(): readonly string[];
+  /** What waited has become part of what this token is about: nothing that is known of that holds any more. */
+  widened(name: string): void;
 }
 
 /** How many invalidations wait for the store. */
@@ -77,7 +81,11 @@ export class InvalidationQueue {
   /** @param namespace the name of the token that covers all of them */
   addKeys(namespace: string, keys: readonly string[]): void {
     for (const key of keys) {
-      if (this.tokens.has(namespace)) break;
+      if (this.tokens.has(namespace)) {
+        // Wished for anew: it may be on its way, and have been carried out before what is to be removed was stored.
+        this.addToken(namespace, false);
+        break;
+      }
       this.keys.delete(key);
       if (this.keys.size >= MAX_PENDING) this.generalise(namespace);
       else this.keys.set(key, { namespace, wish: ++this.wishes });
@@ -90,7 +98,8 @@ export class InvalidationQueue {
     for (const name of names) this.addToken(name, soft && this.tokens.get(name)?.soft !== false);
     if (this.tokens.size > MAX_PENDING) {
       this.tokens.clear();
-      for (const name of this.ends.allNamespaces()) this.generalise(name);
+      this.keys.clear();
+      this.widen(APPLICATION_STAMP);
     }
     this.scheduleRetry();
   }
@@ -120,7 +129,12 @@ export class InvalidationQueue {
   /** The namespace's token in place of its keys. */
   private generalise(namespace: string): void {
     for (const [key, waiting] of this.keys) if (waiting.namespace === namespace) this.keys.delete(key);
-    this.addToken(namespace, false);
+    this.widen(namespace);
+  }
+
+  private widen(name: string): void {
+    this.addToken(name, false);
+    this.ends.widened(name);
   }
 
   private addToken(name: string, soft: boolean): void {

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock/clock.js';
+import { afterDeadline, type Clock } from '../clock/clock.js';
 import { StoreUnavailableError } from '../errors/cache.error.js';
 import type { CacheStore } from '../../stores/contract/cache-store.js';
 import { CircuitBreaker } from './circuit-breaker.js';
@@ -12,6 +12,11 @@ export interface WaitBudget {
 
 /** Deadlines are rounded up to this, so that timers of equal length share one list in Node. */
 const TIMER_STEP_MS = 10;
+/**
+ * What a step that was answered leaves to the next one, however long it took: perhaps it was this process that had no processor. A call has some
+ * five steps.
+ */
+const LEAST_LEFT_MS = 10;
 
 /**
  * The only way to the store: every operation has a deadline, failures open a breaker, and every error that leaves is a
@@ -50,9 +55,18 @@ export class StoreGuard {
     return { remainingMs: this.deadlineMs };
   }
 
-  /** Runs one operation within the budget, after the invalidations that wait. @throws StoreUnavailableError */
-  run<T>(operation: string, budget: WaitBudget, call: (store: CacheStore) => Promise<T>): Promise<T> {
-    return this.attempt(operation, budget, () => call(this.queue.isEmpty ? this.store : this.gated));
+  /**
+   * Runs one operation within the budget, after the invalidations that wait.
+   * @param late given what the store answers when nobody waits for it any more, and the store, whatever the breaker says
+   * @throws StoreUnavailableError
+   */
+  run<T>(
+    operation: string,
+    budget: WaitBudget,
+    call: (store: CacheStore) => Promise<T>,
+    late?: (result: T, store: CacheStore) => void,
+  ): Promise<T> {
+    return this.attempt(operation, budget, () => call(this.queue.isEmpty ? this.store : this.gated), late);
   }
 
   close(): void {
@@ -61,14 +75,21 @@ export class StoreGuard {
     this.queue.stop();
   }
 
-  private async attempt<T>(operation: string, budget: WaitBudget, call: () => Promise<T>): Promise<T> {
+  private async attempt<T>(
+    operation: string,
+    budget: WaitBudget,
+    call: () => Promise<T>,
+    late?: (result: T, store: CacheStore) => void,
+  ): Promise<T> {
     if (this.closed) throw this.unavailable(operation, 'closed');
     if (this.breaker.isOpen) throw this.unavailable(operation, 'open');
     if (budget.remainingMs <= 0) throw this.unavailable(operation, 'timeout');
     const started = this.clock.now();
+    let leastMs = 0;
     try {
-      const result = await this.withDeadline(operation, budget.remainingMs, call());
+      const result = await this.withDeadline(operation, budget.remainingMs, call(), late);
       this.breaker.succeeded();
+      leastMs = Math.min(LEAST_LEFT_MS, budget.remainingMs);
       return result;
     } catch (error) {
       const failure = this.wrap(operation, error);
@@ -76,17 +97,25 @@ export class StoreGuard {
       if (failure.reason !== 'refused') this.breaker.failed();
       throw failure;
     } finally {
-      budget.remainingMs -= this.clock.now() - started;
+      budget.remainingMs = Math.max(leastMs, budget.remainingMs - (this.clock.now() - started));
     }
   }
 
-  private withDeadline<T>(operation: string, ms: number, pending: Promise<T>): Promise<T> {
+  private withDeadline<T>(
+    operation: string,
+    ms: number,
+    pending: Promise<T>,
+    late?: (result: T, store: CacheStore) => void,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const cancel = this.clock.after(Math.ceil(ms / TIMER_STEP_MS) * TIMER_STEP_MS, () =>
-        reject(this.unavailable(operation, 'timeout')),
-      );
+      let isOver = false;
+      const cancel = afterDeadline(this.clock, Math.ceil(ms / TIMER_STEP_MS) * TIMER_STEP_MS, () => {
+        isOver = true;
+        reject(this.unavailable(operation, 'timeout'));
+      });
       pending.then(
         (result) => {
+          if (isOver) return late?.(result, this.gated);
           cancel();
           resolve(result);
         },

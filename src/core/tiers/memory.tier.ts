@@ -97,11 +97,11 @@ export class MemoryTier {
       tier: 'memory',
       createdAt: slab.createdAt[slot] as number,
       freshUntil: slab.freshUntil[slot] as number,
-      expiresAt: slab.expiresAt[slot] as number,
+      expiresAt: Math.min(slab.expiresAt[slot] as number, this.dropAt),
       fence,
       isHeldOver: (kind & HELD_OVER) !== 0,
       isGraced: (kind & GRACED) !== 0,
-      bytes: 0,
+      bytes: slab.sizeOf(slot) - OVERHEAD_BYTES,
     };
   }
 

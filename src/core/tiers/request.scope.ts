@@ -14,6 +14,8 @@ export class RequestScope {
   /** The application's own values (RequestCacheService): namespace, encoded key, value. Written through {@link keep}. */
   readonly values: ScopePart;
 
+  /** Raised by each change that is made in here: what was asked for before may be older. Of all keys, for few requests read while they write. */
+  changes = 0;
   #open = true;
   #forced = false;
   readonly #forceMiss: (() => boolean) | undefined;
@@ -81,6 +83,7 @@ export class RequestScope {
     this.#open = false;
     if (this.#outer === undefined) return this.clear();
     this.entries.clear();
+    this.#outer.changes++;
     this.#outer.entries.clear();
   }
 

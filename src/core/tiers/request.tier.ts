@@ -15,6 +15,18 @@ export function remember(scope: RequestScope, namespace: Namespace, key: string,
   if (namespace.isRecalled && !found.isGraced) scope.keep(scope.entries, namespace.name, key, found);
 }
 
+/** As {@link remember}, of what was asked for when the request had made so many `changes`. */
+export function rememberRead(
+  scope: RequestScope,
+  namespace: Namespace,
+  key: string,
+  found: Found,
+  changes: number | undefined,
+): void {
+  if (scope.changes === changes) remember(scope, namespace, key, found);
+}
+
 export function forget(scope: RequestScope, namespace: Namespace, key: string): void {
+  scope.changes++;
   scope.entries.get(namespace.name)?.delete(key);
 }

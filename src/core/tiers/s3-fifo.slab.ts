@@ -120,6 +120,10 @@ export class S3FifoSlab<P, F> {
     return this.answers.of(slot, this.payloads[slot] as P);
   }
 
+  sizeOf(slot: number): number {
+    return this.queues.sizes[slot] as number;
+  }
+
   /** Counts a read of the slot. */
   touch(slot: number): void {
     this.queues.touch(slot);

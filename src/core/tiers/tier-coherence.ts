@@ -1,6 +1,6 @@
 import type { StoreListener } from '../../stores/contract/cache-store.js';
 import type { KeyWatch } from '../flights/key-watch.js';
-import type { Waiters } from '../flights/waiters.js';
+import type { Sent, Waiters } from '../flights/waiters.js';
 import { localOfStoreKey } from '../keys/address.js';
 import type { Namespace } from '../namespace.js';
 import type { TokenRegistry } from '../tokens/token-registry.js';
@@ -17,7 +17,8 @@ export interface ReportJudge {
 
 /**
  * Keeps what this process remembers true to what the store reports. Every report does the same four things to a key: the memory entry
- * goes, flights take no new callers, readings under way may not be remembered, and who waits for the key looks again.
+ * goes (or makes room for what came with the report), flights take no new callers, readings under way may not be remembered, and who
+ * waits for the key looks again.
  */
 export class TierCoherence implements StoreListener {
   /** Whether every change in the store reaches this process right now. */
@@ -32,41 +33,46 @@ export class TierCoherence implements StoreListener {
     private readonly judge: ReportJudge,
     /** The store is connected anew; it may be another server. */
     private readonly connected: () => void,
+    /** Until when may be served what is known now, when changes go unheard from now on. */
+    private readonly servableUntil: () => number,
   ) {}
 
   changed(keys: readonly string[]): void {
-    this.each(keys, (namespace, local, key) => this.forget(namespace, local, key));
+    for (const key of keys) this.tell(key, (namespace, local) => this.forget(namespace, local, key));
   }
 
   updated(key: string, frame: Uint8Array, at: number, forMs: number): void {
-    this.each([key], (namespace, local, store) => {
+    this.tell(key, (namespace, local) => {
       const moment = this.judge.momentOf(at) ?? -Infinity;
       // A reply, or what this process did itself, may be ahead of the reports: only what is surely newer than all that takes its place.
       const isNews = this.memory?.isOlder(namespace.index, local, moment) === true;
-      const isAwaited = this.waiters.has(store);
-      this.forget(namespace, local, store);
+      const isAwaited = this.waiters.has(key);
       // What nobody here has asked for need not be decoded.
-      const found = isNews || isAwaited ? this.judge.judgeReported(namespace, store, frame) : undefined;
-      if (!found) return;
-      if (isNews) this.memory?.insertReported(namespace.index, local, found, forMs);
-      if (isAwaited) this.waiters.notify(store, { found, moment });
+      const found = isNews || isAwaited ? this.judge.judgeReported(namespace, key, frame) : undefined;
+      namespace.failures.forget(local);
+      if (isNews && found) this.memory?.insertReported(namespace.index, local, found, forMs);
+      else this.memory?.remove(namespace.index, local);
+      this.unsettle(namespace, local, key, isAwaited && found ? { found, moment } : undefined);
     });
   }
 
   released(keys: readonly string[]): void {
     // Perhaps by a removal of a key that had no entry yet: what flights load for it here may be older than that. More often by a load
     // that has failed, here or elsewhere, which is no reason to forget what failed here.
-    this.each(keys, (namespace, local, key) => this.unsettle(namespace, local, key));
+    for (const key of keys) {
+      this.tell(key, (namespace, local) => {
+        this.memory?.remove(namespace.index, local);
+        this.unsettle(namespace, local, key);
+      });
+    }
   }
 
-  private each(keys: readonly string[], tell: (namespace: Namespace, local: string, key: string) => void): void {
-    for (const key of keys) {
-      // `<stamp>:<namespace>:{...}`
-      const nameAt = key.indexOf(':') + 1;
-      const namespace = this.namespaces.get(key.slice(nameAt, key.indexOf(':', nameAt)));
-      const local = namespace && localOfStoreKey(namespace, key);
-      if (namespace && local !== undefined) tell(namespace, local, key);
-    }
+  private tell(key: string, about: (namespace: Namespace, local: string) => void): void {
+    // `<stamp>:<namespace>:{...}`
+    const nameAt = key.indexOf(':') + 1;
+    const namespace = this.namespaces.get(key.slice(nameAt, key.indexOf(':', nameAt)));
+    const local = namespace && localOfStoreKey(namespace, key);
+    if (namespace && local !== undefined) about(namespace, local);
   }
 
   rotated(names: readonly string[]): void {
@@ -88,6 +94,10 @@ export class TierCoherence implements StoreListener {
   }
 
   lost(): void {
+    if (this.isHeard) {
+      const until = this.servableUntil();
+      for (const { flights } of this.namespaces.values()) flights.end(until);
+    }
     this.isHeard = false;
     this.memory?.cutOff();
     this.waiters.notifyAll();
@@ -96,18 +106,19 @@ export class TierCoherence implements StoreListener {
   /** One key was, or is about to be, changed. */
   forget(namespace: Namespace, local: string, storeKey: string): void {
     namespace.failures.forget(local);
+    this.memory?.remove(namespace.index, local);
     this.unsettle(namespace, local, storeKey);
   }
 
-  private unsettle(namespace: Namespace, local: string, storeKey: string): void {
-    this.memory?.remove(namespace.index, local);
+  /** Whoever is at it here began too early; who waits is told, at best what there is now. */
+  private unsettle(namespace: Namespace, local: string, storeKey: string, sent?: Sent): void {
     const flight = namespace.flights.get(local);
     if (flight) {
       flight.detached = true;
       namespace.flights.delete(local);
     }
     this.watch.report(storeKey);
-    this.waiters.notify(storeKey);
+    this.waiters.notify(storeKey, sent);
   }
 
   /** Tokens were replaced: nobody may join a flight that began under the old ones. */

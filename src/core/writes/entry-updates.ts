@@ -1,6 +1,6 @@
 import type { CacheEngine } from '../cache-engine.js';
 import type { WhenDown } from '../cache.options.js';
-import { encodeFrame } from '../envelope/frame.js';
+import { encodeFrame, type FrameFields } from '../envelope/frame.js';
 import { CacheUsageError, StoreUnavailableError } from '../errors/cache.error.js';
 import type { Reading } from '../flights/remote.reader.js';
 import type { LoadPlan } from '../freshness/load-plan.js';
@@ -14,6 +14,8 @@ import { epochsOf, type Epoch } from '../tokens/epoch.js';
 
 import { MAX_ATTEMPTS, type EntryWriter } from './entry-writer.js';
 import type { Invalidations } from './invalidations.js';
+
+type FrameLives = Pick<FrameFields, 'freshUntil' | 'expiresAt' | 'isHeldOver'>;
 
 /** Reads an entry, changes it and writes it back, unless it was changed meanwhile; then tries again. */
 export class EntryUpdates {
@@ -29,13 +31,11 @@ export class EntryUpdates {
   ) {}
 
   async touch(address: Address, ttlMs: number): Promise<boolean> {
-    return this.rewrite(address, (lives, now) => {
+    return this.rewrite(address, ({ freshUntil, expiresAt: end, isHeldOver }, now) => {
       const expiresAt = now + ttlMs;
-      // An entry without a soft lifetime of its own stays fresh to its new end.
-      return {
-        expiresAt,
-        freshUntil: lives.freshUntil === lives.expiresAt ? expiresAt : Math.min(lives.freshUntil, expiresAt),
-      };
+      // An entry without a soft lifetime of its own stays fresh to its new end; one whose refresh has failed is not fresh, only left alone.
+      const isFreshToTheEnd = freshUntil === end && !isHeldOver;
+      return { expiresAt, freshUntil: isFreshToTheEnd ? expiresAt : Math.min(freshUntil, expiresAt), isHeldOver };
     });
   }
 
@@ -44,7 +44,11 @@ export class EntryUpdates {
     const isKnown = this.space.index.has(address.local);
     try {
       // Not until now: another process may read the store's clock a little behind us and find it fresh.
-      const didExpire = await this.rewrite(address, (lives) => ({ ...lives, freshUntil: 0 }));
+      const didExpire = await this.rewrite(address, ({ expiresAt }) => ({
+        expiresAt,
+        freshUntil: 0,
+        isHeldOver: false,
+      }));
       // Nothing to keep, but a loader under way may be about to store what it read before.
       if (!didExpire) await this.invalidations.remove([address], whenDown);
       return didExpire;
@@ -75,14 +79,17 @@ export class EntryUpdates {
         }
         const lives = reading.found ? this.remainingOf(reading.found) : livesOf(plan, current + by);
         const encoded = this.engine.entries.encode(this.space, current + by);
-        const outcome = await this.writer.write(
-          address,
-          encoded,
-          reading.found ? epochsOf(reading.found.fence) : epochs,
-          lives,
-          { absent: !reading.found, seen: reading.frame },
-          budget,
-        );
+        const outcome = await this.writer
+          .write(
+            address,
+            encoded,
+            reading.found ? epochsOf(reading.found.fence) : epochs,
+            lives,
+            { absent: !reading.found, seen: reading.frame },
+            budget,
+          )
+          // Whoever has read meanwhile may have found the number of before.
+          .finally(() => this.near.forget([address]));
         if (outcome.written) return current + by;
       }
       throw new StoreUnavailableError('cache', 'increment', 'refused', 'too much contention');
@@ -92,10 +99,7 @@ export class EntryUpdates {
   /** Replaces an entry's lives, keeping its value, unless it is changed meanwhile; then tries again. */
   private async rewrite(
     address: Address,
-    change: (
-      lives: { freshUntil: number; expiresAt: number },
-      storeNow: number,
-    ) => { freshUntil: number; expiresAt: number },
+    change: (lives: FrameLives, storeNow: number) => FrameLives,
   ): Promise<boolean> {
     if (this.engine.passThrough) return false;
     return this.inTurn(address.store, async () => {
@@ -108,8 +112,8 @@ export class EntryUpdates {
             reading?.frame && reading.found ? this.engine.entries.parse(this.space, address, reading.frame) : undefined;
           if (frame === undefined) return false;
           const now = this.engine.storeClock.now();
-          const lives = change({ freshUntil: frame.freshUntil, expiresAt: frame.expiresAt }, now);
-          const bytes = encodeFrame(frame.with({ ...lives, isHeldOver: false }));
+          const lives = change(frame, now);
+          const bytes = encodeFrame(frame.with(lives));
           const ttlMs = lives.expiresAt - now;
           if (ttlMs <= 0) return (await this.invalidations.remove([address])) > 0;
           const outcome = await this.engine.guard.run('write', budget, (store) =>

@@ -59,8 +59,9 @@ export class EntryWriter {
     let found: Found | undefined;
     let isShared = false;
     try {
-      await engine.reader.ready(budget);
-      const epochs = await engine.tokens.read(names, budget);
+      // Nearly always all is known; then the command is on its way before this is waited for.
+      if (engine.storeClock.ready()) await engine.reader.ready(budget);
+      const epochs = engine.tokens.known(names) ?? (await engine.tokens.read(names, budget));
       isShared = await this.writeUnlessAlive(address, encoded, epochs, lives, condition, budget);
       if (isShared) found = engine.entries.loaded(this.space, encoded, epochs, lives);
     } catch (error) {

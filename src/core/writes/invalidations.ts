@@ -97,7 +97,10 @@ export class Invalidations {
   /** `false`: it waits for the store. */
   private async rotate(names: readonly string[], whenDown: WhenDown | undefined, soft = false): Promise<boolean> {
     if (this.engine.passThrough || names.length === 0) return true;
-    const { tokens, coherence, guard } = this.engine;
+    const { tokens, coherence, guard, requestScope } = this.engine;
+    const scope = requestScope?.();
+    // What is loaded while the store is down learns its tokens at the end.
+    if (scope) scope.changes++;
     tokens.doubt(names);
     coherence.detachAll();
     const adopt = tokens.replace(names);
