@@ -16,7 +16,7 @@ export async function createLockEngine(
   { locks = {}, prefix }: TieredCacheOptions,
   remote: CacheStore,
 ): Promise<LockEngine> {
-  const { deadline, acceptEviction } = locks;
+  const { deadline, acceptEviction, acceptLossy } = locks;
   // What is wrong with the defaults is to be known at boot.
   planLock(locks);
   const wanted = await resolve(locks.store);
@@ -28,13 +28,14 @@ export async function createLockEngine(
     store,
     deadlineMs: deadline === undefined ? undefined : durationMs(deadline, 'locks.deadline'),
     acceptEviction,
+    acceptLossy,
     onLoss: (loss) => logger.error(`${loss.message} (${loss.keys.join(', ')})`),
   });
 }
 
 /**
  * Connects, and stops the boot if the store may drop locks. One that cannot be reached is checked when it can.
- * @throws CacheUsageError `evicting_lock_store`
+ * @throws CacheUsageError `evicting_lock_store`, `lossy_lock_store`
  */
 export async function checkLocks(engine: LockEngine): Promise<void> {
   try {

@@ -27,9 +27,19 @@ export async function lockStore(
 }
 
 async function byUrl(url: string, prefix: string | undefined): Promise<LockStore> {
-  if (lockKind(url, 'locks.store') === 'memory') return new MemoryLockStore();
-  const { redisLocks } = await loadRedis();
-  return redisLocks(prefix === undefined ? { url } : { url, prefix });
+  const options = prefix === undefined ? { url } : { url, prefix };
+  switch (lockKind(url, 'locks.store')) {
+    case 'memory':
+      return new MemoryLockStore();
+    case 'memcached': {
+      const { memcachedLocks } = await import('./stores/memcached/index.js');
+      return memcachedLocks(options);
+    }
+    case 'redis': {
+      const { redisLocks } = await loadRedis();
+      return redisLocks(options);
+    }
+  }
 }
 
 function inProcess(remote: CacheStore): ChosenLockStore {

@@ -29,7 +29,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * | variable | sets | default |
  * |---|---|---|
  * | `CACHE_URL` | `remote`: `memory://`, `redis://`, `rediss://`, `none` | `memory://` |
- * | `CACHE_LOCK_URL` | `locks.store`: `memory://`, `redis://`, `rediss://` | the server of `CACHE_URL` |
+ * | `CACHE_LOCK_URL` | `locks.store`: `memory://`, `redis://`, `rediss://`, `memcached://`, `memcacheds://` | the server of `CACHE_URL` |
  * | `CACHE_KEY_PREFIX` | `prefix` | the store's |
  * | `CACHE_KEY_VERSION_STAMP`, `CACHE_BUILD_ID` | `version.stamp`, `version.build` | none |
  * | `CACHE_DEFAULT_TTL` | `defaults.ttl` | `30m` |

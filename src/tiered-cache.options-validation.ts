@@ -115,6 +115,7 @@ const areOptions = fields({
     maxQueue: isCountOrNone,
     deadline: isDuration,
     acceptEviction: isBoolean,
+    acceptLossy: isBoolean,
     mapException: isFunction,
   }),
   forceMiss: fields({ header: isName, query: isName, canForceMiss: isFunction }, ['canForceMiss']),

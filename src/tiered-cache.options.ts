@@ -98,8 +98,8 @@ export interface VersionOptions {
 /** `lease`, `maxHold`, `wait` and `maxQueue` are for calls that do not say otherwise. */
 export interface LocksOptions extends Pick<LockOptions, 'lease' | 'maxHold' | 'wait' | 'maxQueue'> {
   /**
-   * A lock store (`redisLocks({ url })` of `nestjs-tiered-cache/redis`), or a URL: `memory://`, `redis://`, `rediss://`. It is checked at
-   * boot: one that may drop locks is refused. Default: the server of `remote`, checked when the first lock is taken; in process where
+   * A lock store (`redisLocks({ url })` of `nestjs-tiered-cache/redis`), or a URL: `memory://`, `redis://`, `rediss://`,
+   * `memcached://`, `memcacheds://`. It is checked at boot: one that may drop locks is refused. Default: the server of `remote`, checked when the first lock is taken; in process where
    * that keeps no locks.
    */
   store?: Resolvable<LockStore | string>;
@@ -109,6 +109,11 @@ export interface LocksOptions extends Pick<LockOptions, 'lease' | 'maxHold' | 'w
   deadline?: Duration;
   /** Takes a store that drops locks under memory pressure, too: for locks that save work and guard nothing. Default `false`. */
   acceptEviction?: boolean;
+  /**
+   * Takes a store that loses locks by its nature, too (Memcached): for locks that save work and guard nothing. Whether it evicts is then not
+   * asked. Default `false`.
+   */
+  acceptLossy?: boolean;
   /** What is thrown where a lock of `@CacheLock()` is refused: another exception, or the one it is given. Its headers are set already. */
   mapException?: MapLockException;
 }

@@ -2,21 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { RequestScope } from '../core/tiers/request.scope.js';
 import { forceMissCheck, type ForceMissOptions, type ForceMissRequest } from './force-miss.js';
 import { carried, endAfter, nextOrder } from './scope-carrier.js';
+import { ScopeOfRequest, type Ending, type OpenScope } from './scope-of-request.js';
 
 export interface RequestContextOptions {
   /** `false`: no scope is ever opened and no AsyncLocalStorage is made. */
   readonly requestTier: boolean;
   readonly forceMiss?: ForceMissOptions | undefined;
-}
-
-interface OpenScope {
-  readonly scope: RequestScope;
-  readonly order: number;
-  request?: ForceMissRequest;
-}
-
-interface Ending {
-  once(event: 'close', listener: () => void): unknown;
 }
 
 /** Knows the request scope of the running code. One per module instance, so that two applications in one process do not meet. */
@@ -44,10 +35,11 @@ export class RequestContext {
     const hand = carried();
     if (hand !== undefined && (own === undefined || hand.order > own.order)) {
       let scope = hand.scopes.get(this);
-      if (scope === undefined) hand.scopes.set(this, (scope = new RequestScope(undefined, own?.scope.learnsSince)));
+      if (scope === undefined) hand.scopes.set(this, (scope = new RequestScope(undefined, own?.scope?.learnsSince)));
       return scope;
     }
-    return own?.scope.isOpen === true ? own.scope : undefined;
+    const scope = own?.scope;
+    return scope?.isOpen === true ? scope : undefined;
   };
 
   /** Runs `fn` in a fresh scope that ends when `fn` has returned or settled. Without a request tier it just runs `fn`. */
@@ -86,19 +78,14 @@ export class RequestContext {
   readonly middleware = (request: unknown, response: Ending, next: () => void): void => {
     const { storage, mayForceMiss } = this;
     if (storage === undefined || !this.isEnabled) return next();
-    const forceMiss = mayForceMiss && (() => open.request !== undefined && mayForceMiss(open.request));
-    const open: OpenScope = {
-      scope: new RequestScope(forceMiss),
-      order: nextOrder(),
-      request: request as ForceMissRequest,
-    };
-    response.once('close', () => open.scope.end());
+    const open = new ScopeOfRequest(nextOrder(), response, mayForceMiss);
+    open.request = request as ForceMissRequest;
     storage.run(open, next);
   };
 
   /** On adapters whose middleware sees another request object than guards do (Fastify): names the one guards will see. */
   recognise(request: unknown): void {
     const open = this.storage?.getStore();
-    if (open !== undefined) open.request = request as ForceMissRequest;
+    if (open instanceof ScopeOfRequest) open.request = request as ForceMissRequest;
   }
 }

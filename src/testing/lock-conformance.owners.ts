@@ -38,7 +38,7 @@ export function promiseOwners(it: LockPromised): void {
     const key = freshLockKey();
     const [late, next] = [lockRequest({ leaseMs: 150 }), lockRequest()];
     await one.acquire(key, late);
-    await world.pass(250);
+    await world.outlast(250);
     assert.equal(await one.renew(key, late.owner, 10_000), false);
     assert.equal((await two.acquire(key, next)).outcome, 'granted');
     assert.equal(await one.renew(key, late.owner, 10_000), false);
@@ -53,10 +53,10 @@ export function promiseOwners(it: LockPromised): void {
     await store.acquire(key, holder);
     assert.equal(await store.renew(key, 'somebody-else', 60_000), false);
     assert.equal(await store.renew(key, holder.owner, 60_000), true);
-    await world.pass(250);
+    await world.outlast(250);
     assert.equal((await store.acquire(key, lockRequest())).outcome, 'held');
     assert.equal(await store.renew(key, holder.owner, 100), true);
-    await world.pass(200);
+    await world.outlast(200);
     assert.equal(await store.renew(key, holder.owner, 60_000), false);
     assert.equal(await store.inspect(key), undefined);
     assert.equal(await store.renew(freshLockKey(), holder.owner, 60_000), false);

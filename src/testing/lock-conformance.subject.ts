@@ -12,6 +12,8 @@ export interface LockConformanceOptions extends Pick<ConformanceOptions, 'descri
   create(): LockConformanceSubject | Promise<LockConformanceSubject>;
   /** What the store declares it cannot do; those promises are then not tested. Checked against its capabilities. */
   lacks?: ReadonlyArray<'fencing' | 'queue' | 'records'>;
+  /** How much later than the end of its lease a lock may be free, in milliseconds: of a store that counts whole seconds. Default 0. */
+  slackMs?: number;
 }
 
 /** Records which owners were handed a lock. */
@@ -58,6 +60,18 @@ export class RecordingLockListener implements LockStoreListener {
 
 /** What a test body works with. */
 export class LockWorld extends Sessions<LockStoreListener, LockStore> {
+  constructor(
+    subject: LockConformanceSubject,
+    private readonly slackMs: number,
+  ) {
+    super(subject);
+  }
+
+  /** Lets so much time pass that every lease that ends in `ms` is over. */
+  outlast(ms: number): Promise<void> {
+    return this.pass(ms + this.slackMs);
+  }
+
   /** A session that is open. */
   session(listener: LockStoreListener = new RecordingLockListener()): LockStore {
     return this.open(listener);

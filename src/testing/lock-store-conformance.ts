@@ -16,7 +16,7 @@ export function lockStoreConformance(options: LockConformanceOptions): void {
   const lacks = new Set(options.lacks);
   const it: LockPromised = (name, body) =>
     options.it(name, async () => {
-      const world = new LockWorld(await options.create());
+      const world = new LockWorld(await options.create(), options.slackMs ?? 0);
       try {
         await body(world);
       } finally {

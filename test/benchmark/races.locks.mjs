@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openLocks } from './engine.mjs';
-import { lockPeers, unmeasured } from './lock.peers.mjs';
+import { lockPeers } from './lock.peers.mjs';
 import { fact, heading } from './table.mjs';
 
 const LEASE_MS = 10_000;
@@ -135,7 +135,6 @@ export async function handOver(port) {
       close();
       fact(name, show(times));
     }
-    for (const why of unmeasured) fact(why, '');
   } finally {
     child.kill();
     client.disconnect();

@@ -42,8 +42,14 @@ export const races = {
     targets: { 'ioredis GET + JSON.parse': 0.9 },
     redis: true,
   },
+  'Redis hit, 10 kB x 50, an object for each caller': {
+    contestants: remoteContestants(10_000, { isolation: 'copy' }),
+    ours: 'getOrSet, own objects',
+    targets: { 'ioredis GET + JSON.parse': 0.9 },
+    redis: true,
+  },
   'Redis hit, 10 kB x 50 as bytes': {
-    contestants: remoteContestants(10_000, 'bytes'),
+    contestants: remoteContestants(10_000, { codec: 'bytes' }),
     ours: 'getOrSet as bytes',
     targets: { 'ioredis GET + JSON.parse': 3 },
     redis: true,

@@ -34,10 +34,13 @@ const missing = () => {
   throw new Error('a hit was missed');
 };
 
-/** The remote tier alone, as values of `size` bytes, parsed or (`codec` is `bytes`) as they are. */
-export function remoteContestants(size, codec = 'json') {
+/**
+ * The remote tier alone, as values of `size` bytes: parsed and frozen, parsed for each caller by itself (`isolation` is `copy`), which is what a
+ * GET and JSON.parse gives, or (`codec` is `bytes`) as they are.
+ */
+export function remoteContestants(size, { codec = 'json', isolation } = {}) {
   const ours = async (port) => {
-    const namespaces = [{ name: `${codec}${size}`, codec, ttl: '1h' }];
+    const namespaces = [{ name: `${codec}${size}`, codec, ttl: '1h', isolation }];
     const cache = (await openEngine({ port, memory: false, namespaces })).namespace(`${codec}${size}`);
     const value = codec === 'bytes' ? Buffer.from(JSON.stringify(recordOf(size))) : recordOf(size);
     for (let i = 0; i < KEY_COUNT; i++) await cache.set(`item:${i}`, value);
@@ -49,6 +52,7 @@ export function remoteContestants(size, codec = 'json') {
       return crowd(async (key) => JSON.parse(await client.get(`raw${size}:${key}`)));
     },
   };
+  if (isolation === 'copy') return { 'getOrSet, own objects': ours, ...raw };
   if (codec === 'bytes') {
     const getBuffer = async (port) => {
       const client = await filled(port, `raw${size}:`, size);

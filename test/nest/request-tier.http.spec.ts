@@ -105,8 +105,8 @@ class Requests {
   }
 
   @Get('detached')
-  detached(): string {
-    this.request.set('k', 1);
+  detached(@Query('reads') reads: string): string {
+    if (reads === 'before') this.request.set('k', 1);
     let answered!: () => void;
     const sent = new Promise<void>((resolve) => (answered = resolve));
     this.release = answered;
@@ -147,7 +147,7 @@ describe.each<Platform>(['express', 'fastify'])('the request tier on %s', (platf
     expect(await json(`${url}/fails`)).toEqual({ value: 'still here' });
   });
 
-  it('ends with the response for what outlives it', async () => {
+  it.each(['before', 'afterwards only'])('ends with the response for what outlives it and reads %s', async (reads) => {
     const closed: Array<Promise<void>> = [];
     const { app, url } = await serve(platform, metadata(), (application) =>
       application
@@ -156,7 +156,7 @@ describe.each<Platform>(['express', 'fastify'])('the request tier on %s', (platf
           closed.push(new Promise((resolve) => response.once('close', resolve)));
         }),
     );
-    await (await fetch(`${url}/detached`)).text();
+    await (await fetch(`${url}/detached?reads=${reads}`)).text();
     await Promise.all(closed);
     // Scope's own listener was added later than ours, to the same event.
     await Promise.resolve();

@@ -28,6 +28,7 @@ beforeAll(async () => {
     workers.push(...(await Promise.all(some)));
   }
   for (const worker of workers) await worker.call('warm');
+  await rehearse();
 }, 120_000);
 afterAll(async () => {
   await Promise.all(workers.map((worker) => worker.kill()));
@@ -72,6 +73,20 @@ function tally(outcomes: readonly Outcome[]): Record<string, number> {
   return counts;
 }
 
+/** A cold key is not a cold process: all have refused before, as they have in a fleet that serves. */
+async function rehearse(): Promise<void> {
+  const [first, ...rest] = workers as [WorkerProcess, ...WorkerProcess[]];
+  const holding = first.call('call', ['rehearsed', 1, { options: { lease: '60s' } }]);
+  await until(async () => (await runsOf('rehearsed')).length > 0, 10_000);
+  for (const worker of rest) await worker.call('rehearse', ['rehearsed', CALLERS, 200]);
+  await server.command('RPUSH', `end:${first.pid}`, 1);
+  await holding;
+}
+
+function timesOf(outcomes: readonly Outcome[]): number[] {
+  return outcomes.flatMap(({ answers }) => answers.map(({ ms }) => ms));
+}
+
 describe(`${PROCESSES} processes with ${CALLERS} callers each`, () => {
   it('on a cold key, onCold wait: one computation, and everybody has its value', async () => {
     const outcomes = await Promise.all(release('wait', { waitBudget: '30s' }, { loadMs: 500 }));
@@ -83,14 +98,13 @@ describe(`${PROCESSES} processes with ${CALLERS} callers each`, () => {
     const { winner, others } = await outcomesOf('together', release('together', { onCold: 'throw' }));
     expect(tally([winner])).toEqual({ new: 1, cold_cache: CALLERS - 1 });
     expect(tally(others)).toEqual({ cold_cache: (PROCESSES - 1) * CALLERS });
-    for (const { asked } of others) expect(asked).toEqual(['read', 'acquire']);
+    for (const { asked } of others) expect(asked).toEqual(['acquire']);
   });
 
   it('on a cold key, onCold throw, arriving one after the other: refused within 20 ms', async () => {
     const { others } = await outcomesOf('spread', release('spread', { onCold: 'throw' }, { spread: 20 }));
     expect(tally(others)).toEqual({ cold_cache: (PROCESSES - 1) * CALLERS });
-    const times = others.flatMap(({ answers }) => answers.map(({ ms }) => ms));
-    expect(quantile(times, 0.5)).toBeLessThan(20);
+    expect(quantile(timesOf(others), 0.9)).toBeLessThan(20);
     // Of the work itself, also where somebody else had the processor meanwhile.
     expect(
       quantile(
@@ -100,12 +114,12 @@ describe(`${PROCESSES} processes with ${CALLERS} callers each`, () => {
     ).toBeLessThan(20);
   });
 
-  it('on a stale key: one computation, everybody else the stale value after one question each process', async () => {
+  it('on a stale key: one computation, everybody else the stale value after two questions each process', async () => {
     await workers[0]?.call('stale', ['stale']);
     const { winner, others } = await outcomesOf('stale', release('stale', { onCold: 'throw' }));
     expect(tally([winner])).toEqual({ new: 1, old: CALLERS - 1 });
     expect(tally(others)).toEqual({ old: (PROCESSES - 1) * CALLERS });
-    for (const { asked } of others) expect(asked).toEqual(['read', 'acquire']);
+    for (const { asked } of others) expect(asked).toEqual(['acquire', 'acquire']);
   });
 
   it('F10 when the holder is killed: the next has the key within its lease, in one computation', async () => {

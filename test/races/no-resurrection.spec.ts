@@ -13,7 +13,7 @@ Error.stackTraceLimit = 0;
 /** Everything, more or less as often as in life. */
 const anyAction: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: fc.constant('load' as const) },
-  { weight: 4, arbitrary: fc.constantFrom('late', 'late', 'soft', 'fail') },
+  { weight: 5, arbitrary: fc.constantFrom('late', 'late', 'haste', 'soft', 'fail') },
   { weight: 2, arbitrary: fc.constant('get' as const) },
   {
     weight: 5,
@@ -25,7 +25,7 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
 /** Links that come and go under everything that has to wait for them. */
 const outageAction: fc.Arbitrary<Action> = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom('cut', 'heal', 'heal') },
-  { weight: 4, arbitrary: fc.constantFrom('load', 'get') },
+  { weight: 4, arbitrary: fc.constantFrom('load', 'haste', 'get') },
   {
     weight: 4,
     arbitrary: fc.constantFrom('delete', 'tag', 'clear', 'set', 'expire', 'age', 'stamp', 'release', 'grace'),

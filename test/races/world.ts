@@ -1,6 +1,7 @@
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import type { CallOptions, Loader } from '../../src/core/cache.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
+import { ColdCacheError } from '../../src/core/errors/cache.error.js';
 import { makeStamp } from '../../src/core/keys/stamp.js';
 import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
 import { STAMP_MARK, type CacheStore } from '../../src/stores/contract/cache-store.js';
@@ -11,7 +12,7 @@ import { SteppedClock } from './stepped.clock.js';
 /** One caller in one process: does one thing after another. Several of them run side by side. */
 export type Client = readonly [process: 0 | 1, actions: readonly Action[]];
 export type Action =
-  | ('load' | 'late' | 'soft' | 'fail' | 'get')
+  | ('load' | 'late' | 'soft' | 'haste' | 'fail' | 'get')
   | ('set' | 'delete' | 'expire' | 'clear' | 'tag' | 'age')
   | ('flush' | 'lose')
   | ('stamp' | 'release' | 'grace')
@@ -100,6 +101,8 @@ export class World {
         });
       case 'soft':
         return this.load(process, () => this.readTruth(), { tags: [TAG], softTimeout: 0 });
+      case 'haste':
+        return this.load(process, () => this.readTruth(), { tags: [TAG], onCold: 'throw' });
       case 'fail':
         this.isHeldOver = true;
         return this.load(process, () => this.failToRead(), { tags: [TAG], backOff: BACK_OFF_MS });
@@ -170,8 +173,9 @@ export class World {
     try {
       this.expect(await cache.getOrSet(KEY, loader, options), floor, `getOrSet in process ${process}`);
     } catch (error) {
-      // Its own loader's, or that of the caller whose flight it joined.
-      if (!(error instanceof UpstreamError)) throw error;
+      // Its own loader's, or that of the caller whose flight it joined; or it would not wait for one.
+      if (!(error instanceof UpstreamError || (options.onCold === 'throw' && error instanceof ColdCacheError)))
+        throw error;
     }
   }
 

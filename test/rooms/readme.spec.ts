@@ -26,6 +26,7 @@ describe('the README', () => {
         paths: {
           'nestjs-tiered-cache': ['./src/index.ts'],
           'nestjs-tiered-cache/redis': ['./src/stores/redis/index.ts'],
+          'nestjs-tiered-cache/memcached': ['./src/stores/memcached/index.ts'],
           'nestjs-tiered-cache/fencing': ['./src/locks/fencing/index.ts'],
           'nestjs-tiered-cache/migration': ['./src/http/migration/index.ts'],
           'nestjs-tiered-cache/typeorm': ['./src/invalidation/typeorm/index.ts'],

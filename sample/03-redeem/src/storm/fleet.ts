@@ -16,6 +16,9 @@ export type WhoHolds = () => Promise<{ holder: number | null; fence: string }>;
 
 const LEASE_MS = 2000;
 const BELOW_LEASE_MS = 500;
+/** For so long a lock that others wait for does not stay with one who can go on. */
+const HAND_OVER_MS = 100;
+const ATTEMPTS = 10;
 
 /** The processes of the application, and what befalls them. */
 export class Fleet {
@@ -40,16 +43,15 @@ export class Fleet {
     return this.random.pick(this.processes.flatMap(({ url }) => url ?? []));
   }
 
-  /** Stops or kills one, preferably who holds the lock; resolves when it is back. One is always left to serve. */
+  /** Stops or kills one, if it can who holds the lock; resolves when it is back. One is always left to serve. */
   async trouble(): Promise<void> {
-    const { holder, fence } = await this.whoHolds();
-    const awake = this.processes.filter((one) => one.url !== undefined && !this.stoppedOnes.has(one));
-    const victim = awake.find(({ pid }) => pid === holder) ?? this.random.pick(awake);
-    if (victim === undefined || awake.length < 2) return;
-    const isKill = this.random.between(0, 3) < 1;
+    const { victim, fence, isHolder } = await this.stopHolder();
+    if (victim === undefined) return;
+    const isKill = this.isKillNext();
     const back = isKill ? this.kill(victim) : this.stop(victim);
     await sleep(BELOW_LEASE_MS);
-    if ((await this.whoHolds()).fence === fence) this.troubles[isKill ? 'holdersKilled' : 'holdersStopped']++;
+    if (isHolder && (await this.whoHolds()).fence === fence)
+      this.troubles[isKill ? 'holdersKilled' : 'holdersStopped']++;
     await back;
   }
 
@@ -58,19 +60,44 @@ export class Fleet {
     await Promise.all(this.processes.map((one) => one.end(signal)));
   }
 
+  /** At random, but what has befallen no holder yet comes first. */
+  private isKillNext(): boolean {
+    const [stopped, killed] = [this.troubles.holdersStopped > 0, this.troubles.holdersKilled > 0];
+    return stopped === killed ? this.random.between(0, 3) < 1 : stopped;
+  }
+
+  /** Who holds may be done before the signal is there: then it goes on, and the next is stopped. */
+  private async stopHolder(): Promise<{ victim?: ApplicationProcess; fence: string; isHolder: boolean }> {
+    for (let attempt = 1; ; attempt++) {
+      const { holder, fence } = await this.whoHolds();
+      const awake = this.processes.filter((one) => one.url !== undefined && !this.stoppedOnes.has(one));
+      const victim = awake.find(({ pid }) => pid === holder) ?? this.random.pick(awake);
+      if (victim === undefined || awake.length < 2) return { fence, isHolder: false };
+      const isHolder = victim.pid === holder;
+      victim.signal('SIGSTOP');
+      this.stoppedOnes.add(victim);
+      await sleep(HAND_OVER_MS);
+      if (attempt === ATTEMPTS || (await this.whoHolds()).fence === fence) return { victim, fence, isHolder };
+      this.resume(victim);
+    }
+  }
+
+  private resume(victim: ApplicationProcess): void {
+    victim.signal('SIGCONT');
+    this.stoppedOnes.delete(victim);
+  }
+
   private async kill(victim: ApplicationProcess): Promise<void> {
     this.troubles.killed++;
     await victim.end('SIGKILL');
+    this.stoppedOnes.delete(victim);
     await victim.start();
   }
 
   /** For a moment, or for longer than its lease. */
   private async stop(victim: ApplicationProcess): Promise<void> {
     this.troubles.stopped++;
-    this.stoppedOnes.add(victim);
-    victim.signal('SIGSTOP');
     await sleep(this.random.between(BELOW_LEASE_MS + 100, 2 * LEASE_MS));
-    victim.signal('SIGCONT');
-    this.stoppedOnes.delete(victim);
+    this.resume(victim);
   }
 }
