@@ -211,6 +211,12 @@ describe.each(FLEETS)('softTimeout in real time on $name', ({ open }) => {
       return 'new';
     };
     const times: number[] = [];
+    const timers: number[] = [];
+    const timer = async (): Promise<void> => {
+      const began = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      timers.push(performance.now() - began);
+    };
     const call = async (member: Member): Promise<string> => {
       const began = performance.now();
       const value = await member.cache.getOrSet('k', load, { softTimeout: 50, freshFor: '1m', ttl: '1h' });
@@ -219,13 +225,13 @@ describe.each(FLEETS)('softTimeout in real time on $name', ({ open }) => {
     };
     let isRefreshed = false;
     while (!isRefreshed) {
-      const values = await Promise.all([...members, ...members].map(call));
+      const [values] = await Promise.all([Promise.all([...members, ...members].map(call)), timer()]);
       isRefreshed = values.includes('new');
-      await new Promise((resolve) => setTimeout(resolve, 5));
     }
     await until(async () => (await Promise.all(members.map(call))).every((value) => value === 'new'), 2000);
     expect(runs).toBe(1);
-    expect(times.length).toBeGreaterThan(200);
-    expect(quantile(times, 0.99)).toBeLessThan(80);
+    expect(times.length).toBeGreaterThan(100);
+    // 80 ms where a timer of 50 ms takes 50 ms: what a busy machine adds to that is not the cache's.
+    expect(quantile(times, 0.99)).toBeLessThan(quantile(timers, 0.99) + 30);
   });
 });
