@@ -6,7 +6,8 @@ export interface WarmUpSchedule {
   every?: Duration;
   /**
    * Also when the application has started, unless a process of the same version has done it within `every` (without it: the last
-   * 10 minutes, so that a fleet that starts runs it once). Default `true`.
+   * 10 minutes, so that a fleet that starts runs it once). Default `true`. `false`: the first run is `every` after the last one of any
+   * process of the same version, or after the first of them has started.
    */
   atBoot?: boolean;
   /** How long after a run that failed the next attempt is made. Default: `every`; without it 1 minute. */

@@ -12,8 +12,6 @@ const LEASE = '5s';
 const STORE_RETRY_MS = 5000;
 /** As long as it takes: who waits is who takes over. More does not fit into a timer. */
 const WAIT_BUDGET_MS = 2 ** 31 - 1;
-/** For the same reason; a look at what is done already costs nothing. */
-const MAX_SLEEP_MS = 86_400_000;
 /** A timer may be early by a part of a millisecond. */
 const LATE_MS = 5;
 /** How long the end of the application waits for a run that ignores its signal. */
@@ -60,7 +58,7 @@ export class WarmUp {
 
   start(): void {
     if (this.options.atBoot ?? true) void this.turn();
-    else this.sleep(this.doneForMs);
+    else void this.join();
   }
 
   /** There is nothing to warm. */
@@ -76,12 +74,34 @@ export class WarmUp {
     await Promise.race([this.running, new Promise<void>((resolve) => this.clock.after(STOP_MS, resolve))]);
   }
 
+  /**
+   * Goes on with the schedule that the fleet has, by its last run or else by its first start: a process that starts more often than `every`
+   * would put the next run off for ever. Never rejects.
+   */
+  private async join(): Promise<void> {
+    const { cache, stopping, doneForMs } = this;
+    const key = [this.options.name];
+    const start = [this.options.name, 'start'];
+    try {
+      // Not by what is near: it does not tell a store that has no record from one that does not answer.
+      const [last] = await cache.getManyShared<RunRecord>([key]);
+      if (last?.isFound) return this.sleep(this.pauseAfter(last.value) - (last.ageMs ?? 0));
+      await cache.getOrSet(start, () => true, { ttl: doneForMs, signal: stopping.signal });
+      const { ageMs = 0 } = await cache.get(start);
+      this.sleep(doneForMs - ageMs);
+    } catch {
+      if (stopping.signal.aborted) return;
+      this.tell({ state: 'waiting' });
+      this.cancel = this.clock.after(STORE_RETRY_MS, () => void this.join());
+    }
+  }
+
   /** Runs, or waits for whoever does; then sleeps until the next run is due. Never rejects. */
   private async turn(): Promise<void> {
     const { cache, stopping } = this;
     const key = [this.options.name];
     const call: CallOptions<RunRecord> = {
-      ttl: ({ isDone }) => (isDone ? this.doneForMs : this.retryAfterMs),
+      ttl: (record) => this.pauseAfter(record),
       lease: this.leaseMs,
       waitBudget: WAIT_BUDGET_MS,
       signal: stopping.signal,
@@ -94,7 +114,7 @@ export class WarmUp {
       if (!hasRun) this.tell({ state: isDone ? 'done' : 'failed', isOwn: false, tookMs, error: undefined });
       if (isDone && !this.isRepeated) return;
       const { ageMs = 0 } = await cache.get(key);
-      sleepMs = (isDone ? this.doneForMs : this.retryAfterMs) - ageMs;
+      sleepMs = this.pauseAfter({ isDone }) - ageMs;
     } catch {
       // The store does not answer, or the application ends.
     }
@@ -103,7 +123,11 @@ export class WarmUp {
 
   private sleep(ms: number): void {
     if (this.stopping.signal.aborted) return;
-    this.cancel = this.clock.after(Math.min(Math.max(ms, 0) + LATE_MS, MAX_SLEEP_MS), () => void this.turn());
+    this.cancel = this.clock.after(Math.max(ms, 0) + LATE_MS, () => void this.turn());
+  }
+
+  private pauseAfter({ isDone }: Pick<RunRecord, 'isDone'>): number {
+    return isDone ? this.doneForMs : this.retryAfterMs;
   }
 
   /** @throws StoreUnavailableError, the reason of the end; not what the run throws */

@@ -1,8 +1,14 @@
 import type { EntityChange } from './entity-change.js';
 
-/** Words of which every statement that writes has one. Functions that write cannot be told from those that read. */
+/**
+ * Words of which every statement that writes has one; those that may be a function or a column, too, only where a statement begins.
+ * Functions that write cannot be told from those that read.
+ */
 const WRITES =
-  /\b(?:(?:insert|update|delete|merge|upsert|drop|alter|copy|replace\s+into|load\s+data|refresh\s+materialized)\b|truncate\b(?!\s*\()|do\s+(?:language\b|\$|'))/i;
+  /\b(?:(?:insert|update|delete|merge|upsert|drop|alter|copy|replace\s+into|replace\s+table|refresh\s+materialized)\b|truncate\b(?!\s*\()|do\s+(?:language\b|\$|'))|(?:^|;)\s*(?:replace\b(?!\s*\()|load\s+(?:data|xml)\b|rename\b)/i;
+
+/** A space to the database, but for what MySQL carries out. One that does not end goes to the end, so that no text is read twice. */
+const COMMENT = /\/\*M?!\d*|\/\*[\s\S]*?(?:\*\/|$)|(?:--|#)[^\n]*/g;
 
 /** Locks rows; changes nothing. */
 const ROW_LOCK = /\bfor\s+(?:no\s+key\s+)?update\b/gi;
@@ -47,6 +53,6 @@ export class StatementTables {
 /** A query that only mentions such a word as a value or a column must not make its own result void. */
 function isWrite(sql: string): boolean {
   const statement = sql.replace(ROW_LOCK, '');
-  if (!WRITES.test(statement)) return false;
+  if (!WRITES.test(statement) && !WRITES.test(statement.replace(COMMENT, ' '))) return false;
   return AMBIGUOUS.test(statement) || WRITES.test(statement.replace(QUOTED, "''"));
 }

@@ -91,7 +91,8 @@ export class CacheLockService {
   }
 
   /**
-   * Goes on with a lease that another process has {@link Lease.detach detached}.
+   * Goes on with a lease that another process has {@link Lease.detach detached}. Restore a token once: the store knows the owner, not who
+   * acts for it, so that whoever restores it again (a message that is delivered twice) holds the lock, too, under the same fence.
    * @throws LockLostError if it has run out
    * @throws LockStoreUnavailableError
    * @throws CacheUsageError `invalid_lease_token`

@@ -18,6 +18,7 @@ import { unhandledRejections } from '../faults/subject.js';
 import { boot, bootError, closeAll } from '../nest/boot.js';
 import { SteppedClock } from '../races/stepped.clock.js';
 
+const DAY_MS = 86_400_000;
 const logged: string[] = [];
 function captureLog(): void {
   const silent = (): void => undefined;
@@ -166,18 +167,56 @@ describe('in a fleet', () => {
     expect(fleet.ran).toEqual(['a']);
   });
 
-  it('a period may be longer than a timer can be', async () => {
+  it.each([{ atBoot: true }, { atBoot: false }])(
+    'a period may be longer than a timer can be (%o)',
+    async ({ atBoot }) => {
+      const fleet = new Fleet();
+      const a = fleet.start('a', { every: '60d', atBoot });
+      await fleet.pass();
+      const [looks, runs] = [a.seen.length, fleet.ran.length];
+      for (let days = 0; days < 59; days++) {
+        fleet.clock.advance(DAY_MS);
+        await fleet.pass();
+      }
+      expect([a.seen.length, fleet.ran.length]).toEqual([looks, runs]);
+      fleet.clock.advance(DAY_MS + 1000);
+      await fleet.pass();
+      expect(fleet.ran).toHaveLength(runs + 1);
+    },
+  );
+
+  it('without a run at boot, a process that starts anew goes on with the schedule of the fleet', async () => {
     const fleet = new Fleet();
-    const a = fleet.start('a', { every: '60d', run: () => undefined });
+    const first = fleet.start('first', { every: '10s', atBoot: false });
+    await fleet.pass(6000);
+    await first.warmer.onModuleDestroy();
+    // Nobody has run yet: the period began when the first one started.
+    const second = fleet.start('second', { every: '10s', atBoot: false });
+    await fleet.pass(4500);
+    expect(fleet.ran).toEqual(['second']);
+    await fleet.pass(7000);
+    await second.warmer.onModuleDestroy();
+    const third = fleet.start('third', { every: '10s', atBoot: false });
+    await fleet.pass(1000);
+    expect(fleet.ran).toEqual(['second']);
+    expect(stateOf(third).state).toBe('idle');
+    await fleet.pass(2500);
+    expect(fleet.ran).toEqual(['second', 'third']);
+  });
+
+  it('without a run at boot, one that failed is tried again when it is due, whoever starts anew meanwhile', async () => {
+    const fleet = new Fleet();
+    const run = (): never => {
+      throw new Error('no database');
+    };
+    const first = fleet.start('first', { every: '10m', retryAfter: '20s', run });
     await fleet.pass();
-    const looks = a.seen.length;
-    fleet.clock.advance(86_300_000);
-    await fleet.pass();
-    expect(a.seen.length).toBe(looks);
-    fleet.clock.advance(86_400_000);
-    await fleet.pass();
-    expect(a.seen.length).toBeGreaterThan(looks);
-    expect(fleet.ran).toEqual(['a']);
+    await first.warmer.onModuleDestroy();
+    fleet.start('second', { every: '10m', retryAfter: '20s', atBoot: false });
+    await fleet.pass(19_000);
+    expect(fleet.ran).toEqual(['first']);
+    await fleet.pass(1500);
+    expect(fleet.ran).toEqual(['first', 'second']);
   });
 
   it('tells its progress', async () => {

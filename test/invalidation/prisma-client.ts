@@ -39,9 +39,19 @@ model Lesson {
   previous Lesson[] @relation("Order")
   @@map("lessons")
 }
+model Shelf {
+  id    Int    @id
+  parts Part[]
+}
+model Part {
+  id      String @id @db.Uuid
+  name    String
+  shelfId Int?
+  shelf   Shelf? @relation(fields: [shelfId], references: [id])
+}
 `;
 
-/** Generates the client for the tables of `CourseDatabase` unless that was done before, and loads it. No network is needed. */
+/** Generates the client for the tables of `CourseDatabase`, and for parts, which have UUIDs, unless that was done before, and loads it. No network is needed. */
 export async function prismaClient<T>(): Promise<T> {
   const folder = join(
     CACHE,

@@ -12,9 +12,9 @@ export class CallChanges {
   private readonly rows: ModelRows;
   private readonly tables: StatementTables;
 
-  constructor({ models }: PrismaDataModel, options: PrismaInvalidationOptions) {
-    this.rows = new ModelRows({ models }, options);
-    const tables = Object.entries(models).flatMap(([model, { dbName }]): Array<[string, string]> => [
+  constructor(dataModel: PrismaDataModel, options: PrismaInvalidationOptions) {
+    this.rows = new ModelRows(dataModel, options);
+    const tables = Object.entries(dataModel.models).flatMap(([model, { dbName }]): Array<[string, string]> => [
       [dbName ?? model, model],
       // The table between two models of an implicit many-to-many relation.
       ...this.rows.relationsOf(model).map(({ relationName }): [string, string] => [`_${relationName}`, model]),
@@ -26,21 +26,24 @@ export class CallChanges {
   of({ model, operation, args }: PrismaCall, result?: unknown): EntityChange[] {
     if (model === undefined) return this.tables.changesOf(statementOf(args));
     if (READS.test(operation)) return [];
-    const { where, data, create, update } = isWritten(args) ? args : {};
+    const { data, create, update } = isWritten(args) ? args : {};
     const results = Array.isArray(result) ? (result as unknown[]) : [result];
     return [
-      ...results.map((one) => this.rowChange(model, operation, where, one)),
+      ...results.map((one) => this.rowChange(model, operation, args, one)),
       ...(operation.startsWith('delete') ? this.rows.cascadesOf(model) : []),
       ...[data, create, update].flatMap((part) => nestedChanges(this.rows, model, part)),
     ];
   }
 
-  private rowChange(entity: string, operation: string, where: unknown, result: unknown): EntityChange {
-    const former = this.rows.idOf(entity, where);
+  private rowChange(entity: string, operation: string, args: unknown, result: unknown): EntityChange {
+    const { where, data, update } = isWritten(args) ? args : {};
+    const former = this.rows.idIn(entity, where);
     const id = this.rows.idOf(entity, result) ?? former;
     // Nor where an id has become another: two rows then are no longer what they were.
     const isSame = id !== undefined && (former === undefined || row(entity, former) === row(entity, id));
-    if (!isSame) return { entity, kind: 'table' };
+    const renames =
+      operation.startsWith('up') && [data, update].some((part) => this.rows.changesId(entity, former, part));
+    if (!isSame || renames) return { entity, kind: 'table' };
     const known = isWritten(result) ? this.rows.columnsOf(entity, result) : undefined;
     switch (operation) {
       case 'create':

@@ -90,8 +90,9 @@ function withFirst([first, ...others]: readonly PrismaPromise[], begun: (id: unk
 }
 
 function dataModelOf(client: PrismaLike): PrismaDataModel {
-  const found = (client as { _runtimeDataModel?: PrismaDataModel })._runtimeDataModel;
-  if (typeof found?.models === 'object') return found;
+  const known = client as { _runtimeDataModel?: PrismaDataModel; _activeProvider?: string };
+  const models = known._runtimeDataModel?.models;
+  if (typeof models === 'object') return { models, provider: known._activeProvider };
   throw new CacheUsageError(
     'unsupported_orm',
     `client must be a client of Prisma 7 for a SQL database; got a ${typeof client} that does not tell its models`,

@@ -24,8 +24,8 @@ export function nestedChanges(rows: ModelRows, model: string, data: unknown): En
 
 function changeOf(rows: ModelRows, entity: string, action: string, item: unknown): EntityChange {
   const isPlain = action === 'connect' || action === 'disconnect' || action === 'delete';
-  const where = isPlain ? item : action === 'update' && isWritten(item) ? item['where'] : undefined;
-  const id = rows.idOf(entity, where);
-  if (id === undefined) return { entity, kind: 'table' };
+  const { where, data } = isPlain ? { where: item } : action === 'update' && isWritten(item) ? item : {};
+  const id = rows.idIn(entity, where);
+  if (id === undefined || rows.changesId(entity, id, data)) return { entity, kind: 'table' };
   return { entity, kind: action === 'delete' ? 'delete' : 'update', id };
 }

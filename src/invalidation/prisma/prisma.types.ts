@@ -6,6 +6,8 @@ export interface PrismaLike {
 
 /** What a generated client knows of its models at run time. */
 export interface PrismaDataModel {
+  /** The kind of database, such as `postgresql`. */
+  readonly provider?: string | undefined;
   readonly models: Readonly<Record<string, PrismaModel>>;
 }
 
@@ -17,7 +19,7 @@ export interface PrismaModel {
 
 export interface PrismaField {
   readonly name: string;
-  /** `object` for relations, whose `type` is the model. */
+  /** `object` for relations, whose `type` is the model; `scalar`, `enum`. */
   readonly kind: string;
   readonly type: string;
   readonly relationName?: string;

@@ -1,6 +1,6 @@
 import type { EntityChange, EntityId, EntityRow } from '../entity-change.js';
-import { knownColumns } from '../known-columns.js';
 import type { SequelizeInstance, SequelizeModel, SequelizeStatement } from './sequelize.types.js';
+import { storedColumns } from './stored-value.js';
 
 /** What a statement of an instance has changed. `undefined`: it is not one of an instance, or nobody knows which row it is. */
 export function instanceChange({ type, instance, increment }: SequelizeStatement): EntityChange | undefined {
@@ -9,7 +9,7 @@ export function instanceChange({ type, instance, increment }: SequelizeStatement
   const id = idOf(instance, model);
   if (id === undefined) return undefined;
   const entity = model.name;
-  const [before, after] = [formerRow(instance), knownColumns(instance.dataValues)];
+  const [before, after] = [formerRow(instance, model), storedColumns(model, instance.dataValues)];
   if (type === 'INSERT') return { entity, kind: 'insert', id, after };
   if (type === 'DELETE') return { entity, kind: 'delete', id, before };
   // Neither tells what the row has become; an upsert not even whether it was there.
@@ -19,17 +19,22 @@ export function instanceChange({ type, instance, increment }: SequelizeStatement
   return instance.isSoftDeleted() ? { entity, kind: 'delete', id, before } : { entity, kind: 'insert', id, after };
 }
 
-function idOf({ dataValues }: SequelizeInstance, { primaryKeyAttributes }: SequelizeModel): EntityId | undefined {
-  const id = knownColumns(Object.fromEntries(primaryKeyAttributes.map((column) => [column, dataValues[column]])));
+function idOf({ dataValues }: SequelizeInstance, model: SequelizeModel): EntityId | undefined {
+  const { primaryKeyAttributes } = model;
+  const id = storedColumns(
+    model,
+    Object.fromEntries(primaryKeyAttributes.map((column) => [column, dataValues[column]])),
+  );
   const columns = Object.keys(id);
   if (columns.length === 0 || columns.length < primaryKeyAttributes.length) return undefined;
   return columns.length === 1 ? (Object.values(id)[0] as EntityId) : id;
 }
 
 /** The row as the instance was loaded or saved last; a column that was not loaded is left out. */
-function formerRow(instance: SequelizeInstance): EntityRow {
+function formerRow(instance: SequelizeInstance, model: SequelizeModel): EntityRow {
   // One by one: without a name, `previous()` leaves out the columns that Sequelize itself has set, such as `updatedAt`.
-  return knownColumns(
+  return storedColumns(
+    model,
     Object.fromEntries(Object.keys(instance.dataValues).map((column) => [column, instance.previous(column)])),
   );
 }

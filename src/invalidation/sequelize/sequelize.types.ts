@@ -13,14 +13,16 @@ export interface SequelizeModel {
   readonly primaryKeyAttributes: readonly string[];
   readonly options: { readonly paranoid?: boolean; readonly deletedAt?: string | boolean };
   readonly rawAttributes: Readonly<Record<string, SequelizeColumn>>;
+  readonly sequelize?: { getDialect(): string };
   getTableName(): SequelizeTable;
 }
 
 /** With its schema, if it has one. */
 export type SequelizeTable = string | { tableName: string };
 
-/** What is used of a column: the foreign key that it is. */
+/** What is used of a column: how values are kept in it, and the foreign key that it is. */
 export interface SequelizeColumn {
+  readonly type?: string | { readonly key?: string; readonly options?: { readonly binary?: boolean } };
   readonly references?: string | { readonly model?: SequelizeTable | object };
   readonly onDelete?: string;
 }

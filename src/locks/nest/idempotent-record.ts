@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import { encodeKey } from '../../core/keys/key-encoding.js';
 import type { KeyPart } from '../../core/cache.options.js';
+import { unreadBodyOf } from './unread-body.js';
 
 /** What a request was answered. Without a body: it was carried out, and its answer is not to be had any more. */
 export interface IdempotentRecord {
@@ -21,11 +23,20 @@ export function decodeRecord(text: string): IdempotentRecord | undefined {
   return { ...record, ...(body !== undefined && { body: Buffer.from(body, 'base64') }) };
 }
 
+/** What a fingerprint is made of. */
+export interface FingerprintedRequest {
+  readonly method: string;
+  readonly originalUrl?: string;
+  readonly url: string;
+  readonly headers: Readonly<IncomingHttpHeaders>;
+  readonly body?: unknown;
+}
+
 /** Of what a request asks for; the order of a JSON object's fields does not matter. */
-export function fingerprintOf(method: string, url: string, body: unknown): string {
-  const hash = createHash('sha256').update(`${method} ${url}\n`);
+export function fingerprintOf({ method, originalUrl, url, headers, body }: FingerprintedRequest): string {
+  const hash = createHash('sha256').update(`${method} ${originalUrl ?? url}\n`);
   if (body instanceof Uint8Array) return hash.update(body).digest('base64url');
-  return hash.update(canonical(body)).digest('base64url');
+  return hash.update(body === undefined ? unreadBodyOf(headers) : canonical(body)).digest('base64url');
 }
 
 function canonical(value: unknown): string {

@@ -7,7 +7,13 @@ import { LockStoreUnavailableError } from '../lock.errors.js';
 import { lockHttpCall } from './lock-http-call.js';
 import { idempotentCall, setIdempotentCall } from './idempotent-call.js';
 import { idempotentPlanOfCall, type IdempotentPlan } from './idempotent.options.js';
-import { decodeRecord, fingerprintOf, principalOf, type IdempotentRecord } from './idempotent-record.js';
+import {
+  decodeRecord,
+  fingerprintOf,
+  principalOf,
+  type FingerprintedRequest,
+  type IdempotentRecord,
+} from './idempotent-record.js';
 import { IdempotencyException } from './idempotency.exception.js';
 import { parseIdempotencyKey } from './idempotency-key.js';
 import { LockCalls } from './lock-calls.js';
@@ -36,10 +42,7 @@ export class IdempotentGuard implements CanActivate {
   }
 
   private async begin(context: ExecutionContext, plan: IdempotentPlan, key: CacheKey): Promise<void> {
-    const { method, originalUrl, url, body } = context
-      .switchToHttp()
-      .getRequest<{ method: string; originalUrl?: string; url: string; body?: unknown }>();
-    const fingerprint = fingerprintOf(method, originalUrl ?? url, body);
+    const fingerprint = fingerprintOf(context.switchToHttp().getRequest<FingerprintedRequest>());
     const before = await this.find(context, key);
     if (before) return setIdempotentCall(context, { replay: checked(before, fingerprint) });
     const locked = await lockHttpCall(this.calls, context, { ...plan.lock, key, status: 409 }, (refusal) =>

@@ -6,6 +6,8 @@ import { marked, runOf } from './redis.lineage.js';
 import type { RedisMasters } from './redis.masters.js';
 
 const MARK_LENGTH = 10;
+/** A server that is at a long script refuses everything for a moment. */
+const ASK_AGAIN_MS = 10_000;
 
 /**
  * Which runs of which servers are the masters of a cluster; made part of every token, as a single server's run is. Entries and their tokens are
@@ -21,6 +23,8 @@ export class RedisClusterLineage {
   readonly #first = new Map<string, Promise<void>>();
   /** What listens to a connection's end. */
   readonly #listeners = new Map<Redis, () => void>();
+  /** Of those that were refused an answer. */
+  readonly #again = new Map<Redis, NodeJS.Timeout>();
   #masters: RedisMasters | undefined;
   #mark = '';
   #changes = 0;
@@ -44,6 +48,8 @@ export class RedisClusterLineage {
   close(): void {
     for (const [node, listener] of this.#listeners) node.off('close', listener);
     this.#listeners.clear();
+    for (const timer of this.#again.values()) clearTimeout(timer);
+    this.#again.clear();
     this.#masters = undefined;
   }
 
@@ -86,7 +92,9 @@ export class RedisClusterLineage {
       (info) => this.#learn(address, node, runOf(info)),
       (error: unknown) => {
         this.#asking.delete(node);
-        if (refusalCode(error) !== undefined) this.#learn(address, node, '');
+        if (refusalCode(error) === undefined) return;
+        this.#learn(address, node, '');
+        this.#askLater(address, node);
       },
     );
     this.#asking.set(node, asking);
@@ -101,10 +109,24 @@ export class RedisClusterLineage {
     this.#update();
   }
 
+  /** Or a restart of it would never be noticed. Nobody waits for that. */
+  #askLater(address: string, node: Redis): void {
+    const isMaster = (): boolean => this.#masters?.all.get(address) === node;
+    if (!isMaster()) return;
+    clearTimeout(this.#again.get(node));
+    const ask = (): void => {
+      this.#again.delete(node);
+      if (isMaster()) void this.#ask(address, node);
+    };
+    this.#again.set(node, setTimeout(ask, ASK_AGAIN_MS).unref());
+  }
+
   #listenTo(address: string, node: Redis): void {
     const closed = (): void => {
       this.#listeners.delete(node);
       this.#asking.delete(node);
+      clearTimeout(this.#again.get(node));
+      this.#again.delete(node);
       if (this.#toldOn.get(address) === node) this.#toldOn.delete(address);
     };
     this.#listeners.set(node, closed);
