@@ -165,6 +165,9 @@ export function credentials(sessionCookies: readonly string[]): Set<InputName> {
     'request:user',
     'request:session',
     'request:auth',
+    // Passport's, who is signed in at all.
+    'request:isAuthenticated',
+    'request:isUnauthenticated',
   ]);
 }
 
