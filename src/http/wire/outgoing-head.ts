@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { headerFields, sameValue, type HeaderChanges, type HeaderFields } from './header-fields.js';
+import { headerFields, lent, sameValue, type HeaderChanges, type HeaderFields } from './header-fields.js';
 import { lateFields } from './late-fields.js';
 import { statusWithoutContent } from './raw-exchange.js';
 import { setReplacement } from './replacement.js';
@@ -62,7 +62,7 @@ export class OutgoingHead {
     for (const name of names) {
       const value = changes[name];
       if (value === undefined) response.removeHeader(name);
-      else response.setHeader(name, value);
+      else response.setHeader(name, lent(value));
     }
     if (!written) return;
     if (!asSet) this.send(written.args);
