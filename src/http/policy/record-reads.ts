@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { isFieldName } from '../../http-semantics/fields/field-name.js';
 import type { PageKey } from '../keys/page-key.js';
 import type { CompiledPolicy } from './compiled.policy.js';
 import { foreignProperties, isForeign } from './foreign-properties.js';
@@ -52,7 +53,8 @@ export function recordReads(
   const shown = narrowHeaders(view, policy, covers, options);
   const told = new Set(fixedHeaders(policy, covers, options));
   const headers = recordingProxy(shown, (name) => {
-    if (!told.has(name)) note(`header:${name}`);
+    // What no header can be called is there only if middleware has put it there.
+    if (!told.has(name) && (isFieldName(name) || Object.hasOwn(shown, name))) note(`header:${name}`);
   });
   const foreign = targets.map((target) => [target, foreignProperties(target)] as const);
   resolved(patched, view, note);
