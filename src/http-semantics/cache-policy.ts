@@ -42,6 +42,8 @@ export interface CachePolicyOptions {
   readonly promiseAtMost?: number;
   /** The Cache-Control sent downstream: this value, or with `false` the response's own. Default what is kept, and no more. */
   readonly downstream?: false | string;
+  /** Who may keep it downstream: `client` where the URL and `Vary` do not say for whom it is. Default `anybody` where shared. */
+  readonly promiseTo?: 'anybody' | 'client';
 }
 
 /** Every default filled in; made once per route or upstream, never per request. */
@@ -88,5 +90,6 @@ export function cachePolicy(options: CachePolicyOptions): CachePolicy {
     codings: options.codings,
     promiseAtMost: options.promiseAtMost,
     downstream: options.downstream,
+    promiseTo: options.promiseTo ?? (options.view === 'shared' ? 'anybody' : 'client'),
   };
 }

@@ -1,17 +1,20 @@
 import type { Directives } from './fields/cache-control.js';
+import { asPrivate } from './fields/private-cache-control.js';
 import { fieldText, type Fields } from './fields/fields.js';
 import type { CachePolicy } from './cache-policy.js';
 import { ageAt, remainingAt, type Promised, type StoredResponse } from './stored-response.js';
 
 /**
  * Works out, when storing, what may be promised on each hit. A shared cache in rfc mode repeats the origin's words: with `Age` they say what is
- * left. Anything else speaks for itself, never longer than the origin or the policy allows, and `private` for a principal.
+ * left. Anything else speaks for itself, never longer than the origin or the policy allows. What is for one client is `private`, whoever says it.
  */
 export function promiseOf(headers: Fields, directives: Directives, policy: CachePolicy): Promised {
-  if (typeof policy.downstream === 'string') return { verbatim: policy.downstream };
-  if (policy.downstream === false || (policy.mode === 'rfc' && policy.view === 'shared'))
-    return { verbatim: fieldText(headers, 'cache-control') ?? null };
-  const isPrivate = policy.view === 'private';
+  const isPrivate = policy.promiseTo === 'client';
+  const isVerbatim = policy.downstream !== undefined || (policy.mode === 'rfc' && policy.view === 'shared');
+  if (isVerbatim) {
+    const text = policy.downstream || fieldText(headers, 'cache-control');
+    return { verbatim: isPrivate ? asPrivate(text) : (text ?? null) };
+  }
   const cap = smallest(milliseconds(directives.maxAge), policy.promiseAtMost);
   const sharedCap = isPrivate ? undefined : milliseconds(directives.sMaxage);
   const head = isPrivate ? 'private, ' : directives.public ? 'public, ' : '';

@@ -3,6 +3,7 @@ import type { Directives } from './fields/cache-control.js';
 import { fieldText, withoutFields, type Fields } from './fields/fields.js';
 import { hopByHop } from './fields/hop-by-hop.js';
 import { parseHttpDate } from './fields/http-date.js';
+import { isTargeted } from './fields/private-cache-control.js';
 import type { CachePolicy } from './cache-policy.js';
 import { promiseOf } from './downstream.js';
 import type { Exchange } from './exchange.js';
@@ -59,7 +60,10 @@ function windowMs(stated: number | undefined, ours: number, policy: CachePolicy)
   return policy.mode === 'rfc' && stated !== undefined ? stated * 1000 : Math.min(ours, Number.MAX_SAFE_INTEGER);
 }
 
-/** The fields to keep: end-to-end, without cookies, without `Age` (worked into `bornAt`), without those that directives withhold. */
+/**
+ * The fields to keep: end-to-end, without cookies, without `Age` (worked into `bornAt`), without those that directives withhold, and without
+ * words for caches that may not keep it.
+ */
 export function storedFields(headers: Fields, directives: Directives, policy: CachePolicy): Fields {
   const isHopByHop = hopByHop(headers);
   const withheld = new Set([
@@ -69,7 +73,8 @@ export function storedFields(headers: Fields, directives: Directives, policy: Ca
     'set-cookie',
     'set-cookie2',
   ]);
-  return withoutFields(headers, (name) => isHopByHop(name) || withheld.has(name));
+  const isForOne = policy.promiseTo === 'client';
+  return withoutFields(headers, (name) => isHopByHop(name) || withheld.has(name) || (isForOne && isTargeted(name)));
 }
 
 /** Whether a shared cache may keep, and send, this for requests with Authorization (RFC 9111 3.5). */

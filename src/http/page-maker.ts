@@ -75,11 +75,11 @@ export class PageMaker {
     return { request, response, requestedAt: this.requestedAt, receivedAt: Date.now() };
   }
 
-  /** Caches in front are told the labels; not of what is for one principal, which none of them may keep. */
+  /** Caches in front are told the labels; not of what is for one client, which none of them may keep. */
   private labelled(made: Made): Made {
     const { place, tags, surrogateKeys: field } = this.order;
     const late = this.lateTags(made);
-    if (field === undefined || place.semantics.view !== 'shared') return made;
+    if (field === undefined || place.semantics.promiseTo === 'client') return made;
     const own = made.headers[field];
     const keys = formatSurrogateKeys(field, [...tags, ...late]);
     return { ...made, headers: { ...made.headers, [field]: own === undefined ? keys : [own, keys].flat() } };

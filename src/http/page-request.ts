@@ -8,6 +8,8 @@ import type { InputName } from './policy/input-name.js';
 export interface PageRequest {
   readonly context: ExecutionContext;
   readonly place: Place;
+  /** As {@link place}, where it is also known who may keep the answer downstream. */
+  readonly placeToFill: Place;
   readonly method: string;
   /** Labels known before the handler runs. */
   readonly tags: readonly string[];

@@ -14,6 +14,7 @@ import type { InputName } from './policy/input-name.js';
 import { policyChecks } from './policy/policy.validation.js';
 import { judgeReads } from './policy/judge-reads.js';
 import { recordReads, type Recording } from './policy/record-reads.js';
+import { isToldDownstream } from './policy/told-downstream.js';
 import type { RequestView } from './policy/request-view.js';
 import { uriOf, uriTag } from './response-tags.js';
 
@@ -84,6 +85,11 @@ class PolicedRequest implements PageRequest {
   }
   get method(): string {
     return this.view.method;
+  }
+  get placeToFill(): Place {
+    const { place, policy } = this;
+    if (isToldDownstream(policy, this.key().covers.names)) return place;
+    return { ...place, semantics: { ...place.semantics, promiseTo: 'client' } };
   }
   get tags(): readonly string[] {
     return this.settings.tags;

@@ -103,7 +103,7 @@ export class PageRun {
   private begin(confirm: Record<string, string>): void {
     const { request, baseline } = this;
     const { cache, load, located, purpose } = this.options;
-    const { place, method, tags, maxVariants, keepToConfirmMs, cacheName, surrogateKeys } = request;
+    const { placeToFill: place, method, tags, maxVariants, keepToConfirmMs, cacheName, surrogateKeys } = request;
     this.inputs = request.guardInputs(confirm);
     const order: FillOrder = {
       place,

@@ -1,6 +1,7 @@
 import { answer, type Answer } from '../http-semantics/answer.js';
 import { formatCacheStatus, type CacheStatus } from '../http-semantics/fields/cache-status.js';
-import { hasField } from '../http-semantics/fields/fields.js';
+import { hasField, withoutFields } from '../http-semantics/fields/fields.js';
+import { isTargeted } from '../http-semantics/fields/private-cache-control.js';
 import type { Merged } from '../http-semantics/merge304.js';
 import type { FillOrder } from './fill-order.js';
 import { bodyOf, type Page } from './page.js';
@@ -30,9 +31,11 @@ export class PageSender {
     // A body that is not known yet is sent as it is: only GET without conditions is asked for here.
     const request = { method: 'GET', headers: body ? place.headers : {} };
     const options = { now: made.stored.receivedAt, length: body?.length ?? 0, status };
-    const wanted = answer(made.stored, { ...head.headers, ...made.headers }, request, options);
+    const headers = { ...withoutFields(head.headers, isTargeted), ...made.headers };
+    const wanted = answer(made.stored, headers, request, options);
     if (wanted.status !== head.status || wanted.body !== 'full') return this.asWanted(wanted, body);
-    const names = surrogateKeys === undefined ? COMPUTED : [...COMPUTED, surrogateKeys];
+    const targeted = Object.keys(head.headers).filter(isTargeted);
+    const names = [...COMPUTED, ...targeted, ...(surrogateKeys === undefined ? [] : [surrogateKeys])];
     return { action: 'pass', headers: Object.fromEntries(names.map((name) => [name, wanted.headers[name]])) };
   }
 

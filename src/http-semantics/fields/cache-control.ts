@@ -1,4 +1,5 @@
 import { splitList } from './field-list.js';
+import { isFieldName } from './field-name.js';
 
 /** What a Cache-Control field says, at its most restrictive reading. Times in seconds. */
 export interface Directives {
@@ -29,7 +30,6 @@ export interface Directives {
 export const MAX_SECONDS = 2_147_483_648;
 
 const NAME = /[!#$%&'*+\-.^_`|~0-9a-z]+/i;
-const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/i;
 const QUOTED = /^"((?:[^"\\]|\\.)*)"$/s;
 
 const FLAGS = {
@@ -114,7 +114,7 @@ function fieldNames(argument: string | undefined | null): string[] | undefined {
     ?.split(',')
     .map((name) => name.trim().toLowerCase())
     .filter((name) => name !== '');
-  return names && names.length > 0 && names.every((name) => FIELD_NAME.test(name)) ? names : undefined;
+  return names && names.length > 0 && names.every(isFieldName) ? names : undefined;
 }
 
 /** Digits, bare or quoted; clamped. `undefined` where unreadable. */

@@ -15,7 +15,7 @@ export interface CustomOptions {
 
 /**
  * Whatever tells responses apart and no other component reads: what the function returns is a part of the key. What it looks at is
- * covered; a response of a handler that reads more is not stored. `undefined` goes past the cache.
+ * covered; a response of a handler that reads more is not stored. `undefined` goes past the cache. Sent as `Cache-Control: private`.
  * @example custom((view) => view.request.shop.catalogueId)
  */
 export function custom(
@@ -26,6 +26,7 @@ export function custom(
     name,
     covers,
     isLearned: true,
+    isOpaque: true,
     read(view) {
       const part = read(view);
       return part === undefined ? new Bypass('key') : partOf(part);
@@ -41,5 +42,5 @@ export function custom(
  */
 export function byVersion(version: string | ((view: RequestView) => string | number)): KeyComponent {
   if (typeof version === 'string') return { name: 'version', covers: [], tags: [version], read: () => version };
-  return { ...custom(version, { name: 'version' }) };
+  return { ...custom(version, { name: 'version' }), isOpaque: false };
 }

@@ -28,6 +28,8 @@ export interface KeyComponent {
   readonly covers: readonly InputName[];
   /** Besides `covers`, what `read` looks at is covered. */
   readonly isLearned?: boolean;
+  /** `read` may go by more than the call shows: no cache in front can tell what. */
+  readonly isOpaque?: boolean;
   /** Says who asks: the entry belongs to the principal partition. Only a user stands for the credentials by which it was recognised. */
   readonly principal?: 'user' | 'tenant';
   readonly query?: QueryAllowance;

@@ -4,7 +4,8 @@ import type { Covers } from '../policy/input-name.js';
 import type { RequestView } from '../policy/request-view.js';
 import { TrackingView } from '../policy/tracking.view.js';
 import { Bypass, type BypassReason } from './bypass.js';
-import { partOf, shortText } from './key-text.js';
+import { partOf } from './key-text.js';
+import { hostPart } from './origin-part.js';
 
 /** Where a response is kept, and what that says about it. */
 export interface PageKey {
@@ -39,7 +40,7 @@ export function keyUnder(view: RequestView, policy: CompiledPolicy): PageKey | B
   const tracking = policy.isLearned ? new TrackingView(view) : undefined;
   const method = view.kind === 'http' ? 'GET' : view.method;
   // Handlers may share entries, API versions never do.
-  const origin = [view.protocol, shortText(view.host), view.identity.versions];
+  const origin = [view.protocol, hostPart(view), view.identity.versions];
   const parts: KeyPart[] = [policy.kind, view.kind, method, ...origin];
   if (policy.keyFunction !== undefined) {
     const part = ofFunction(policy.keyFunction, tracking as TrackingView);

@@ -4,6 +4,7 @@ import type { CompiledPolicy } from '../policy/compiled.policy.js';
 import type { RequestView } from '../policy/request-view.js';
 import type { BypassedPage, PageKey } from './page-key.js';
 import { keyUnder, refusalOf } from './page-key.js';
+import { hostText } from './origin-part.js';
 import { RecentTexts } from './recent-texts.js';
 
 /** Where a call's page is kept. */
@@ -65,8 +66,8 @@ export function digestOf(text: string): string {
 
 /** Lengths stand before what came from outside, so that no text can be read as another. */
 function rawText(start: string, view: RequestView, { components }: CompiledPolicy): string | undefined {
-  const { host, protocol } = view;
-  let text = `${start}${protocol.length}:${protocol}${host.length}:${host}`;
+  const { protocol } = view;
+  let text = `${start}${protocol.length}:${protocol}${hostText(view)}`;
   for (const component of components) {
     const raw = component.raw?.(view);
     if (raw === undefined) return undefined;

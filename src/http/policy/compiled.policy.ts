@@ -1,5 +1,6 @@
 import type { CacheKey, KeyPart } from '../../core/cache.options.js';
 import { lifetimeMs, type Lifetime } from '../../core/clock/duration.js';
+import { isFieldName } from '../../http-semantics/fields/field-name.js';
 import { byCookies, byHeaders } from '../keys/header.components.js';
 import type { KeyComponent, QueryAllowance } from '../keys/key-component.js';
 import { principalPart } from '../keys/principal.components.js';
@@ -120,11 +121,12 @@ export function compilePolicy(policy: ResponseCachePolicy, kind: CacheKind, wher
   };
 }
 
-/** Headers on which a client's cache must distinguish responses, too. */
+/** Headers on which a client's cache must distinguish responses, too. Functions may ask for names that none can have. */
 export function varyOf(names: Iterable<InputName>): string[] {
   const vary = new Set<string>();
   for (const name of names) {
-    if (name.startsWith('header:')) vary.add(name.slice('header:'.length));
+    const header = name.startsWith('header:') ? name.slice('header:'.length) : undefined;
+    if (header !== undefined && isFieldName(header)) vary.add(header);
     else if (name.startsWith('cookie:')) vary.add('cookie');
   }
   return [...vary].sort();
@@ -165,6 +167,9 @@ export function credentials(sessionCookies: readonly string[]): Set<InputName> {
     'request:user',
     'request:session',
     'request:auth',
+    // Passport's, who is signed in at all.
+    'request:isAuthenticated',
+    'request:isUnauthenticated',
   ]);
 }
 

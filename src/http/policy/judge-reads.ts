@@ -1,3 +1,4 @@
+import { isFieldName } from '../../http-semantics/fields/field-name.js';
 import { isCovered, type Covers, type InputName } from './input-name.js';
 import { CREDENTIAL_HEADERS, HARMLESS_HEADERS } from './input-lists.js';
 
@@ -26,7 +27,7 @@ export function judgeReads(
       if (!covers.isPrincipal) return { refuse: 'credentials', input };
       // Of one and the same user, but perhaps of another device.
       vary.add('cookie');
-    } else if (header === undefined || header === '*' || header === ':path') {
+    } else if (header === undefined || header === '*' || !isFieldName(header)) {
       return { refuse: isCredential(input) ? 'credentials' : 'unkeyed', input };
     } else if (CREDENTIAL_HEADERS.has(header)) return { refuse: 'credentials', input };
     else vary.add(header);

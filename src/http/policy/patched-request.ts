@@ -3,7 +3,7 @@ export class PatchedRequest {
   private readonly undo: Array<() => void> = [];
 
   /** `name` answers with `get`. Whoever assigns to it gets what was assigned. */
-  replace(target: object, name: string, get: () => unknown): void {
+  replace(target: object, name: PropertyKey, get: () => unknown): void {
     const before = Object.getOwnPropertyDescriptor(target, name);
     if (before?.configurable === false) return;
     let assigned: { value: unknown } | undefined;
@@ -22,13 +22,12 @@ export class PatchedRequest {
     });
   }
 
-  /** `name` stays what it is; reading what was there before is reported. Methods and what is empty are not watched. */
-  watch(target: object, name: string, report: () => void): void {
+  /** `name` stays what it is; reading what was there before is reported. */
+  watch(target: object, name: PropertyKey, report: () => void): void {
     const before = Object.getOwnPropertyDescriptor(target, name);
     if (before?.configurable === false) return;
     if (before !== undefined && 'value' in before) {
       const value: unknown = before.value;
-      if (value === undefined || value === null || typeof value === 'function') return;
       this.replace(target, name, () => (report(), value));
       return;
     }
@@ -40,10 +39,10 @@ export class PatchedRequest {
   }
 
   /** What is asked for and is not there, is reported: for another request it may be. */
-  watchAbsent(target: object, report: (name: string) => void): void {
+  watchAbsent(target: object, report: (name: string | symbol) => void): void {
     const prototype = Object.getPrototypeOf(target) as object;
     const noted = (name: string | symbol): void => {
-      if (typeof name === 'string' && name !== 'then' && name !== 'toJSON' && !(name in prototype)) report(name);
+      if (name !== 'then' && name !== 'toJSON' && !(name in prototype)) report(name);
     };
     const watcher = new Proxy(Object.create(prototype) as object, {
       get(_, name, receiver) {

@@ -1,8 +1,9 @@
-import { ServerResponse, type IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import { isFieldName } from '../../http-semantics/fields/field-name.js';
 import type { PageKey } from '../keys/page-key.js';
 import type { CompiledPolicy } from './compiled.policy.js';
+import { foreignProperties, isForeign } from './foreign-properties.js';
 import { isCovered, type InputName } from './input-name.js';
-import { FRAMEWORK_PROPERTIES } from './input-lists.js';
 import {
   fixedHeaders,
   narrowCookies,
@@ -12,6 +13,8 @@ import {
   type FillOptions,
 } from './narrowed-request.js';
 import { PatchedRequest } from './patched-request.js';
+import { recordedLocals } from './recorded-locals.js';
+import { recordedSocket } from './recorded-socket.js';
 import { recordingProxy } from './recording-proxy.js';
 import type { Fields, RequestView } from './request-view.js';
 
@@ -24,14 +27,14 @@ export interface Recording {
 
 /** Computed from headers that may be hidden, by the adapter's trust-proxy rules. */
 const RESOLVED = ['host', 'hostname', 'ip', 'ips', 'port', 'protocol', 'secure', 'subdomains'];
-/** May be getters of the request's class. */
-const RECOGNISED = ['auth', 'session', 'user'];
+/** Node's names for the connection. */
+const SOCKETS = ['socket', 'connection', 'client'];
 
 /**
  * From now on the request shows its handler only what the key distinguishes (hidden and rewritten headers, narrowed query and cookies) and
- * notes what is read: headers, cookies, query, parameters, target, address, and what guards and middleware have put on the request. Works on
- * the framework's request and on Node's. Reads before it, through objects taken from the request earlier, and of sockets are not seen. Outside
- * HTTP nothing is changed or noted: there, calls of one request run side by side.
+ * notes what is read: headers, cookies, query, parameters, target, connection, and what guards and middleware have put on the request, or into
+ * `res.locals`. Works on the framework's request and on Node's. Reads before it, and through objects taken from the request earlier, are not
+ * seen. Outside HTTP nothing is changed or noted: there, calls of one request run side by side.
  * @param reads what was noted of the request before, to be added to
  */
 export function recordReads(
@@ -50,9 +53,10 @@ export function recordReads(
   const shown = narrowHeaders(view, policy, covers, options);
   const told = new Set(fixedHeaders(policy, covers, options));
   const headers = recordingProxy(shown, (name) => {
-    if (!told.has(name)) note(`header:${name}`);
+    // What no header can be called is there only if middleware has put it there.
+    if (!told.has(name) && (isFieldName(name) || Object.hasOwn(shown, name))) note(`header:${name}`);
   });
-  const foreign = targets.map((target) => [target, ownNames(target)] as const);
+  const foreign = targets.map((target) => [target, foreignProperties(target)] as const);
   resolved(patched, view, note);
   for (const target of targets) patched.replace(target, 'headers', () => headers);
   patched.replace(raw, 'rawHeaders', () => (note('header:*'), rawHeaders(shown)));
@@ -69,10 +73,14 @@ export function recordReads(
   }
   // After the query: Express parses it out of the target.
   if (query !== undefined || !isCovered('url', covers)) urls(patched, targets, query, () => note('url'));
+  connection(patched, raw, note);
+  locals(patched, view, note);
   for (const [target, names] of foreign) {
-    for (const name of names) patched.watch(target, name, () => note(`request:${name}`));
+    for (const name of names)
+      if (!isAbsentByKey(name, policy) || ((Reflect.get(target, name) as unknown) ?? undefined) !== undefined)
+        patched.watch(target, name, () => note(`request:${String(name)}`));
     patched.watchAbsent(target, (name) => {
-      if (isForeign(name) && !isAbsentByKey(name, policy)) note(`request:${name}`);
+      if (isForeign(name) && !isAbsentByKey(name, policy)) note(`request:${String(name)}`);
     });
   }
   return {
@@ -90,7 +98,9 @@ function resolved(
   { request, raw, headers }: RequestView,
   note: (name: InputName) => void,
 ): void {
-  const own = { headers: { value: headers } };
+  // Of the connection nothing is read but by them.
+  const connected = Object.fromEntries(SOCKETS.map((name) => [name, { value: raw?.socket }]));
+  const own = { headers: { value: headers }, ...connected };
   const before = Object.create(
     request,
     request === (raw as unknown) ? own : { ...own, raw: { value: Object.create(raw as object, own) as unknown } },
@@ -144,21 +154,24 @@ function fieldsAt(target: object, name: string): Fields | undefined {
   return typeof fields === 'object' && fields !== null ? fields : undefined;
 }
 
-/** What somebody other than the framework has put there, and getters by which sessions and users are known. */
-function ownNames(target: object): string[] {
-  const names = Object.getOwnPropertyNames(target).filter(isForeign);
-  return [
-    ...names,
-    ...RECOGNISED.filter((name) => !Object.hasOwn(target, name) && getterOf(target, name) !== undefined),
-  ];
+function connection(patched: PatchedRequest, raw: object, note: (name: InputName) => void): void {
+  const socket = fieldsAt(raw, 'socket');
+  if (!socket) return;
+  const recorded = recordedSocket(socket, note);
+  for (const name of SOCKETS) if (Reflect.get(raw, name) === socket) patched.replace(raw, name, () => recorded);
 }
 
-function isForeign(name: string): boolean {
-  return !FRAMEWORK_PROPERTIES.has(name) && !name.startsWith('_') && !(name in ServerResponse.prototype);
+/** Express' and its like; what middleware has left there for templates, and for handlers. */
+function locals(patched: PatchedRequest, { context }: RequestView, note: (name: InputName) => void): void {
+  const response = context.switchToHttp().getResponse<object>();
+  const fields = fieldsAt(response, 'locals');
+  if (!fields) return;
+  const recorded = recordedLocals(fields, (name) => note(`request:res.locals.${name}`));
+  patched.replace(response, 'locals', () => recorded);
 }
 
 /** Requests with a user go past a public cache, so those that get there have none; unless it is for everybody. */
-function isAbsentByKey(name: string, policy: CompiledPolicy): boolean {
+function isAbsentByKey(name: PropertyKey, policy: CompiledPolicy): boolean {
   return name === 'user' && !policy.isPrincipal && policy.public === false;
 }
 

@@ -62,6 +62,11 @@ export function sameValue(left: string | readonly string[], right: string | read
   return left.length === right.length && left.every((line, index) => line === right[index]);
 }
 
+/** Frameworks and middleware may add to a list that they were given; lists are rare. */
+export function lent(value: string | readonly string[]): string | readonly string[] {
+  return typeof value === 'string' ? value : [...value];
+}
+
 /** A list of one line is that line: Fastify takes a listed Content-Type for none, and comparing and copying it costs more. */
 function fieldValue(value: number | string | readonly string[]): string | readonly string[] {
   return Array.isArray(value) && value.length !== 1 ? value.map(String) : String(value as number | string);

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { headerFields, type HeaderChanges, type HeaderFields } from './header-fields.js';
+import { headerFields, lent, sameValue, type HeaderChanges, type HeaderFields } from './header-fields.js';
 import { lateFields } from './late-fields.js';
 import { statusWithoutContent } from './raw-exchange.js';
 import { setReplacement } from './replacement.js';
@@ -16,6 +16,8 @@ export class OutgoingHead {
   /** Fields that others have added since. */
   late: readonly string[] = [];
   private changed: HeaderChanges = {};
+  /** As it was before anything was changed here. */
+  private before: HeaderFields | undefined;
   private readonly response: ServerResponse;
 
   constructor(private readonly methods: ResponseMethods) {
@@ -49,6 +51,7 @@ export class OutgoingHead {
   /** The changes go in; a head that was written is handed on. */
   commit(changes: HeaderChanges): void {
     this.changed = changes;
+    this.before = this.fieldsSet();
     const { response, written } = this;
     const names = Object.keys(changes);
     // Node reads a list of fields in two ways, depending on what was set before: one of them loses lines.
@@ -59,7 +62,7 @@ export class OutgoingHead {
     for (const name of names) {
       const value = changes[name];
       if (value === undefined) response.removeHeader(name);
-      else response.setHeader(name, value);
+      else response.setHeader(name, lent(value));
     }
     if (!written) return;
     if (!asSet) this.send(written.args);
@@ -68,9 +71,22 @@ export class OutgoingHead {
 
   /** @returns the bytes to be sent after it, if any */
   replace(replacement: Replacement, baseline: HeaderFields | undefined): Buffer | undefined {
+    this.before = this.fieldsSet();
     const content = setReplacement(this.response, replacement, baseline);
     this.changed = this.fieldsSet();
     return content;
+  }
+
+  /** It was refused, and somebody else will answer: what was changed here is no part of that. */
+  takeBack(): void {
+    const { before, response } = this;
+    if (before === undefined || this.methods.isHeadSent()) return;
+    const now = this.fieldsSet();
+    const { sendDate } = response;
+    for (const name of Object.keys(now)) if (before[name] === undefined) response.removeHeader(name);
+    for (const [name, value] of Object.entries(before))
+      if (now[name] === undefined || !sameValue(now[name], value)) response.setHeader(name, value);
+    response.sendDate = sendDate; // removing a Date turns it off
   }
 
   send(args: readonly unknown[]): unknown {

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { headerFields, type HeaderChanges, type HeaderFields } from './header-fields.js';
+import { headerFields, lent, type HeaderChanges, type HeaderFields } from './header-fields.js';
 import { statusWithoutContent } from './raw-exchange.js';
 import type { Replacement } from './tap.options.js';
 
@@ -15,7 +15,7 @@ export function setReplacement(
   const fields: HeaderChanges = { ...baseline, ...headers };
   for (const name of Object.keys(fields)) {
     const value = fields[name];
-    if (value !== undefined) response.setHeader(name, value);
+    if (value !== undefined) response.setHeader(name, lent(value));
   }
   response.statusCode = status;
   if (response.req?.httpVersionMajor !== 2) response.statusMessage = ''; // HTTP/2 has none, and warns

@@ -98,7 +98,7 @@ class Tap implements ResponseTap {
     this.head.written = written;
     this.shadowHeadersSent();
     process.nextTick(() => {
-      if (this.state === 'headed') this.begin(undefined);
+      if (this.state === 'headed') this.beginUnasked();
     });
     return this.response;
   }
@@ -188,7 +188,28 @@ class Tap implements ResponseTap {
     }
     this.state = 'passing';
     if (decision.capture === false) this.fail('declined');
-    this.head.commit(decision.headers ?? {});
+    this.orTakenBack(() => this.head.commit(decision.headers ?? {}));
+  }
+
+  /** Nobody is there to be told of an error: who wrote the head has gone on. */
+  private beginUnasked(): void {
+    try {
+      this.begin(undefined);
+    } catch (error) {
+      this.methods.call('destroy', [error]);
+    }
+  }
+
+  /** Where Node or a listener refuses the head, an exception filter may still answer: by itself, and for this client only. */
+  private orTakenBack<T>(send: () => T): T {
+    try {
+      return send();
+    } catch (error) {
+      this.state = 'passing';
+      this.fail('failed', error);
+      this.head.takeBack();
+      throw error;
+    }
   }
 
   private decided(body: Buffer | undefined): TapDecision {
@@ -209,17 +230,14 @@ class Tap implements ResponseTap {
   private sendEnd(args: readonly unknown[]): void {
     // Node writes no head for a client that has left, but listeners on it may set a cookie: they have to be heard.
     if (this.response.destroyed && !this.methods.isHeadSent()) this.sendHead([this.response.statusCode]);
-    try {
-      this.methods.call('end', args);
-    } catch (error) {
-      this.fail('failed', error);
-      throw error;
-    }
+    this.orTakenBack(() => this.methods.call('end', args));
   }
 
   private sendReplacement(callback: Callback | undefined): void {
-    const content = this.head.replace(this.replacement(), this.options.baseline);
-    this.methods.call('end', [...(content ? [content] : []), ...(callback ? [callback] : [])]);
+    this.orTakenBack(() => {
+      const content = this.head.replace(this.replacement(), this.options.baseline);
+      this.methods.call('end', [...(content ? [content] : []), ...(callback ? [callback] : [])]);
+    });
   }
 
   private replacement(): Replacement {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { fieldsSet, sameValue, type HeaderFields } from './header-fields.js';
+import { fieldsSet, lent, sameValue, type HeaderFields } from './header-fields.js';
 import type { Answer, PendingAnswer } from './pending-answer.js';
 import { rawResponseOf, statusWithoutContent } from './raw-exchange.js';
 
@@ -64,7 +64,7 @@ function endResponse(
   { names, head, length, empty }: Plan,
 ): unknown {
   response.statusCode = status;
-  for (const name of names) response.setHeader(name, headers[name]!);
+  for (const name of names) response.setHeader(name, lent(headers[name]!));
   if (empty) for (const name of CONTENT_FIELDS) response.removeHeader(name);
   else if (length !== undefined) response.setHeader('content-length', length);
   return head || empty || body === undefined ? response.end() : response.end(body);
@@ -76,7 +76,7 @@ function sendReply(
   { names, head, length, empty }: Plan,
 ): unknown {
   reply.code(status);
-  for (const name of names) reply.header(name, headers[name]);
+  for (const name of names) reply.header(name, lent(headers[name]!));
   if (empty) {
     for (const name of CONTENT_FIELDS) reply.removeHeader(name);
     return reply.send();

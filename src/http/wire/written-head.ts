@@ -21,16 +21,29 @@ export function parseWriteHead(args: readonly unknown[]): WrittenHead | undefine
   try {
     // The same characters are allowed in a reason (RFC 9112 4).
     if (reason !== undefined) validateHeaderValue('reason', reason);
-    const headers = reason === undefined ? (third ?? second) : third;
+    const headers = copyOf(reason === undefined ? (third ?? second) : third);
     const fields = fieldsOf(headers);
     for (const [name, value] of fields) {
       validateHeaderName(name);
       for (const line of Array.isArray(value) ? value : [value]) validateHeaderValue(name, line as string);
     }
-    return { status, reason, fields, listed: Array.isArray(headers), args };
+    return { status, reason, fields, listed: Array.isArray(headers), args: argsOf(code, reason, headers) };
   } catch {
     return undefined;
   }
+}
+
+/** It is sent later than it was written: what is done to it in between must not show. */
+function copyOf(headers: unknown): unknown {
+  const copied = (value: unknown): unknown => (Array.isArray(value) ? [...(value as unknown[])] : value);
+  if (Array.isArray(headers))
+    return headers.map((item) => (Array.isArray(item) ? item.map(copied) : (item as unknown)));
+  if (typeof headers !== 'object' || headers === null) return headers;
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, copied(value)]));
+}
+
+function argsOf(...args: readonly unknown[]): unknown[] {
+  return args.filter((arg) => arg !== undefined);
 }
 
 function fieldsOf(headers: unknown): Array<[string, FieldValue]> {
