@@ -2,9 +2,23 @@ import { cacheGroups } from '../http-semantics/fields/cache-groups.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import type { RequestView } from './policy/request-view.js';
 
-/** The label of every response to a URI, in whatever variant. */
+/**
+ * The label of every response to a path, whatever its query and its variant: who changes a resource cannot know by which parameters its pages
+ * are told apart.
+ */
 export function uriTag(uri: string): string {
-  return `uri:${URL.canParse(uri) ? new URL(uri).href : uri}`;
+  if (!URL.canParse(uri)) return `uri:${uri}`;
+  const { protocol, host, pathname } = new URL(uri);
+  return `uri:${protocol}//${host}${pathOf(pathname)}`;
+}
+
+/** One spelling for those that a router may take for the same: escapes, case, a slash at the end. A page too many goes, none too few. */
+function pathOf(pathname: string): string {
+  try {
+    return encodeURI(decodeURI(pathname).toLowerCase()).replace(/(?<=.)\/$/, '');
+  } catch {
+    return pathname;
+  }
 }
 
 /** The URI that a request is for. */
