@@ -5,6 +5,7 @@ export { rawRequestOf, rawResponseOf } from './raw-exchange.js';
 export { tapOf, tapResponse } from './response-tap.js';
 export type { Replacement, ResponseHead, ResponseTap, TapDecision, TapOptions } from './tap.options.js';
 export { isStream, watchHandler } from './handler-watch.js';
+export { holdAnswer, type BeforeAnswer } from './held-answer.js';
 export { answer } from './replay.js';
 export { writeAtOnce } from './write-answer.js';
 export type { Answer } from './pending-answer.js';
