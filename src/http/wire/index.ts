@@ -1,5 +1,12 @@
 export { isCaptured, type Captured, type TapOutcome, type Unusable, type UnusableReason } from './captured.js';
-export { baselineOf, headerFields, ownHeaders, type HeaderChanges, type HeaderFields } from './header-fields.js';
+export {
+  baselineOf,
+  headerFields,
+  ownHeaders,
+  withAppended,
+  type HeaderChanges,
+  type HeaderFields,
+} from './header-fields.js';
 export { restoreHead, statusOf } from './response-head.js';
 export { rawRequestOf, rawResponseOf } from './raw-exchange.js';
 export { tapOf, tapResponse } from './response-tap.js';
