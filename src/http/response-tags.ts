@@ -1,5 +1,6 @@
 import { cacheGroups } from '../http-semantics/fields/cache-groups.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
+import { absoluteForm } from './policy/absolute-form.js';
 import type { RequestView } from './policy/request-view.js';
 
 /**
@@ -21,9 +22,9 @@ function pathOf(pathname: string): string {
   }
 }
 
-/** The URI that a request is for. */
+/** The URI that a request is for; the host is the one that the application sees, whatever another the target may name. */
 export function uriOf({ protocol, host, url }: RequestView): string {
-  return `${protocol}://${host}${url}`;
+  return `${protocol}://${host}${url.startsWith('/') ? url : (absoluteForm(url)?.target ?? url)}`;
 }
 
 /** The label of every response that says it belongs to a group (RFC 9875). */
