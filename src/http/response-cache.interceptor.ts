@@ -14,7 +14,7 @@ import { claimCall } from './policy/response-cache.metadata.js';
 import { writesResponse } from './policy/writes-response.js';
 import { DetachedFill } from './page-refresh.js';
 import type { Found } from './response-cache.js';
-import { groupTag, uriOf, uriTag } from './response-tags.js';
+import { groupTag, sharedTags, uriOf, uriTag } from './response-tags.js';
 import { ResponseCaches } from './response-caches.js';
 import { detachedTaskOf, holdAnswer, rawResponseOf } from './wire/index.js';
 
@@ -114,7 +114,8 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     const headers = view.headers as Fields;
     holdAnswer(rawResponseOf(view.context.switchToHttp().getResponse()), (head) => {
       const { uris, groups } = invalidates({ method, headers }, head, target);
-      const tags = [...uris.map(uriTag), ...groups.map(groupTag)];
+      const shared = this.caches.policies.sharesPaths ? new Set(uris.flatMap(sharedTags)) : [];
+      const tags = [...uris.map(uriTag), ...shared, ...groups.map(groupTag)];
       return tags.length === 0 ? undefined : this.invalidate(tags);
     });
   }

@@ -66,6 +66,17 @@ class Notes {
     return { state };
   }
 
+  @Get(':id/named/:name')
+  @CachePage({ key: [byRoute(), byParams('id')] })
+  named(): object {
+    return { state };
+  }
+
+  @Put(':id/named/:name')
+  rename(): object {
+    return { state: ++state };
+  }
+
   @Put(':id')
   write(): object {
     return { state: ++state };
@@ -227,6 +238,13 @@ describe.each<Platform>(['express', 'fastify'])('unsafe requests, %s', (platform
     await send('PUT', '1/value');
     await send('PUT', '1/listed');
     expect([await get('1/value'), await get('1/listed?q=a')]).toEqual([2, 2]);
+  });
+
+  it('pages that several paths share, by any of them', async () => {
+    const { get, send } = await boot();
+    for (const path of ['1/named/a', '1/named/b', '2']) expect(await get(path)).toBe(0);
+    await send('PUT', '1/named/b');
+    expect([await get('1/named/a'), await get('1/named/c'), await get('2')]).toEqual([1, 1, 0]);
   });
 
   it.each([
