@@ -7,7 +7,7 @@ export interface Validated {
   readonly status: number;
   readonly etag?: string;
   readonly modifiedAt?: number;
-  /** Stands in where there is no Last-Modified (RFC 9111 4.3.2). */
+  /** Tells whether a Last-Modified is a strong validator. */
   readonly date: number;
 }
 
@@ -37,7 +37,10 @@ export function evaluatePreconditions(response: Validated, request: RequestHead,
   }
   if (!isRead) return 'send';
   const since = parseHttpDate(fieldText(headers, 'if-modified-since'), now);
-  return since !== undefined && (response.modifiedAt ?? response.date) <= since ? 'not-modified' : 'send';
+  // Not by its Date, which RFC 9111 4.3.2 would allow: within a second there may have been another response.
+  return since !== undefined && response.modifiedAt !== undefined && response.modifiedAt <= since
+    ? 'not-modified'
+    : 'send';
 }
 
 /** Whether to answer 304: If-None-Match by weak comparison, else If-Modified-Since. */

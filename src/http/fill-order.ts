@@ -28,6 +28,8 @@ export interface FillOrder {
   readonly shouldCache: (page: PageParts) => boolean;
   /** Fields set before the handler ran. */
   readonly baseline: HeaderFields;
+  /** Whether the page has to keep those as well. */
+  readonly keepsAllFields: boolean;
   /** What the handler has read that is in no key: names to vary by, or why nothing may be kept. */
   readonly reads: () => { readonly vary: readonly string[] } | { readonly refuse: string };
 }

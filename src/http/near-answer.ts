@@ -1,6 +1,6 @@
 import type { Answer } from '../http-semantics/answer.js';
 import { bodyOf, type Page } from './page.js';
-import type { Answer as Stored } from './wire/index.js';
+import type { Answer as Stored, HeaderFields } from './wire/index.js';
 
 /** A stored page, and the response made of it. */
 export interface NearAnswer {
@@ -16,7 +16,16 @@ export function bytesOf({ page, made }: NearAnswer, method: string): Buffer | un
 
 /** The response, to be replayed. */
 export function storedOf(near: NearAnswer, method: string): Stored {
-  const { status, headers } = near.made;
+  const { page, made } = near;
+  const { status, headers } = made;
   const body = bytesOf(near, method);
-  return body === undefined ? { status, headers } : { status, headers, body };
+  const stored = body === undefined ? { status, headers } : { status, headers, body };
+  if (page.removed === undefined && page.appended === undefined) return stored;
+  // With a 304 go few fields of a page.
+  const appended = body === undefined ? undefined : page.appended;
+  return {
+    ...stored,
+    ...(page.removed && { removed: page.removed }),
+    ...(appended && { appended: appended as HeaderFields }),
+  };
 }

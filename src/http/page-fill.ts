@@ -80,7 +80,7 @@ export class PageFill {
       if (stale && outcome.status < 500 && !isOfTheRequest(made.reason)) await this.keeper.remove();
       return this.keeper.notShared();
     }
-    const parts = this.maker.partsOf(made, outcome.body);
+    const parts = this.maker.partsOf(made, outcome.body, outcome.headers);
     if (!this.order.shouldCache(parts)) return this.keeper.notShared();
     return this.keeper.keep(parts, this.maker.lateTags(made));
   }
@@ -92,18 +92,18 @@ export class PageFill {
   }
 
   private mergedWith({ stored, headers }: Page, head: ResponseHead): Merged | undefined {
-    return merge304(stored, headers, this.maker.exchange(head), this.order.place.semantics);
+    return merge304(stored, headers, this.maker.exchange(this.maker.ownHead(head)), this.order.place.semantics);
   }
 
   private compared({ stored, headers, body }: Page, head: ResponseHead): HeadEffect | undefined {
     // A body that came in chunks has a length by now.
     const known = { ...headers, 'content-length': String(body.length) };
-    return mergeHead(stored, known, this.maker.exchange(head), this.order.place.semantics);
+    return mergeHead(stored, known, this.maker.exchange(this.maker.ownHead(head)), this.order.place.semantics);
   }
 
-  private async keepMerged({ stored, headers, isWithdrawn }: Merged, { body, tags }: Page): Promise<Held> {
+  private async keepMerged({ stored, headers, isWithdrawn }: Merged, page: Page): Promise<Held> {
     // Confirmed without an answer of its own: it keeps the labels that it has.
-    if (stored) return this.keeper.keep({ stored, headers, body }, tags);
+    if (stored) return this.keeper.keep({ ...page, stored, headers }, page.tags);
     if (isWithdrawn) await this.keeper.remove();
     return this.keeper.notShared();
   }

@@ -1,10 +1,11 @@
 import type { Exchange } from '../http-semantics/exchange.js';
 import { makeEntityTag } from '../http-semantics/fields/entity-tag.js';
-import type { Fields } from '../http-semantics/fields/fields.js';
+import type { Fields, FieldValue } from '../http-semantics/fields/fields.js';
 import { formatHttpDate } from '../http-semantics/fields/http-date.js';
 import { formatSurrogateKeys } from '../http-semantics/fields/surrogate-keys.js';
 import { storable, type Storable } from '../http-semantics/storable.js';
 import { mergeVary } from '../http-semantics/vary.js';
+import { appendedTo, isTheirs, removedOf } from './field-changes.js';
 import type { FillOrder } from './fill-order.js';
 import type { PageParts } from './page.js';
 import { groupTag } from './response-tags.js';
@@ -12,18 +13,6 @@ import type { ResponseHead } from './wire/index.js';
 
 /** A response that may be stored. */
 export type Made = Storable & { readonly isStorable: true };
-
-/** What describes the body, or who may have it: the page's own, whoever has set it. */
-const OF_THE_PAGE = new Set([
-  'content-type',
-  'content-encoding',
-  'content-language',
-  'cache-control',
-  'etag',
-  'vary',
-  'last-modified',
-  'date',
-]);
 
 /** Makes what can be stored of what a handler has answered. */
 export class PageMaker {
@@ -53,9 +42,33 @@ export class PageMaker {
     return made.isStorable ? this.labelled(made) : made;
   }
 
-  /** What is stored of it. */
-  partsOf(made: Made, body: Buffer): PageParts {
-    return { stored: made.stored, headers: this.ownFields(made.headers), body };
+  /** What is stored of it: middleware and static decorators set theirs anew for each request. @param sent all its fields */
+  partsOf({ stored, headers: all }: Made, body: Buffer, sent: Fields): PageParts {
+    const { baseline, keepsAllFields } = this.order;
+    const headers: Record<string, FieldValue> = {};
+    const appended: Record<string, FieldValue> = {};
+    for (const [name, value] of Object.entries(all)) {
+      if (value === undefined || (!keepsAllFields && isTheirs(name, value, baseline))) continue;
+      const rest = keepsAllFields ? undefined : appendedTo(baseline, name, value);
+      if (rest === undefined) headers[name] = value;
+      else appended[name] = rest;
+    }
+    const removed = removedOf(baseline, sent, stored);
+    return {
+      stored,
+      headers,
+      body,
+      ...(removed.length > 0 && { removed }),
+      ...(Object.keys(appended).length > 0 && { appended }),
+    };
+  }
+
+  /** The head of an answer that confirms a page, without what is not the handler's. */
+  ownHead({ status, headers }: ResponseHead): ResponseHead {
+    const { baseline, keepsAllFields } = this.order;
+    if (keepsAllFields) return { status, headers };
+    const own = Object.entries(headers).filter(([name, value]) => !isTheirs(name, value, baseline));
+    return { status, headers: Object.fromEntries(own) };
   }
 
   /** Labels by what was answered. */
@@ -83,16 +96,5 @@ export class PageMaker {
     const own = made.headers[field];
     const keys = formatSurrogateKeys(field, [...tags, ...late]);
     return { ...made, headers: { ...made.headers, [field]: own === undefined ? keys : [own, keys].flat() } };
-  }
-
-  /** Middleware and static decorators set theirs anew for each request; what describes the body is the page's own. */
-  private ownFields(headers: Fields): Fields {
-    const own: Record<string, string | readonly string[]> = {};
-    for (const [name, value] of Object.entries(headers)) {
-      const before = this.order.baseline[name];
-      const isTheirs = before !== undefined && String(before) === String(value) && !OF_THE_PAGE.has(name);
-      if (value !== undefined && !isTheirs) own[name] = value;
-    }
-    return own;
   }
 }

@@ -16,7 +16,7 @@ import { judgeReads } from './policy/judge-reads.js';
 import { recordReads, type Recording } from './policy/record-reads.js';
 import { isToldDownstream } from './policy/told-downstream.js';
 import type { RequestView } from './policy/request-view.js';
-import { uriOf, uriTag } from './response-tags.js';
+import { pathTags } from './response-tags.js';
 
 /** Lifetimes beyond this are for ever, as far as dates in headers can say. */
 const LONGEST_MS = 10 * 365 * 86_400_000;
@@ -117,10 +117,12 @@ class PolicedRequest implements PageRequest {
   }
 
   private get settings(): Settings {
+    if (this.known) return this.known;
     const { view, policy } = this;
     const tags = typeof policy.tags === 'function' ? [] : policy.tags;
-    return (this.known ??= {
-      tags: [uriTag(uriOf(view)), ...this.key().tags, ...tags],
+    const key = this.key();
+    return (this.known = {
+      tags: [...pathTags(view, key.covers), ...key.tags, ...tags],
       maxBytes: settingFor(policy.maxBytes, view),
       maxVariants: settingFor(policy.maxVariants, view),
       hardTimeout: lifetimeOf(settingFor(policy.hardTimeout, view)),

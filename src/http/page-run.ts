@@ -120,7 +120,8 @@ export class PageRun {
       fork: located.fork,
       stale: located.hit,
       isConditional: Object.keys(confirm).length > 0,
-      baseline: request.keepsAllFields ? {} : baseline,
+      baseline,
+      keepsAllFields: request.keepsAllFields,
       reads: this.inputs.reads,
     };
     this.fill = new PageFill(order, load, cache);

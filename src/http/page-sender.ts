@@ -1,13 +1,20 @@
 import { answer, type Answer } from '../http-semantics/answer.js';
 import { formatCacheStatus, type CacheStatus } from '../http-semantics/fields/cache-status.js';
-import { hasField, withoutFields } from '../http-semantics/fields/fields.js';
+import { hasField, withoutFields, type FieldValue } from '../http-semantics/fields/fields.js';
 import { isTargeted } from '../http-semantics/fields/private-cache-control.js';
 import type { Merged } from '../http-semantics/merge304.js';
+import { removedOf } from './field-changes.js';
 import type { FillOrder } from './fill-order.js';
 import { bodyOf, type Page } from './page.js';
 import type { Hit } from './page-lookup.js';
 import type { Made } from './page-maker.js';
-import type { Replacement, ResponseHead, TapDecision } from './wire/index.js';
+import {
+  withAppended,
+  type HeaderChanges,
+  type Replacement,
+  type ResponseHead,
+  type TapDecision,
+} from './wire/index.js';
 
 /** What a response that will be stored is sent with, whatever its handler has set. */
 const COMPUTED = ['cache-control', 'cache-status', 'date', 'etag', 'expires', 'vary'];
@@ -33,7 +40,8 @@ export class PageSender {
     const options = { now: made.stored.receivedAt, length: body?.length ?? 0, status };
     const headers = { ...withoutFields(head.headers, isTargeted), ...made.headers };
     const wanted = answer(made.stored, headers, request, options);
-    if (wanted.status !== head.status || wanted.body !== 'full') return this.asWanted(wanted, body);
+    if (wanted.status !== head.status || wanted.body !== 'full')
+      return this.asWanted(wanted, body, removedOf(this.order.baseline, head.headers, made.stored));
     const targeted = Object.keys(head.headers).filter(isTargeted);
     const names = [...COMPUTED, ...targeted, ...(surrogateKeys === undefined ? [] : [surrogateKeys])];
     return { action: 'pass', headers: Object.fromEntries(names.map((name) => [name, wanted.headers[name]])) };
@@ -55,9 +63,13 @@ export class PageSender {
   private asWanted(
     { status, headers: { age: _none, ...headers }, body: part }: Answer,
     body: Buffer | undefined,
+    removed: readonly string[],
   ): TapDecision {
     const bytes = typeof part === 'object' ? body?.subarray(part.start, part.end) : undefined;
-    return { action: 'swallow', replaceWith: () => ({ status, headers, ...(bytes && { body: bytes }) }) };
+    return {
+      action: 'swallow',
+      replaceWith: () => ({ status, headers: { ...without(removed), ...headers }, ...(bytes && { body: bytes }) }),
+    };
   }
 
   private replay(page: Page, now: number, status: Omit<CacheStatus, 'cache'>): Replacement {
@@ -68,6 +80,20 @@ export class PageSender {
       length: page.body.length,
       status: { cache: cacheName, ...status },
     });
-    return { status: made.status, headers: made.headers, ...bodyOf(page, made.body) };
+    const headers = { ...without(page.removed), ...made.headers, ...this.appended(page, made.body) };
+    return { status: made.status, headers, ...bodyOf(page, made.body) };
   }
+
+  private appended({ appended = {} }: Page, part: Answer['body']): HeaderChanges {
+    if (part === 'none' && this.order.method !== 'HEAD') return {};
+    const { baseline } = this.order;
+    return Object.fromEntries(
+      Object.entries(appended).map(([name, rest]) => [name, withAppended(baseline[name], rest as FieldValue)]),
+    );
+  }
+}
+
+/** What is set for each request, and not sent with the page. */
+function without(removed: readonly string[] = []): HeaderChanges {
+  return Object.fromEntries(removed.map((name) => [name, undefined]));
 }

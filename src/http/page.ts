@@ -1,8 +1,9 @@
 import type { Fields } from '../http-semantics/fields/fields.js';
 import type { StoredResponse } from '../http-semantics/stored-response.js';
+import type { FieldChanges } from './field-changes.js';
 
 /** A response as it went over the wire. */
-export interface Page {
+export interface Page extends FieldChanges {
   readonly kind: 'page';
   readonly stored: StoredResponse;
   /** Its own fields: what middleware and static decorators set is set anew on every request. */
@@ -13,7 +14,7 @@ export interface Page {
 }
 
 /** What a page is made of. */
-export type PageParts = Pick<Page, 'stored' | 'headers' | 'body'>;
+export type PageParts = Omit<Page, 'kind' | 'tags'>;
 
 /** Stands where a page would, when pages under this key differ by request fields: those name the key of the page. */
 export interface Fork {

@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { CallHandler, ExecutionContext, NestInterceptor } from '@nestjs/common';
-import { mergeMap, type Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { invalidates, isUnsafe } from '../http-semantics/invalidates.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import { pageKeyOf } from './keys/page-key.js';
@@ -14,9 +14,9 @@ import { claimCall } from './policy/response-cache.metadata.js';
 import { writesResponse } from './policy/writes-response.js';
 import { DetachedFill } from './page-refresh.js';
 import type { Found } from './response-cache.js';
-import { groupTag, uriOf, uriTag } from './response-tags.js';
+import { groupTag, sharedTags, uriOf, uriTag } from './response-tags.js';
 import { ResponseCaches } from './response-caches.js';
-import { baselineOf, detachedTaskOf, statusOf } from './wire/index.js';
+import { detachedTaskOf, holdAnswer, rawResponseOf } from './wire/index.js';
 
 /** As much of a call as decides which policy holds. */
 export type CallOf = Pick<ExecutionContext, 'getClass' | 'getHandler' | 'getType'>;
@@ -33,10 +33,15 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     const arrival = takeArrival(context);
     if (this.caches.isOff) return next.handle();
     const policy = this.policyOf(context);
-    if (policy === undefined) return next.handle();
+    // An unsafe handler need not be cached itself: others are, under its URI.
+    if (policy === undefined && context.getType<string>() !== 'http') return next.handle();
     const view = requestViewOf(context);
     if (view === undefined) return next.handle();
-    if (view.kind === 'http' && isUnsafe(view.method)) return this.invalidating(view, next);
+    if (view.kind === 'http' && isUnsafe(view.method)) {
+      this.invalidating(view);
+      return next.handle();
+    }
+    if (policy === undefined) return next.handle();
     if (view.kind === 'http' && writesResponse(view.controller, view.handler)) return next.handle();
     if (policy.kind === 'value') {
       const key = pageKeyOf(view, policy);
@@ -99,19 +104,20 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     return undefined;
   }
 
-  /** A successful unsafe request makes what is stored for its URI, and for those it names, a miss (RFC 9111 4.4, RFC 9875). */
-  private invalidating(view: RequestView, next: CallHandler): Observable<unknown> {
-    return next.handle().pipe(
-      mergeMap(async (value) => {
-        const response = view.context.switchToHttp().getResponse<object>();
-        const head = { status: statusOf(response), headers: baselineOf(response) as Fields };
-        const target = uriOf(view);
-        const { uris, groups } = invalidates({ method: view.method, headers: view.headers as Fields }, head, target);
-        const tags = [...uris.map(uriTag), ...groups.map(groupTag)];
-        if (tags.length > 0) await this.invalidate(tags);
-        return value as unknown;
-      }),
-    );
+  /**
+   * A successful unsafe request makes what is stored for its URI, and for those it names, a miss (RFC 9111 4.4, RFC 9875). By what is sent in the
+   * end: a filter may make a success of what is thrown, and a handler may answer by itself.
+   */
+  private invalidating(view: RequestView): void {
+    const { method } = view;
+    const target = uriOf(view);
+    const headers = view.headers as Fields;
+    holdAnswer(rawResponseOf(view.context.switchToHttp().getResponse()), (head) => {
+      const { uris, groups } = invalidates({ method, headers }, head, target);
+      const shared = this.caches.policies.sharesPaths ? new Set(uris.flatMap(sharedTags)) : [];
+      const tags = [...uris.map(uriTag), ...shared, ...groups.map(groupTag)];
+      return tags.length === 0 ? undefined : this.invalidate(tags);
+    });
   }
 
   /** The request itself has succeeded; it must not be reported as failed. */

@@ -16,7 +16,7 @@ import { judgeReads } from './policy/judge-reads.js';
 import { recordReads } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
 import type { PageKey } from './keys/page-key.js';
-import { groupTags, uriOf, uriTag } from './response-tags.js';
+import { groupTags, pathTags } from './response-tags.js';
 import { baselineOf, headerFields, isStream, ownHeaders, statusOf, type HeaderFields } from './wire/index.js';
 
 /** What a handler returned, and what it did to its response. */
@@ -140,7 +140,7 @@ export class ValueCache {
       ...livesOf(view, policy),
       hardTimeout: lifetimeOf(settingFor(hardTimeout, view)),
       tags: [
-        ...(view.kind === 'http' ? [uriTag(uriOf(view))] : []),
+        ...(view.kind === 'http' ? pathTags(view, key.covers) : []),
         ...key.tags,
         ...(typeof tags === 'function' ? [] : tags),
       ],

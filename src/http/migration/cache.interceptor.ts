@@ -37,7 +37,11 @@ export class CacheInterceptor extends ResponseCacheInterceptor {
     // A stream of events has no end.
     if (Reflect.hasMetadata(SSE_METADATA, handler)) return undefined;
     const controller = context.getClass();
-    return this.compiled.get(controller, handler) ?? this.compiled.set(controller, handler, this.compile(context));
+    const known = this.compiled.get(controller, handler);
+    if (known !== undefined) return known;
+    const policy = this.compiled.set(controller, handler, this.compile(context));
+    this.caches.policies.noteSharing(policy, controller, handler);
+    return policy;
   }
 
   private compile(context: CallOf): CompiledPolicy {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { ExecutionContext, Type } from '@nestjs/common';
 import { cookiePairs } from './cookie-header.js';
 import { handlerIdentity, type HandlerIdentity } from './handler-identity.js';
+import { absoluteForm } from './absolute-form.js';
 import type { Fields, RequestHeaders, RequestView } from './request-view.js';
 
 /** What Express' and Fastify's requests have in common. */
@@ -17,6 +18,11 @@ interface FrameworkRequest extends Record<string, unknown> {
   readonly params?: Fields;
   readonly query?: Fields;
   readonly user?: unknown;
+}
+
+/** As nearly all are. */
+function isOriginForm(url: string): boolean {
+  return url.charCodeAt(0) === 47;
 }
 
 const NO_FIELDS: Fields = Object.freeze({});
@@ -42,8 +48,10 @@ export class HttpRequestView implements RequestView {
     this.request = request;
     this.raw = request.raw ?? (request as unknown as IncomingMessage);
     this.method = request.method;
-    this.routedUrl = this.raw.url ?? '';
-    this.url = request.originalUrl ?? this.routedUrl;
+    const routed = this.raw.url ?? '';
+    const url = request.originalUrl ?? routed;
+    this.routedUrl = isOriginForm(routed) ? routed : this.originForm(routed);
+    this.url = url === routed ? this.routedUrl : isOriginForm(url) ? url : this.originForm(url);
     this.headers = request.headers;
   }
 
@@ -90,5 +98,11 @@ export class HttpRequestView implements RequestView {
 
   get user(): unknown {
     return this.request.user;
+  }
+
+  /** Another host than the request's stays: a handler can read both. */
+  private originForm(url: string): string {
+    const absolute = absoluteForm(url);
+    return absolute?.origin === `${this.protocol}://${this.host}`.toLowerCase() ? absolute.target : url;
   }
 }

@@ -21,7 +21,7 @@ export interface RequestView {
   readonly raw: IncomingMessage | undefined;
   /** Upper-case. `QUERY`, `MUTATION` and so on for GraphQL, `CALL` for the others. */
   readonly method: string;
-  /** The request target as received. */
+  /** The request target as received; the absolute form of the request's own origin as its path and query. */
   readonly url: string;
   /** The request target that was routed: `url`, unless middleware has rewritten it. */
   readonly routedUrl: string;

@@ -5,6 +5,7 @@ import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { fail } from '../../option-checks.js';
 import { compilePolicy, type CompiledPolicy } from './compiled.policy.js';
 import { checkLanePolicy } from '../lane/lane-policy.js';
+import { mayShare } from '../shared-paths.js';
 import { handlerIdentity } from './handler-identity.js';
 import { OfHandlers, type Handler } from './of-handlers.js';
 import { validatePolicy } from './policy.validation.js';
@@ -24,6 +25,8 @@ export interface ResponseCacheOptions {
 export class ResponseCachePolicies {
   /** Of all handlers that were asked about. */
   readonly known = new Set<CompiledPolicy>();
+  /** Whether any of them has pages that several paths share. */
+  sharesPaths = false;
   private readonly compiled = new OfHandlers<CompiledPolicy | false>();
   private readonly named: ReadonlyMap<string, ResponseCachePolicy>;
 
@@ -47,9 +50,17 @@ export class ResponseCachePolicies {
     let policy = this.compiled.get(controller, handler);
     if (policy === undefined) {
       policy = this.compiled.set(controller, handler, this.compile(controller, handler) ?? false);
-      if (policy !== false) this.known.add(policy);
+      if (policy !== false) {
+        this.known.add(policy);
+        this.noteSharing(policy, controller, handler);
+      }
     }
     return policy === false ? undefined : policy;
+  }
+
+  /** Of a policy that was compiled for a handler. */
+  noteSharing(policy: CompiledPolicy, controller: Type, handler: Handler): void {
+    this.sharesPaths ||= mayShare(policy.covers, handlerIdentity(controller, handler).route);
   }
 
   private compile(controller: Type, handler: Handler): CompiledPolicy | undefined {

@@ -6,6 +6,8 @@ export type HeaderFields = Readonly<Record<string, string | readonly string[]>>;
 /** Fields to set on the way out; `undefined` removes one. */
 export type HeaderChanges = Readonly<Record<string, string | readonly string[] | undefined>>;
 
+type Line = HeaderFields[string];
+
 type Settable = number | string | readonly string[] | undefined;
 
 /** One form for what Node, Express and Fastify accept: lower-case names, strings. */
@@ -70,4 +72,11 @@ export function lent(value: string | readonly string[]): string | readonly strin
 /** A list of one line is that line: Fastify takes a listed Content-Type for none, and comparing and copying it costs more. */
 function fieldValue(value: number | string | readonly string[]): string | readonly string[] {
   return Array.isArray(value) && value.length !== 1 ? value.map(String) : String(value as number | string);
+}
+
+/** A field with what comes behind it. */
+export function withAppended(current: Line | undefined, rest: Line): Line {
+  if (current === undefined) return rest;
+  if (typeof current === 'string' && typeof rest === 'string') return `${current}, ${rest}`;
+  return [current, rest].flat();
 }

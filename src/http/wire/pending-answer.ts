@@ -9,6 +9,10 @@ export interface Answer {
   readonly headers: HeaderFields;
   /** Of a HEAD: only its length is sent. Of 204 and 304: nothing. */
   readonly body?: Buffer;
+  /** Fields not to be sent, whoever has set them. */
+  readonly removed?: readonly string[];
+  /** What comes behind fields that are set. */
+  readonly appended?: HeaderFields;
 }
 
 /** Where Nest replies after the interceptors of a route. */

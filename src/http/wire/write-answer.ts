@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { fieldsSet, lent, sameValue, type HeaderFields } from './header-fields.js';
+import { fieldsSet, lent, sameValue, withAppended, type HeaderFields } from './header-fields.js';
 import type { Answer, PendingAnswer } from './pending-answer.js';
 import { rawResponseOf, statusWithoutContent } from './raw-exchange.js';
 
@@ -36,8 +36,29 @@ function write(response: unknown, stored: Answer, isOurs: (name: string) => bool
     stored.body?.length ?? (head && typeof declared === 'string' ? Number(declared) : head ? undefined : 0);
   const names = Object.keys(stored.headers).filter((name) => !NOT_REPLAYED.has(name) && isOurs(name));
   const plan: Plan = { names, head, length, empty: statusWithoutContent(stored.status) };
+  if (stored.removed !== undefined || stored.appended !== undefined) amend(response as Carrier, stored);
   if ('raw' in (response as object)) return sendReply(response as FastifyReply, stored, plan);
   return endResponse(response as ServerResponse, stored, plan);
+}
+
+/** What both platforms hand out. */
+interface Carrier {
+  readonly raw?: ServerResponse;
+  getHeader(name: string): number | HeaderFields[string] | undefined;
+  removeHeader(name: string): unknown;
+  header(name: string, value: HeaderFields[string]): unknown;
+}
+
+/** Does again what the handler did to fields that are set for each request. */
+function amend(response: Carrier, { removed = [], appended = {} }: Answer): void {
+  for (const name of removed) {
+    response.removeHeader(name);
+    response.raw?.removeHeader(name);
+  }
+  for (const name of Object.keys(appended)) {
+    const current = response.getHeader(name);
+    response.header(name, withAppended(typeof current === 'number' ? String(current) : current, appended[name]!));
+  }
 }
 
 interface Plan {
