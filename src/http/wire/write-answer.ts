@@ -20,21 +20,33 @@ const CONTENT_FIELDS = ['content-type', 'content-length', 'transfer-encoding'];
 /** Writes a stored response: nothing is serialised and no validator is made; hooks and middleware between here and the wire still run. */
 export function writeAnswer(response: unknown, { stored, before }: PendingAnswer): unknown {
   const now = fieldsSet(response, stored.headers);
-  return write(response, stored, (name) => !setSince(name, before, now));
+  return write(
+    response,
+    stored,
+    namesOf(stored.headers).filter((name) => !setSince(name, before, now)),
+  );
 }
 
 /** As {@link writeAnswer}, where nobody can have set a field since the answer was found. */
 export function writeAtOnce(response: unknown, stored: Answer): unknown {
-  return write(response, stored, () => true);
+  let names = known.get(stored.headers);
+  if (names === undefined) known.set(stored.headers, (names = namesOf(stored.headers)));
+  return write(response, stored, names);
 }
 
-/** @param isOurs whether a field is to be set as it is stored */
-function write(response: unknown, stored: Answer, isOurs: (name: string) => boolean): unknown {
+/** Hits of the same second are sent the same fields. */
+const known = new WeakMap<HeaderFields, readonly string[]>();
+
+function namesOf(headers: HeaderFields): readonly string[] {
+  return Object.keys(headers).filter((name) => !NOT_REPLAYED.has(name));
+}
+
+/** @param names of the fields to be set as they are stored */
+function write(response: unknown, stored: Answer, names: readonly string[]): unknown {
   const head = rawResponseOf(response).req?.method === 'HEAD';
   const declared = stored.headers['content-length'];
   const length =
     stored.body?.length ?? (head && typeof declared === 'string' ? Number(declared) : head ? undefined : 0);
-  const names = Object.keys(stored.headers).filter((name) => !NOT_REPLAYED.has(name) && isOurs(name));
   const plan: Plan = { names, head, length, empty: statusWithoutContent(stored.status) };
   if (stored.removed !== undefined || stored.appended !== undefined) amend(response as Carrier, stored);
   if ('raw' in (response as object)) return sendReply(response as FastifyReply, stored, plan);
