@@ -278,7 +278,7 @@ export class TieredCacheModule
   async onModuleInit(): Promise<void> {
     this.settings.check();
     checkPageParameters(this.discovery, this.scanner, this.responses.policies);
-    this.responses.prepare();
+    this.responses.prepare(() => versioningOf(this.modules.values()));
     checkDeclaredMethods(this.discovery, this.invalidations);
     this.openLane();
     this.engine.open();
@@ -291,7 +291,6 @@ export class TieredCacheModule
     const { forceMiss } = this.options;
     const wishes = forceMiss && forceMissWish(forceMiss);
     this.responses.openLane({
-      versioning: () => versioningOf(this.modules.values()),
       // Only behind guards is it known who may.
       leavesAlone: (request) => wishes?.(request as unknown as ForceMissRequest) === true,
     });

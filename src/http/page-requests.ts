@@ -8,13 +8,14 @@ import { PrimaryKeys } from './keys/primary-keys.js';
 import type { Place } from './page-lookup.js';
 import type { Page } from './page.js';
 import type { InputGuard, PageRequest } from './page-request.js';
-import { settingFor, type CompiledPolicy } from './policy/compiled.policy.js';
+import { settingFor, varyOf, type CompiledPolicy } from './policy/compiled.policy.js';
 import { CONDITIONAL_HEADERS } from './policy/input-lists.js';
 import type { InputName } from './policy/input-name.js';
 import { policyChecks } from './policy/policy.validation.js';
 import { judgeReads } from './policy/judge-reads.js';
 import { recordReads, type Recording } from './policy/record-reads.js';
 import { isToldDownstream } from './policy/told-downstream.js';
+import { versionInputs, type Versioning } from './policy/version-inputs.js';
 import type { RequestView } from './policy/request-view.js';
 import { pathTags } from './response-tags.js';
 
@@ -28,6 +29,8 @@ const BACK_OFF_MS = 5000;
 export class PageRequests {
   private readonly keys = new PrimaryKeys();
   private readonly constants = new WeakMap<CompiledPolicy, CachePolicy>();
+  /** Of the application; known when it has been initialised. */
+  versioning: () => Versioning = () => undefined;
 
   constructor(
     private readonly cacheName: string,
@@ -42,7 +45,15 @@ export class PageRequests {
       headers: view.headers as Fields,
       semantics: this.semanticsOf(view, policy),
     };
-    return new PolicedRequest(view, policy, place, this.cacheName, this.surrogateKeys, keyed.key);
+    const key = (): PageKey => this.withVersions(keyed.key(), view);
+    return new PolicedRequest(view, policy, place, this.cacheName, this.surrogateKeys, key);
+  }
+
+  private withVersions(key: PageKey, { identity }: RequestView): PageKey {
+    const inputs = versionInputs(this.versioning(), identity.versions);
+    if (inputs.length === 0) return key;
+    const names = new Set([...key.covers.names, ...inputs]);
+    return { ...key, covers: { ...key.covers, names }, vary: varyOf(names) };
   }
 
   private semanticsOf(view: RequestView, policy: CompiledPolicy): CachePolicy {

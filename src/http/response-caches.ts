@@ -14,6 +14,7 @@ import type { CompiledPolicy } from './policy/compiled.policy.js';
 import { OfHandlers } from './policy/of-handlers.js';
 import type { ResponseCacheInterceptor } from './response-cache.interceptor.js';
 import type { RequestView } from './policy/request-view.js';
+import type { Versioning } from './policy/version-inputs.js';
 import type { ResponseCachePolicies } from './policy/response-cache.policies.js';
 import { ResponseCache } from './response-cache.js';
 import { ValueCache } from './value-cache.js';
@@ -43,19 +44,20 @@ export class ResponseCaches {
     this.requests = new PageRequests(cacheName, surrogateKeys?.toLowerCase());
   }
 
-  /** Makes the namespaces of all known policies, so that they are there before the first request. */
-  prepare(): void {
+  /** Makes the namespaces of all known policies, so that they are there before the first request. @param versioning of the application */
+  prepare(versioning: () => Versioning): void {
+    this.requests.versioning = versioning;
     for (const { kind, namespace } of this.policies.known)
       if (kind === 'page') this.pagesOf(namespace);
       else this.valuesOf(namespace);
   }
 
   /** Hits of policies with `beforeGuards` are answered in front of everything that listens for requests by now. */
-  openLane(options: Omit<FastLaneOptions, 'cacheName'>): void {
+  openLane(options: Omit<FastLaneOptions, 'cacheName' | 'versioning'>): void {
     const server = this.host?.httpAdapter?.getHttpServer() as Server | undefined;
     const isWanted = [...this.policies.known].some(({ beforeGuards }) => beforeGuards);
     if (!isWanted || this.isOff || typeof server?.removeAllListeners !== 'function') return;
-    this.lane = new FastLane({ ...options, cacheName: this.cacheName });
+    this.lane = new FastLane({ ...options, cacheName: this.cacheName, versioning: this.requests.versioning });
     this.lane.mount(server);
   }
 

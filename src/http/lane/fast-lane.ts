@@ -1,10 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { VersioningOptions } from '@nestjs/common';
 import type { Fields } from '../../http-semantics/fields/fields.js';
 import { RecentTexts } from '../keys/recent-texts.js';
 import type { Place } from '../page-lookup.js';
 import type { CompiledPolicy } from '../policy/compiled.policy.js';
 import type { RequestView } from '../policy/request-view.js';
+import type { Versioning } from '../policy/version-inputs.js';
 import type { ResponseCache } from '../response-cache.js';
 import { detachedTaskOf } from '../wire/index.js';
 import { laneHeaders } from './lane-policy.js';
@@ -22,7 +22,7 @@ interface Way {
 
 export interface FastLaneOptions {
   readonly cacheName: string;
-  readonly versioning: () => VersioningOptions | 'unknown' | undefined;
+  readonly versioning: () => Versioning;
   /** Requests to be left to the application. */
   readonly leavesAlone: (request: IncomingMessage) => boolean;
 }

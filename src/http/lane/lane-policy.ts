@@ -1,8 +1,8 @@
-import type { VersioningOptions } from '@nestjs/common';
 import { VersioningType } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import type { CompiledPolicy } from '../policy/compiled.policy.js';
+import type { Versioning } from '../policy/version-inputs.js';
 
 /**
  * Stops the boot for a policy that cannot be told from a request as it arrives: before middleware, routing, guards.
@@ -32,7 +32,7 @@ export function checkLanePolicy(policy: CompiledPolicy): void {
 }
 
 /** How versions are told from requests; `'unknown'` if this Nest does not show it. */
-export function versioningOf(modules: Iterable<unknown>): VersioningOptions | 'unknown' | undefined {
+export function versioningOf(modules: Iterable<unknown>): Versioning {
   for (const module of modules) {
     const { container } = module as { container?: { applicationConfig?: Partial<ApplicationConfig> } };
     const config = container?.applicationConfig;
@@ -42,10 +42,7 @@ export function versioningOf(modules: Iterable<unknown>): VersioningOptions | 'u
 }
 
 /** The request headers that decide, besides method, scheme, host, path and query, which page is asked for; `undefined`: nobody knows. */
-export function laneHeaders(
-  policy: CompiledPolicy,
-  versioning: VersioningOptions | 'unknown' | undefined,
-): string[] | undefined {
+export function laneHeaders(policy: CompiledPolicy, versioning: Versioning): string[] | undefined {
   if (versioning === 'unknown') return undefined;
   switch (versioning?.type) {
     case VersioningType.CUSTOM:
