@@ -22,6 +22,7 @@ import { createEngine, createRemoteStore } from './engine-factory.js';
 import { CacheWarmer } from './functions/cache-warmer.js';
 import { ColdCacheFilter } from './functions/cold-cache.filter.js';
 import { FunctionRegistry } from './functions/function-registry.js';
+import { keepExpressShapes } from './http/express-shapes.js';
 import { versioningOf } from './http/lane/lane-policy.js';
 import { placeGuards } from './http/place-guards.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
@@ -280,6 +281,7 @@ export class TieredCacheModule
     checkPageParameters(this.discovery, this.scanner, this.responses.policies);
     this.responses.prepare(() => versioningOf(this.modules.values()));
     checkDeclaredMethods(this.discovery, this.invalidations);
+    if (this.responses.policies.known.size > 0) keepExpressShapes(this.host?.httpAdapter);
     this.openLane();
     this.engine.open();
     const isLocking = checkLockRoutes(this.discovery, this.scanner);
