@@ -6,7 +6,10 @@ interface Adapter {
   getHttpServer(): unknown;
 }
 
-/** What Express, its router and its body parsers add to a request; `_eventsCount` is added by the first listener. */
+/**
+ * What Express and its router add to a request; `_eventsCount` is added by the first listener. Not `body`: whoever reads bodies may ask whether
+ * it is there (`'body' in request`) to know whether somebody else has.
+ */
 interface ExpressRequest {
   res: unknown;
   next: unknown;
@@ -14,7 +17,6 @@ interface ExpressRequest {
   originalUrl: unknown;
   _parsedUrl: unknown;
   params: unknown;
-  body: unknown;
   route: unknown;
   _eventsCount: unknown;
 }
@@ -44,14 +46,13 @@ export function keepExpressShapes(adapter: Adapter | undefined, node = process.v
 function ownProperties(request: IncomingMessage, response: ServerResponse): void {
   if (!(request instanceof IncomingMessage && response instanceof ServerResponse)) return;
   const asked = request as unknown as ExpressRequest;
-  const { res, next, baseUrl, originalUrl, _parsedUrl, params, body, route, _eventsCount } = asked;
+  const { res, next, baseUrl, originalUrl, _parsedUrl, params, route, _eventsCount } = asked;
   asked.res = res;
   asked.next = next;
   asked.baseUrl = baseUrl;
   asked.originalUrl = originalUrl;
   asked._parsedUrl = _parsedUrl;
   asked.params = params;
-  asked.body = body;
   asked.route = route;
   asked._eventsCount = _eventsCount;
   const answered = response as unknown as ExpressResponse;

@@ -64,13 +64,21 @@ describe('on Express', () => {
       server.prependListener('request', (request: object, response: ServerResponse) => {
         const asked = request as Record<string, unknown>;
         const { statusCode, statusMessage } = response;
-        const names = ['res', 'next', 'baseUrl', 'originalUrl', '_parsedUrl', 'params', 'body', 'route'];
-        seen.push({ ...Object.fromEntries(names.map((name) => [name, asked[name]])), statusCode, statusMessage });
+        const names = ['res', 'next', 'baseUrl', 'originalUrl', '_parsedUrl', 'params', 'route'];
+        seen.push({
+          ...Object.fromEntries(names.map((name) => [name, asked[name]])),
+          statusCode,
+          statusMessage,
+          hasBody: 'body' in asked,
+        });
       });
     });
     expect((await ask(`${url}/books/7`)).status).toBe(200);
     const [first = {}] = seen;
-    expect(Object.entries(first).filter(([, value]) => value !== undefined)).toEqual([['statusCode', 200]]);
+    expect(Object.entries(first).filter(([, value]) => value !== undefined)).toEqual([
+      ['statusCode', 200],
+      ['hasBody', false],
+    ]);
   });
 });
 
