@@ -90,7 +90,7 @@ export type { RequestView } from './http/policy/request-view.js';
 export type { KeyComponent } from './http/keys/key-component.js';
 export { byAccept, byCookies, byHeaders, byIp, byLocale } from './http/keys/header.components.js';
 export { byVersion, custom } from './http/keys/custom.components.js';
-export { byParams, byRoute } from './http/keys/route.components.js';
+export { byParams, byRoute, byUrl } from './http/keys/route.components.js';
 export { byPagination, byQuery } from './http/keys/query.components.js';
 export { byTenant, byUser } from './http/keys/principal.components.js';
 export { ColdCacheFilter } from './functions/cold-cache.filter.js';

@@ -7,6 +7,7 @@ import {
   byLocale,
   byParams,
   byRoute,
+  byUrl,
   byUser,
   byVersion,
   CachePage,
@@ -44,6 +45,7 @@ const UNTOLD: Readonly<Record<string, ResponseCachePolicy>> = {
 /** What the URL and `Vary` say. */
 const TOLD: Readonly<Record<string, ResponseCachePolicy>> = {
   'the route': {},
+  'the URL as sent': { key: [byUrl()] },
   'a header': { key: [...base, byHeaders('x-shop')] },
   'a language of the path': { key: [...base, byLocale(['en', 'free', 'said', 'targeted'], langOf)] },
   'a version': { key: [...base, byVersion(() => 7)] },

@@ -90,6 +90,18 @@ describe('sample 05-proxy', () => {
     ask(sample.url, path, { headers });
   const status = ({ headers }: Received): unknown => headers['cache-status'];
 
+  it("repeats the origin's words for caches in front, on a miss and on a hit", async () => {
+    const words = 'public, max-age=60, s-maxage=90';
+    origin.answer = (_, response) => {
+      response.writeHead(200, ['cache-control', words, 'cdn-cache-control', 'max-age=70']);
+      response.end('shared');
+    };
+    const path = fresh();
+    for (const got of [await get(path), await get(path)])
+      expect(got.headers).toMatchObject({ 'cache-control': words, 'cdn-cache-control': 'max-age=70' });
+    expect(seenOf(path)).toHaveLength(1);
+  });
+
   it('forwards any method, target and body as they are, and says for whom', async () => {
     origin.answer = (_, response) => {
       const own =

@@ -1,7 +1,7 @@
 import { PassThrough, pipeline } from 'node:stream';
 import { All, Controller, Req, Res, StreamableFile } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { CachePage } from 'nestjs-tiered-cache';
+import { byUrl, CachePage } from 'nestjs-tiered-cache';
 import { endToEnd } from './message-fields.js';
 import { Origin } from './origin.js';
 
@@ -23,7 +23,7 @@ export class ProxyController {
   @CachePage({
     mode: 'rfc',
     // The request target as it came: to an origin that we do not know, `?a&b` and `?b&a` are two resources.
-    key: ({ view }) => view.url,
+    key: [byUrl()],
     // What the origin reads we cannot see; its Vary says so.
     autoVary: false,
     maxBytes: 16 * 1024 * 1024,

@@ -31,9 +31,28 @@ const ALL_PARAMS: KeyComponent = {
   },
 };
 
+const URL_AS_SENT: KeyComponent = {
+  name: 'url',
+  covers: ['url', 'param:*', 'query:*'],
+  read(view) {
+    if (view.kind !== 'http') return ALL_PARAMS.read(view);
+    const { url, routedUrl } = view;
+    return url === routedUrl ? shortText(url) : [shortText(url), shortText(routedUrl)];
+  },
+  raw: ({ kind, url, routedUrl }) => (kind === 'http' && url === routedUrl ? url : undefined),
+};
+
 /** The handler: its class, method, declared path and API versions. Leaving it out shares an entry among handlers. */
 export function byRoute(): KeyComponent {
   return ROUTE;
+}
+
+/**
+ * The request target byte for byte, its query included: `?a&b` and `?b&a` are two pages. For what stands in front of an origin that it does not
+ * know; outside HTTP as `byParams()`.
+ */
+export function byUrl(): KeyComponent {
+  return URL_AS_SENT;
 }
 
 /**

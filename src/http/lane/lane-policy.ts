@@ -17,7 +17,9 @@ export function checkLanePolicy(policy: CompiledPolicy): void {
     );
   const unknown = components.find(({ covers, isLearned, principal }) => {
     return (
-      isLearned === true || principal !== undefined || covers.some((name) => !/^(?:header:|query:|param:)/.test(name))
+      isLearned === true ||
+      principal !== undefined ||
+      covers.some((name) => !/^(?:header:|query:|param:|url$)/.test(name))
     );
   });
   if (unknown !== undefined || cookies !== undefined)

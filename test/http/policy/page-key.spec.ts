@@ -4,7 +4,7 @@ import { byCookies, byHeaders, byLocale, byAccept } from '../../../src/http/keys
 import { byVersion, custom } from '../../../src/http/keys/custom.components.js';
 import { byUser } from '../../../src/http/keys/principal.components.js';
 import { byPagination, byQuery } from '../../../src/http/keys/query.components.js';
-import { byParams, byRoute } from '../../../src/http/keys/route.components.js';
+import { byParams, byRoute, byUrl } from '../../../src/http/keys/route.components.js';
 import type { ResponseCachePolicy } from '../../../src/http/policy/response-cache.policy.js';
 import { closeAll, probe, PLATFORMS, type Asking } from './probe.js';
 
@@ -129,6 +129,8 @@ const apart: Pair[] = [
     two: ['/books', h({ host: 'b' })],
     policy: { key: () => 'all' },
   },
+  { what: 'a query in two orders', one: ['/books?a=1&b=2'], two: ['/books?b=2&a=1'], policy: parts(byUrl()) },
+  { what: 'a question mark and none', one: ['/books?'], two: ['/books'], policy: parts(byUrl()) },
   {
     what: 'custom parts',
     one: ['/books?a=1'],
