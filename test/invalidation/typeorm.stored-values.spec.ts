@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { Column, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
+import { Column, DataSource, Entity, PrimaryGeneratedColumn, type Repository } from 'typeorm';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { CacheService, defineEntity, TieredCacheModule } from '../../src/index.js';
 import { TypeOrmInvalidationModule } from '../../src/invalidation/typeorm/index.js';
@@ -26,11 +26,10 @@ beforeAll(async () => {
 afterAll(() => postgres.stop());
 afterEach(closeAll);
 
-it.each([
-  ['a transformer', { category: ' Maths' }, { category: 'maths' }],
-  ['numeric', { category: 'x', price: 10 }, { price: '10.00' }],
-  ['date', { category: 'x', day: new Date('2026-01-02T00:00:00Z') }, { day: '2026-01-02' }],
-])('save(new) takes the list that shows the row: %s', async (_name, row, where) => {
+/** The items, none yet, and how many of them a cached list shows. */
+async function listing(
+  where: Record<string, string>,
+): Promise<{ items: Repository<Item>; list: () => Promise<number> }> {
   const Items = defineEntity('Item', { filters: [Object.keys(where)] });
   const app = await boot([
     TieredCacheModule.forRoot({ entities: [Items] }),
@@ -48,7 +47,16 @@ it.each([
   const list = () =>
     app
       .get(CacheService)
-      .getOrSet('list', () => items.countBy(where as object), { ttl: '1h', tags: Items.listTags({ ids: [], where }) });
+      .getOrSet('list', () => items.countBy(where), { ttl: '1h', tags: Items.listTags({ ids: [], where }) });
+  return { items, list };
+}
+
+it.each([
+  ['a transformer', { category: ' Maths' }, { category: 'maths' }],
+  ['numeric', { category: 'x', price: 10 }, { price: '10.00' }],
+  ['date', { category: 'x', day: new Date('2026-01-02T00:00:00Z') }, { day: '2026-01-02' }],
+])('save(new) takes the list that shows the row: %s', async (_name, row, where) => {
+  const { items, list } = await listing(where);
   expect(await list()).toBe(0);
   await items.save(row);
   expect(await list()).toBe(1);
@@ -59,25 +67,8 @@ it.each([
   ['numeric', { price: 10 }, { price: '10.00' }],
   ['date', { day: new Date('2026-01-02T00:00:00Z') }, { day: '2026-01-02' }],
 ])('save(changed) takes the list that the row enters: %s', async (_name, change, where) => {
-  const Items = defineEntity('Item', { filters: [Object.keys(where)] });
-  const app = await boot([
-    TieredCacheModule.forRoot({ entities: [Items] }),
-    TypeOrmModule.forRoot({
-      type: 'postgres',
-      url: postgres.url,
-      entities: [Item],
-      synchronize: true,
-      retryAttempts: 0,
-    }),
-    TypeOrmInvalidationModule.forRoot(),
-  ]);
-  const items = app.get(DataSource).getRepository(Item);
-  await items.clear();
+  const { items, list } = await listing(where);
   const item = await items.save({ category: 'maths' });
-  const list = () =>
-    app
-      .get(CacheService)
-      .getOrSet('list', () => items.countBy(where as object), { ttl: '1h', tags: Items.listTags({ ids: [], where }) });
   expect(await list()).toBe(0);
   await items.save({ id: item.id, ...change });
   expect(await list()).toBe(1);
