@@ -120,7 +120,7 @@ export class EntryCodec {
 }
 
 function frameTags(epochs: readonly Epoch[]): FrameTag[] {
-  return epochs.map(({ name, token }) => ({ name, token: token ?? '' }));
+  return epochs.map(({ tag }) => tag);
 }
 
 function heldUntil(entry: { readonly freshUntil: number; readonly expiresAt: number }, backOffUntil: number): number {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { READS_AT_ONCE } from '../../src/stores/contract/cache-store.js';
 import { ReadTicks } from '../../src/core/flights/read-ticks.js';
 
 /** Answers each question by its double. */
@@ -29,25 +30,30 @@ describe('questions of one tick', () => {
 
   it('are on their way before it ends where they are many, and each is given its own answer', async () => {
     const { sent, ask } = collect();
-    const answers = numbers(100).map(ask);
-    expect(sent).toEqual([20, 40]);
-    expect(await Promise.all(answers)).toEqual(numbers(100).map((n) => 2 * n));
-    expect(sent).toEqual([20, 40, 40]);
+    const answers = numbers(4 * READS_AT_ONCE).map(ask);
+    expect(sent).toEqual([READS_AT_ONCE, 2 * READS_AT_ONCE]);
+    expect(await Promise.all(answers)).toEqual(numbers(4 * READS_AT_ONCE).map((n) => 2 * n));
+    expect(sent).toEqual([READS_AT_ONCE, 2 * READS_AT_ONCE, READS_AT_ONCE]);
   });
 
   it('leave nothing to the next', async () => {
     const { sent, ask } = collect();
-    await Promise.all(numbers(20).map(ask));
-    await Promise.all(numbers(21).map(ask));
+    await Promise.all(numbers(READS_AT_ONCE).map(ask));
+    await Promise.all(numbers(READS_AT_ONCE + 1).map(ask));
     await ask(1);
-    expect(sent).toEqual([20, 20, 1, 1]);
+    expect(sent).toEqual([READS_AT_ONCE, READS_AT_ONCE, 1, 1]);
   });
 
   it('are refused alone, each batch by itself', async () => {
     const ticks = new ReadTicks<number, number>((questions) =>
       questions.includes(0) ? Promise.reject(new Error('no')) : Promise.resolve([...questions]),
     );
-    const outcomes = await Promise.allSettled(numbers(21).map((question) => ticks.ask(question).answers));
-    expect(outcomes.map(({ status }) => status)).toEqual([...Array<string>(20).fill('rejected'), 'fulfilled']);
+    const outcomes = await Promise.allSettled(
+      numbers(READS_AT_ONCE + 1).map((question) => ticks.ask(question).answers),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      ...Array<string>(READS_AT_ONCE).fill('rejected'),
+      'fulfilled',
+    ]);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { READS_AT_ONCE } from '../../src/stores/contract/cache-store.js';
 import type { RedisConnection } from '../../src/stores/redis/redis.connection.js';
 import { RedisReadBatch } from '../../src/stores/redis/redis.read-batch.js';
 
@@ -35,9 +36,9 @@ describe('reads of one tick', () => {
   it('are sent at once when they are many, and those after them by themselves', async () => {
     const { connection, replies } = connect();
     const batch = new RedisReadBatch(connection);
-    const keys = Array.from({ length: 20 }, (_, i) => `key${i}`);
+    const keys = Array.from({ length: READS_AT_ONCE }, (_, i) => `key${i}`);
     const answers = [batch.get(['a']), batch.get(keys), batch.get(['b'])];
-    expect(replies.map((reply) => reply.length)).toEqual([21]);
+    expect(replies.map((reply) => reply.length)).toEqual([READS_AT_ONCE + 1]);
     expect((await Promise.all(answers)).map(words)).toEqual([['a'], keys, ['b']]);
     expect(replies).toHaveLength(2);
   });

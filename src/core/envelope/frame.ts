@@ -33,6 +33,8 @@ const FLAG_HELD_OVER = 2;
 export interface FrameTag {
   readonly name: string;
   readonly token: string;
+  /** As {@link encodeTags} writes it, where somebody has kept that. */
+  readonly encoded?: Uint8Array;
 }
 
 export interface FrameFields {
@@ -145,7 +147,7 @@ export function encodeFrame(fields: FrameFields): Buffer {
     randomFillSync(ids);
     nextId = 0;
   }
-  ids.copy(bytes, 8, nextId, (nextId += 8));
+  for (let at = 8; at < 16; at++) bytes[at] = ids[nextId++] as number;
   bytes.writeDoubleBE(fields.createdAt, 16);
   bytes.writeDoubleBE(fields.freshUntil, 24);
   bytes.writeDoubleBE(fields.expiresAt, 32);
@@ -156,7 +158,7 @@ export function encodeFrame(fields: FrameFields): Buffer {
   bytes.writeUInt32BE(fields.side.length, 44);
   bytes.write(fields.key, HEADER, 'latin1');
   writeTags(bytes, tagsAt, fields.tags);
-  bytes.set(fields.side, sideAt);
+  if (fields.side.length > 0) bytes.set(fields.side, sideAt);
   bytes.set(fields.payload, sideAt + fields.side.length);
   bytes.writeUInt32BE(checksum(bytes), 4);
   return bytes;
@@ -170,12 +172,19 @@ export function encodeTags(tags: readonly FrameTag[]): Uint8Array {
 }
 
 function sizeOfTags(tags: readonly FrameTag[]): number {
-  return tags.reduce((size, tag) => size + 3 + tag.name.length + tag.token.length, 0);
+  let size = 0;
+  for (const { name, token } of tags) size += 3 + name.length + token.length;
+  return size;
 }
 
 function writeTags(bytes: Buffer, from: number, tags: readonly FrameTag[]): void {
   let at = from;
   for (const tag of tags) {
+    if (tag.encoded !== undefined) {
+      bytes.set(tag.encoded, at);
+      at += tag.encoded.length;
+      continue;
+    }
     at = bytes.writeUInt16BE(tag.name.length, at);
     at += bytes.write(tag.name, at, 'latin1');
     at = bytes.writeUInt8(tag.token.length, at);

@@ -187,7 +187,7 @@ export class RemoteReader implements ReportJudge {
   private judgeByKnown(namespace: Namespace, frame: Frame): Reading | undefined {
     // Most entries carry their namespace's token alone.
     const only = this.tokens.current(namespace.token);
-    if (only && frame.isTagged(only.onlyTag)) return this.reading(namespace, frame, only.fence);
+    if (only && frame.isTagged(only.tag.encoded)) return this.reading(namespace, frame, only.fence);
     const { tags } = frame;
     const epochs = this.tokens.known(tags.map((tag) => tag.name));
     return epochs && this.compare(namespace, frame, tags, epochs);

@@ -1,5 +1,5 @@
 import { SOFT_MARK } from '../../stores/contract/cache-store.js';
-import { encodeTags } from '../envelope/frame.js';
+import { encodeTags, type FrameTag } from '../envelope/frame.js';
 
 /** A token that was replaced, and until when (of the store's time, in milliseconds) what carries it is stale and not void. */
 export interface Grace {
@@ -21,11 +21,16 @@ export class Epoch {
     readonly graces: readonly Grace[] = [],
   ) {}
 
-  private encoded: Uint8Array | undefined;
+  private known: Required<FrameTag> | undefined;
 
-  /** The tags of a frame that carries nothing but this token, encoded. */
-  get onlyTag(): Uint8Array {
-    return (this.encoded ??= encodeTags([{ name: this.name, token: this.token ?? '' }]));
+  /** What the frames of entries that were loaded under it say of it. */
+  get tag(): Required<FrameTag> {
+    return (this.known ??= this.makeTag());
+  }
+
+  private makeTag(): Required<FrameTag> {
+    const tag = { name: this.name, token: this.token ?? '' };
+    return { ...tag, encoded: encodeTags([tag]) };
   }
 }
 

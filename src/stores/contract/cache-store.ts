@@ -110,7 +110,7 @@ export interface ScanStep {
 }
 
 /** So many reads are sent without waiting for more: the server begins with them while others are still being asked. */
-export const READS_AT_ONCE = 20;
+export const READS_AT_ONCE = 64;
 
 /** How many leading bytes of a frame identify one version of one entry. */
 export const FRAME_IDENTITY_BYTES = 16;

@@ -6,11 +6,12 @@ import { isCluster, type RedisClient } from './redis.driver.js';
  * takes as long as all else that this process does for an update.
  */
 class PackedCommand extends Command {
-  private readonly packed: Buffer;
-
-  constructor(name: string, args: Array<string | Buffer>) {
+  constructor(
+    name: string,
+    args: Array<string | Buffer>,
+    private readonly packed: Buffer,
+  ) {
     super(name, args, { replyEncoding: null });
-    this.packed = pack(name, args);
   }
 
   override toWritable(): Buffer {
@@ -27,42 +28,42 @@ export function sendPacked(
   if (isCluster(client) || !(client instanceof Redis)) return undefined;
   const { keyPrefix, enableAutoPipelining, showFriendlyErrorStack } = client.options;
   if (keyPrefix || enableAutoPipelining || showFriendlyErrorStack) return undefined;
-  return client.sendCommand(new PackedCommand(name, args)) as Promise<unknown>;
+  const packed = pack(name, args);
+  return packed && (client.sendCommand(new PackedCommand(name, args, packed)) as Promise<unknown>);
 }
 
-type Part = string | Buffer;
-
-/** The wire format of a request (RESP): an array of bulk strings, each with its length in bytes. */
-function pack(name: string, args: readonly Part[]): Buffer {
-  const all = [name, ...args];
-  // Nearly all texts are ASCII: then two questions for the length in bytes do, in place of one for each argument.
-  const parts = joined(all, (text) => text.length);
-  return parts.every(isAscii) ? concat(parts) : concat(joined(all, Buffer.byteLength));
-}
-
-/** As few as there can be: the texts between the bytes. */
-function joined(args: readonly Part[], lengthOf: (text: string) => number): Part[] {
-  let text = `*${args.length}\r\n`;
-  const parts: Part[] = [];
+/**
+ * The wire format of a request (RESP): an array of bulk strings, each with its length in bytes. The texts between the bytes are joined, for each
+ * call into the runtime takes as long as all else here. `undefined` if a text is not ASCII: then its length is not that of its bytes.
+ */
+function pack(name: string, args: ReadonlyArray<string | Buffer>): Buffer | undefined {
+  const texts: string[] = [];
+  const bytes: Buffer[] = [];
+  let text = `*${args.length + 1}\r\n$${name.length}\r\n${name}\r\n`;
+  let size = 0;
   for (const arg of args) {
     if (typeof arg === 'string') {
-      text += `$${lengthOf(arg)}\r\n${arg}\r\n`;
+      text += `$${arg.length}\r\n${arg}\r\n`;
     } else {
-      parts.push(`${text}$${arg.length}\r\n`, arg);
+      texts.push(`${text}$${arg.length}\r\n`);
+      bytes.push(arg);
+      size += arg.length;
       text = '\r\n';
     }
   }
-  parts.push(text);
-  return parts;
-}
-
-function isAscii(part: Part): boolean {
-  return typeof part !== 'string' || Buffer.byteLength(part) === part.length;
-}
-
-function concat(parts: readonly Part[]): Buffer {
-  const packed = Buffer.allocUnsafe(parts.reduce((size, part) => size + Buffer.byteLength(part), 0));
+  texts.push(text);
+  for (const part of texts) {
+    if (Buffer.byteLength(part) !== part.length) return undefined;
+    size += part.length;
+  }
+  const packed = Buffer.allocUnsafe(size);
   let at = 0;
-  for (const part of parts) at += typeof part === 'string' ? packed.write(part, at) : part.copy(packed, at);
+  for (let i = 0; i < texts.length; i++) {
+    at += packed.write(texts[i] as string, at, 'latin1');
+    const next = bytes[i];
+    if (next === undefined) break;
+    packed.set(next, at);
+    at += next.length;
+  }
   return packed;
 }

@@ -292,7 +292,7 @@ function literally(text: string): string {
 
 /** A view, not a copy: the driver takes nothing but a Buffer for bytes. */
 function bytes(frame: Uint8Array): Buffer {
-  return Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+  return Buffer.isBuffer(frame) ? frame : Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
 }
 
 function identity(frame: Uint8Array | undefined): RedisArgument {
