@@ -8,6 +8,7 @@ import { addressOf, isPlain } from './keys/address.js';
 import { encodeKey } from './keys/key-encoding.js';
 import type { LoadingReads } from './loading-reads.js';
 import type { Namespace } from './namespace.js';
+import { MOST_ENTRIES, portionsOf } from './portions.js';
 import type { Found } from './tiers/found.js';
 import type { NearTiers } from './tiers/near-tiers.js';
 import type { RequestScope } from './tiers/request.scope.js';
@@ -83,17 +84,21 @@ export class BulkReads {
       const work = async (): Promise<ReadonlyMap<I, T>> => toMap(await loader(missing));
       return slots ? slots.run(plan.waitBudgetMs, () => newColdError('(many keys)', plan.leaseMs), work) : work();
     });
-    const outcomes = await Promise.allSettled(
-      asked.map(async (id) => {
-        const pass = (): void => batch.pass(id);
-        try {
-          return (await this.loading.entry(keyOf(id), () => batch.load(id), options, pass)).value.take() as T;
-        } catch (error) {
-          pass();
-          throw error;
-        }
-      }),
-    );
+    const call = async (id: I): Promise<T> => {
+      const pass = (): void => batch.pass(id);
+      try {
+        return (await this.loading.entry(keyOf(id), () => batch.load(id), options, pass)).value.take() as T;
+      } catch (error) {
+        pass();
+        throw error;
+      }
+    };
+    const calls: Array<Promise<Array<PromiseSettledResult<T>>>> = [];
+    for (const ids of portionsOf(asked, MOST_ENTRIES)) {
+      calls.push(Promise.allSettled(ids.map(call)));
+      if (ids.length < asked.length) await batch.decided(ids);
+    }
+    const outcomes = (await Promise.all(calls)).flat();
     const result = new Map<I, T>();
     outcomes.forEach((outcome, i) => {
       if (outcome.status === 'fulfilled') result.set(asked[i] as I, outcome.value);

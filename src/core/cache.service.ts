@@ -22,6 +22,7 @@ import { addressOf, isPlain } from './keys/address.js';
 import type { EncodedKey } from './keys/encoded-key.js';
 import { LoadingReads } from './loading-reads.js';
 import type { CacheCounters, Namespace } from './namespace.js';
+import { MOST_ENTRIES, portionsOf } from './portions.js';
 import { MISS } from './tiers/memory.tier.js';
 import { NearTiers } from './tiers/near-tiers.js';
 import { APPLICATION_STAMP, stampToken } from './tokens/token-parts.js';
@@ -191,8 +192,12 @@ export class CacheService {
 
   /** Stores each entry. Resolves to whether all of them are shared. */
   async setMany(entries: Iterable<readonly [CacheKey, unknown]>, options?: EntryOptions): Promise<boolean> {
-    const stored = await Promise.all([...entries].map(([key, value]) => this.set(key, value, options)));
-    return stored.every(Boolean);
+    let areShared = true;
+    for (const portion of portionsOf([...entries], MOST_ENTRIES)) {
+      const stored = await Promise.all(portion.map(([key, value]) => this.set(key, value, options)));
+      areShared &&= stored.every(Boolean);
+    }
+    return areShared;
   }
 
   /**

@@ -21,6 +21,31 @@ function signal(): { promise: Promise<void>; resolve: () => void } {
   return { promise, resolve };
 }
 
+/** Counts how many are waiting for it. Everybody is answered in a later turn. */
+class CrowdedStore extends MemoryStore {
+  most = 0;
+  #waiting = 0;
+
+  override async acquire(...asked: Parameters<MemoryStore['acquire']>): ReturnType<MemoryStore['acquire']> {
+    return this.#answer(() => super.acquire(...asked));
+  }
+
+  override async fill(...asked: Parameters<MemoryStore['fill']>): ReturnType<MemoryStore['fill']> {
+    return this.#answer(() => super.fill(...asked));
+  }
+
+  override async write(...asked: Parameters<MemoryStore['write']>): ReturnType<MemoryStore['write']> {
+    return this.#answer(() => super.write(...asked));
+  }
+
+  async #answer<T>(ask: () => Promise<T>): Promise<T> {
+    this.most = Math.max(this.most, ++this.#waiting);
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#waiting--;
+    return ask();
+  }
+}
+
 describe('CacheService', () => {
   it('loads once for concurrent callers and answers the next from memory', async () => {
     const cache = cacheOn();
@@ -170,6 +195,47 @@ describe('CacheService', () => {
     expect((await cache.get(['book', 99])).isFound).toBe(false);
     await cache.getOrSetMany([1, 4], loader, options);
     expect(asked[1]).toEqual([4]);
+  });
+
+  it('asks the store for very many entries in portions, so that it has answered each before its deadline', async () => {
+    const store = new CrowdedStore();
+    const cache = cacheOn({ store });
+    await cache.get('warm');
+    const ids = Array.from({ length: 1100 }, (_, i) => `k${i}`);
+    const asked: string[][] = [];
+    const loader = async (missing: string[]): Promise<Array<[string, string]>> => {
+      asked.push(missing);
+      return missing.filter((id) => id !== 'k7').map((id) => [id, id]);
+    };
+    expect([...(await cache.getOrSetMany(ids, loader)).keys()]).toEqual(ids.filter((id) => id !== 'k7'));
+    expect(asked).toEqual([ids]);
+    expect(store.most).toBeLessThanOrEqual(250);
+    expect((await cache.getMany(ids)).filter(({ isFound }) => isFound)).toHaveLength(1099);
+
+    expect(await cache.setMany(ids.map((id) => [id, 'new']))).toBe(true);
+    expect(store.most).toBeLessThanOrEqual(250);
+    expect(cache.stats()).toMatchObject({ storeFailures: 0, queued: 0 });
+  });
+
+  it('getOrSetMany ends, however many ids, where the store fails or a loader does', async () => {
+    const ids = Array.from({ length: 600 }, (_, i) => i);
+    const down = cacheOn({
+      store: Object.assign(new MemoryStore(), { acquire: () => Promise.reject(new Error('down')) }),
+    });
+    expect((await down.getOrSetMany(ids, (missing) => missing.map((id) => [id, id] as const))).size).toBe(600);
+    const failing = cacheOn();
+    await expect(
+      failing.getOrSetMany(ids, () => {
+        throw new Error('upstream');
+      }),
+    ).rejects.toThrow('upstream');
+    // Those of the first portion are over by the time that there is an answer.
+    const late = cacheOn();
+    const slowly = async (missing: number[]): Promise<Map<number, number>> => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return new Map(missing.map((id) => [id, id]));
+    };
+    await expect(late.getOrSetMany(ids, slowly, { hardTimeout: 5 })).rejects.toThrow('hardTimeout');
   });
 
   it('a failing loader runs once for its concurrent callers, and is not remembered', async () => {
