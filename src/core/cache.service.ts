@@ -89,13 +89,13 @@ export class CacheService {
    * @throws ColdCacheException if somebody else computes the value and `onCold` or `waitBudget` says not to wait (longer)
    * @throws whatever the loader throws, unless there is a stale value to serve
    */
-  getOrSet<T>(key: CacheKey | EncodedKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
+  getOrSet<T, S = T>(key: CacheKey | EncodedKey, loader: Loader<T, S>, options?: CallOptions<T>): Promise<T> {
     // The hot path: nothing is built before the memory tier has been asked.
     if (typeof key === 'string' && !this.mustLookCloser(options) && isPlain(key)) {
       const answer = this.near.answer(key);
       if (answer !== undefined) return answer as Promise<T>;
     }
-    return this.loading.value(key, loader, options);
+    return this.loading.value(key, loader as unknown as Loader<T>, options);
   }
 
   /**
