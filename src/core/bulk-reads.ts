@@ -3,6 +3,7 @@ import type { CacheKey, CallOptions, Loaded, ManyLoader } from './cache.options.
 import { CachedResponse } from './cached-response.js';
 import { StoreUnavailableError } from './errors/cache.error.js';
 import { BatchLoad, NotLoaded } from './flights/batch-load.js';
+import { planOf, PlannedOptions } from './freshness/load-plan.js';
 import type { Address } from './keys/address.js';
 import { addressOf, isPlain } from './keys/address.js';
 import { encodeKey } from './keys/key-encoding.js';
@@ -77,7 +78,8 @@ export class BulkReads {
     options: CallOptions<T>,
   ): Promise<Map<I, T>> {
     const asked = [...new Set(ids)];
-    if (this.engine.passThrough) return inOrder(asked, toMap(await loader(asked)));
+    if (asked.length === 0) return new Map();
+    if (this.engine.passThrough) return this.loadUncached(asked, loader, options);
     // An id whose caller was given a stale value is still to be loaded: it is out of the batch when its flight has landed.
     const { slots, newColdError, plan } = this.space;
     const batch = new BatchLoad<I, T>(asked, (missing) => {
@@ -105,6 +107,18 @@ export class BulkReads {
       else if (!(outcome.reason instanceof NotLoaded)) throw outcome.reason;
     });
     return result;
+  }
+
+  private async loadUncached<I extends string | number, T>(
+    asked: I[],
+    loader: ManyLoader<I, T>,
+    options: CallOptions<T>,
+  ): Promise<Map<I, T>> {
+    const plan = planOf(this.space, options);
+    // What the options say of values is not said of all of them together.
+    const whole = { ...plan, shouldCache: () => false };
+    const call = new PlannedOptions(whole, false, options.signal);
+    return inOrder(asked, await this.loading.value('(many keys)', async () => toMap(await loader(asked)), call));
   }
 
   /** As in getOrSet, a plain key is looked up as it is before anything is built for it. */

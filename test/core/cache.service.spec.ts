@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import type { EngineOptions } from '../../src/core/engine.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
@@ -313,6 +313,20 @@ describe('CacheService', () => {
     expect(await cache.explain('absent')).toMatchObject({ memory: undefined, remote: { state: 'absent' } });
   });
 
+  it('knows the type of what a loader returns that uses what it is told', async () => {
+    const cache = cacheOn();
+    const options = { ttl: (book: { id: number }) => book.id * 60_000 };
+    const book = await cache.getOrSet('k', ({ signal }) => ({ id: signal.aborted ? 0 : 1 }), options);
+    expectTypeOf(book).toEqualTypeOf<{ id: number }>();
+    const again = await cache.getOrSet('k', async (context) => (context.skip(), { id: 2 }), {
+      tags: ({ id }) => [`b${id}`],
+    });
+    expectTypeOf(again).toEqualTypeOf<{ id: number }>();
+    const fresh = await cache.getOrSet<{ id: number }>('k', (context) => context.stale?.value ?? context.notModified());
+    expectTypeOf(fresh).toEqualTypeOf<{ id: number }>();
+    expect([book, again, fresh]).toEqual([{ id: 1 }, { id: 1 }, { id: 1 }]);
+  });
+
   it('passes every call through when disabled', async () => {
     const cache = cacheOn({ enabled: false });
     let runs = 0;
@@ -320,5 +334,26 @@ describe('CacheService', () => {
     expect(await cache.getOrSet('k', () => ++runs)).toBe(2);
     expect(await cache.set('k', 1)).toBe(false);
     expect((await cache.get('k')).isFound).toBe(false);
+  });
+
+  it('getOrSetMany keeps to the options of the call when disabled, and asks for nothing when nothing is missing', async () => {
+    const cache = cacheOn({
+      enabled: false,
+      namespaces: [{ name: 'default', shouldCache: (book) => (book as { n: number }).n > 0 }],
+    });
+    const loader = async (missing: number[]): Promise<Array<[number, { n: number }]>> => missing.map((n) => [n, { n }]);
+    const tags = ({ n }: { n: number }): string[] => [`t${n}`];
+    expect([...(await cache.getOrSetMany([2, 1], loader, { tags }))]).toEqual([
+      [2, { n: 2 }],
+      [1, { n: 1 }],
+    ]);
+    const hang = (): Promise<never> => new Promise(() => undefined);
+    expect((await cache.getOrSetMany([], hang)).size).toBe(0);
+    await expect(cache.getOrSetMany([1], hang, { hardTimeout: 5 })).rejects.toMatchObject({ code: 'load_timeout' });
+    const signal = AbortSignal.abort(new Error('gone'));
+    await expect(cache.getOrSetMany([1], loader, { signal })).rejects.toThrow('gone');
+    await expect(cache.getOrSetMany([1], loader, { ttl: 'soon' as never })).rejects.toMatchObject({
+      code: 'invalid_duration',
+    });
   });
 });
