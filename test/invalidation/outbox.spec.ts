@@ -175,6 +175,26 @@ describe('a relay', () => {
     await expect.poll(() => seen, { timeout: 5000 }).toEqual(['a']);
   });
 
+  it('looks no more often than it is told to', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      let looks = 0;
+      const slow = new OutboxRelay(
+        () => (looks++, { rows: [] }),
+        async () => undefined,
+        { pollMs: 60_000 },
+      );
+      relays.push(slow);
+      slow.start();
+      await vi.advanceTimersByTimeAsync(40_000);
+      expect(looks).toBe(1);
+      await vi.advanceTimersByTimeAsync(40_000);
+      expect(looks).toBe(2);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('that dies with rows in its hands leaves them to another', async () => {
     await add('a');
     // Never acknowledged: as if the process had gone. What it took is lent for half a second.
@@ -210,11 +230,17 @@ describe('OutboxRelayModule', () => {
       code: 'outbox_table_missing',
       message: expect.stringContaining('autoCreate') as string,
     });
-    const wrong = await bootError([
-      TieredCacheModule.forRoot(),
-      OutboxRelayModule.forRoot({ query, pollEvery: 'soon' as never }),
-    ]);
-    expect(wrong).toMatchObject({ code: 'invalid_duration' });
+    for (const [pollEvery, code] of [
+      ['soon', 'invalid_duration'],
+      [0, 'invalid_option'],
+      ['2d', 'invalid_option'],
+    ])
+      expect(
+        await bootError([
+          TieredCacheModule.forRoot(),
+          OutboxRelayModule.forRoot({ query, pollEvery: pollEvery as never }),
+        ]),
+      ).toMatchObject({ code });
   });
 
   it('makes the table once when many start together', async () => {

@@ -350,6 +350,7 @@ describe('options', () => {
     [{ sinks: [{ name: 'a' }] }, 'purge.sinks[0] must be a sink such as purgeByHeader({ url })'],
     [{}, 'purge.sinks must be given'],
     [{ sinks: [], attempts: 0 }, 'purge.attempts must be a whole number of at least 1'],
+    [{ sinks: [], timeout: 0 }, 'purge.timeout must be longer than 0'],
     [{ sinks: [], repeatAfter: 'soon' }, 'purge.repeatAfter must be milliseconds'],
     [{ sinks: [new HeldSink(), new HeldSink()] }, 'two are called "held"'],
   ])('%j stop the boot', async (purge, message) => {

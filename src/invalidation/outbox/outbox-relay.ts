@@ -137,7 +137,7 @@ export class OutboxRelay {
   }
 
   private rest(): Promise<void> {
-    const pause = Math.min(MAX_PAUSE_MS, this.pollMs * 2 ** this.failures);
+    const pause = Math.max(this.pollMs, Math.min(MAX_PAUSE_MS, this.pollMs * 2 ** this.failures));
     return new Promise((resolve) => {
       if (this.isWoken || this.isStopped) return resolve();
       // Relays that started together need not look together.

@@ -18,7 +18,7 @@ const WRITER_MS = 300;
 export interface TypeOrmOutboxOptions extends OutboxTableOptions {
   /** Makes the table if there is none. Default `false`: the boot is stopped then; its DDL is `outboxTableSql()`. */
   autoCreate?: boolean;
-  /** How often this process looks for what others have left. Default `'500ms'`. */
+  /** How often this process looks for what others have left. At most 1 day. Default `'500ms'`. */
   pollEvery?: Duration;
   /** Keeps one connection of the pool to be woken by rows that others write with `outboxInsert()`. Default `false`. */
   listen?: boolean;
