@@ -80,6 +80,13 @@ describe('a row of the outbox', () => {
     expect(values).toEqual(['["Course","Course:1","Course?category=art"]', 'app.outbox']);
   });
 
+  it('is refused where PostgreSQL would cut the name of its table, index or channel', () => {
+    const table = `app.${'t'.repeat(56)}`;
+    expect(() => outboxTableSql({ table })).toThrow(/^table must be a name of at most 59 characters/);
+    expect(() => outboxInsert([{ entity: 'Course', kind: 'table' }], { table })).toThrow(/at most 59/);
+    expect(outboxTableSql({ table: table.slice(0, 59) })).toContain(`${'t'.repeat(55)}_due`);
+  });
+
   it('is refused when there is nothing to invalidate', () => {
     expect(() => outboxInsert([])).toThrow(/changes must have at least one/);
   });
@@ -194,6 +201,23 @@ describe('a relay', () => {
       vi.useRealTimers();
     }
   });
+
+  it.each(['take rows', 'begin to listen'])(
+    'that waits for a database in vain, to %s, ends with the application',
+    async (what) => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      try {
+        const hang = (): Promise<never> => new Promise(() => undefined);
+        const stuck = new OutboxRelay(hang, async () => undefined, what === 'take rows' ? {} : { listen: hang });
+        stuck.start();
+        const stopped = stuck.stop().then(() => 'stopped');
+        await vi.advanceTimersByTimeAsync(5000);
+        await expect(Promise.race([stopped, 'waits'])).resolves.toBe('stopped');
+      } finally {
+        vi.useRealTimers();
+      }
+    },
+  );
 
   it('that dies with rows in its hands leaves them to another', async () => {
     await add('a');
