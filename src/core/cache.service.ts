@@ -164,7 +164,11 @@ export class CacheService {
     return this.updates.expire(addressOf(this.space, key), options?.whenDown);
   }
 
-  /** Adds to a number atomically; starts from `initial` (0) if there is none. Keeps the entry's lifetime. @throws StoreUnavailableError */
+  /**
+   * Adds to a number atomically; starts from `initial` (0) if there is none. Keeps the entry's lifetime.
+   * @throws CacheUsageError `not_a_number`, also for a sum beyond 2^53, where numbers lose count
+   * @throws StoreUnavailableError
+   */
   async increment(key: CacheKey, by = 1, options: EntryOptions & { initial?: number } = {}): Promise<number> {
     const { initial = 0, ...entry } = options;
     return this.updates.increment(addressOf(this.space, key), by, initial, planOf(this.space, entry));

@@ -106,6 +106,17 @@ describe('CacheService', () => {
     expect(await cache.increment('new', 2, { initial: 10 })).toBe(12);
   });
 
+  it('counts nothing that it could not tell from the next number', async () => {
+    const cache = cacheOn();
+    await cache.set('k', Number.MAX_SAFE_INTEGER - 1);
+    expect(await cache.increment('k')).toBe(Number.MAX_SAFE_INTEGER);
+    await expect(cache.increment('k')).rejects.toMatchObject({ code: 'not_a_number' });
+    await expect(cache.increment('new', Number.MAX_VALUE, { initial: Number.MAX_VALUE })).rejects.toMatchObject({
+      code: 'not_a_number',
+    });
+    expect(await cache.increment('share', 0.25)).toBe(0.25);
+  });
+
   it('clears a namespace in one step and nothing else', async () => {
     const cache = cacheOn({ namespaces: [{ name: 'default' }, { name: 'other' }] });
     const other = cache.namespace('other');
