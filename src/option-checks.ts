@@ -23,6 +23,11 @@ export const isFunction: Check = (value, field) => {
 
 export const isDuration: Check = (value, field) => void durationMs(value as never, field);
 
+/** A duration that takes time. */
+export const isSpan: Check = (value, field) => {
+  if (durationMs(value as never, field) === 0) fail(field, 'longer than 0', value);
+};
+
 export const isLifetime: Check = (value, field) => void lifetimeMs(value as never, field);
 
 export const isCount: Check = (value, field) => {

@@ -3,11 +3,13 @@ import type { CacheKey, CallOptions, Loaded, ManyLoader } from './cache.options.
 import { CachedResponse } from './cached-response.js';
 import { StoreUnavailableError } from './errors/cache.error.js';
 import { BatchLoad, NotLoaded } from './flights/batch-load.js';
+import { planOf, PlannedOptions } from './freshness/load-plan.js';
 import type { Address } from './keys/address.js';
 import { addressOf, isPlain } from './keys/address.js';
 import { encodeKey } from './keys/key-encoding.js';
 import type { LoadingReads } from './loading-reads.js';
 import type { Namespace } from './namespace.js';
+import { MOST_ENTRIES, portionsOf } from './portions.js';
 import type { Found } from './tiers/found.js';
 import type { NearTiers } from './tiers/near-tiers.js';
 import type { RequestScope } from './tiers/request.scope.js';
@@ -76,30 +78,47 @@ export class BulkReads {
     options: CallOptions<T>,
   ): Promise<Map<I, T>> {
     const asked = [...new Set(ids)];
-    if (this.engine.passThrough) return inOrder(asked, toMap(await loader(asked)));
+    if (asked.length === 0) return new Map();
+    if (this.engine.passThrough) return this.loadUncached(asked, loader, options);
     // An id whose caller was given a stale value is still to be loaded: it is out of the batch when its flight has landed.
     const { slots, newColdError, plan } = this.space;
     const batch = new BatchLoad<I, T>(asked, (missing) => {
       const work = async (): Promise<ReadonlyMap<I, T>> => toMap(await loader(missing));
       return slots ? slots.run(plan.waitBudgetMs, () => newColdError('(many keys)', plan.leaseMs), work) : work();
     });
-    const outcomes = await Promise.allSettled(
-      asked.map(async (id) => {
-        const pass = (): void => batch.pass(id);
-        try {
-          return (await this.loading.entry(keyOf(id), () => batch.load(id), options, pass)).value.take() as T;
-        } catch (error) {
-          pass();
-          throw error;
-        }
-      }),
-    );
+    const call = async (id: I): Promise<T> => {
+      const pass = (): void => batch.pass(id);
+      try {
+        return (await this.loading.entry(keyOf(id), () => batch.load(id), options, pass)).value.take() as T;
+      } catch (error) {
+        pass();
+        throw error;
+      }
+    };
+    const calls: Array<Promise<Array<PromiseSettledResult<T>>>> = [];
+    for (const ids of portionsOf(asked, MOST_ENTRIES)) {
+      calls.push(Promise.allSettled(ids.map(call)));
+      if (ids.length < asked.length) await batch.decided(ids);
+    }
+    const outcomes = (await Promise.all(calls)).flat();
     const result = new Map<I, T>();
     outcomes.forEach((outcome, i) => {
       if (outcome.status === 'fulfilled') result.set(asked[i] as I, outcome.value);
       else if (!(outcome.reason instanceof NotLoaded)) throw outcome.reason;
     });
     return result;
+  }
+
+  private async loadUncached<I extends string | number, T>(
+    asked: I[],
+    loader: ManyLoader<I, T>,
+    options: CallOptions<T>,
+  ): Promise<Map<I, T>> {
+    const plan = planOf(this.space, options);
+    // What the options say of values is not said of all of them together.
+    const whole = { ...plan, shouldCache: () => false };
+    const call = new PlannedOptions(whole, false, options.signal);
+    return inOrder(asked, await this.loading.value('(many keys)', async () => toMap(await loader(asked)), call));
   }
 
   /** As in getOrSet, a plain key is looked up as it is before anything is built for it. */

@@ -181,8 +181,8 @@ export interface StaleValue<T> {
   readonly ageMs: number;
 }
 
-/** Computes a value on a miss. */
-export type Loader<T> = (context: LoadContext<T>) => T | Promise<T>;
+/** Computes a value on a miss. `S`: that of before, in `context.stale`; apart from `T`, so that the compiler can tell `T` by what is returned. */
+export type Loader<T, S = T> = (context: LoadContext<S>) => T | Promise<T>;
 
 /** Receives exactly the ids that are missing; ids it leaves out are not stored and are absent from the result. */
 export type ManyLoader<I, T> = (missing: I[]) => Loaded<I, T> | Promise<Loaded<I, T>>;

@@ -22,6 +22,7 @@ import { addressOf, isPlain } from './keys/address.js';
 import type { EncodedKey } from './keys/encoded-key.js';
 import { LoadingReads } from './loading-reads.js';
 import type { CacheCounters, Namespace } from './namespace.js';
+import { MOST_ENTRIES, portionsOf } from './portions.js';
 import { MISS } from './tiers/memory.tier.js';
 import { NearTiers } from './tiers/near-tiers.js';
 import { APPLICATION_STAMP, stampToken } from './tokens/token-parts.js';
@@ -88,13 +89,13 @@ export class CacheService {
    * @throws ColdCacheException if somebody else computes the value and `onCold` or `waitBudget` says not to wait (longer)
    * @throws whatever the loader throws, unless there is a stale value to serve
    */
-  getOrSet<T>(key: CacheKey | EncodedKey, loader: Loader<T>, options?: CallOptions<T>): Promise<T> {
+  getOrSet<T, S = T>(key: CacheKey | EncodedKey, loader: Loader<T, S>, options?: CallOptions<T>): Promise<T> {
     // The hot path: nothing is built before the memory tier has been asked.
     if (typeof key === 'string' && !this.mustLookCloser(options) && isPlain(key)) {
       const answer = this.near.answer(key);
       if (answer !== undefined) return answer as Promise<T>;
     }
-    return this.loading.value(key, loader, options);
+    return this.loading.value(key, loader as unknown as Loader<T>, options);
   }
 
   /**
@@ -163,7 +164,11 @@ export class CacheService {
     return this.updates.expire(addressOf(this.space, key), options?.whenDown);
   }
 
-  /** Adds to a number atomically; starts from `initial` (0) if there is none. Keeps the entry's lifetime. @throws StoreUnavailableError */
+  /**
+   * Adds to a number atomically; starts from `initial` (0) if there is none. Keeps the entry's lifetime.
+   * @throws CacheUsageError `not_a_number`, also for a sum beyond 2^53, where numbers lose count
+   * @throws StoreUnavailableError
+   */
   async increment(key: CacheKey, by = 1, options: EntryOptions & { initial?: number } = {}): Promise<number> {
     const { initial = 0, ...entry } = options;
     return this.updates.increment(addressOf(this.space, key), by, initial, planOf(this.space, entry));
@@ -191,8 +196,12 @@ export class CacheService {
 
   /** Stores each entry. Resolves to whether all of them are shared. */
   async setMany(entries: Iterable<readonly [CacheKey, unknown]>, options?: EntryOptions): Promise<boolean> {
-    const stored = await Promise.all([...entries].map(([key, value]) => this.set(key, value, options)));
-    return stored.every(Boolean);
+    let areShared = true;
+    for (const portion of portionsOf([...entries], MOST_ENTRIES)) {
+      const stored = await Promise.all(portion.map(([key, value]) => this.set(key, value, options)));
+      areShared &&= stored.every(Boolean);
+    }
+    return areShared;
   }
 
   /**

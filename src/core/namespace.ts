@@ -14,6 +14,7 @@ import type { SlotIndex } from './tiers/s3-fifo.slab.js';
 import { namespaceToken } from './tokens/token-parts.js';
 
 const NAME = /^[A-Za-z][A-Za-z0-9._-]{0,47}$/;
+const MAX_PREFIXES = 16;
 /** Share of the last load in {@link Namespace.usualLoadMs}. */
 const RECENT = 0.2;
 
@@ -100,6 +101,12 @@ export class Namespace {
     const where = `namespace "${name}": `;
     this.plan = makePlan({ ...options, tags: [] }, undefined, where);
     this.tags = checkTags(options.tags ?? [], `${where}tags`);
+    for (const tag of this.tags)
+      if (!isTag(tag))
+        throw new CacheUsageError(
+          'invalid_option',
+          `${where}tags: a tag must be a non-empty string; got ${found(tag)}`,
+        );
     const { maxConcurrentLoads } = options;
     if (maxConcurrentLoads !== undefined && !(Number.isSafeInteger(maxConcurrentLoads) && maxConcurrentLoads > 0)) {
       throw new CacheUsageError(
@@ -114,7 +121,13 @@ export class Namespace {
     this.isRecalled = options.requestTier ?? true;
     this.codec = codec ?? (options.codec === 'bytes' ? bytesCodec : jsonCodec);
     this.token = namespaceToken(name);
-    this.prefixes = (options.prefixes ?? []).map((prefix) => this.declare(prefix));
+    const { prefixes = [] } = options;
+    if (prefixes.length > MAX_PREFIXES)
+      throw new CacheUsageError(
+        'invalid_option',
+        `${where}prefixes must be at most ${MAX_PREFIXES}; got ${prefixes.length}`,
+      );
+    this.prefixes = prefixes.map((prefix) => this.declare(prefix));
   }
 
   /** The names of all tokens an entry of this key carries: namespace, tags, declared prefixes. */
@@ -141,13 +154,16 @@ export class Namespace {
 
 /** The store's name for a tag's token. @throws CacheUsageError `invalid_tag` */
 export function tagToken(tag: string): string {
-  if (typeof tag !== 'string' || tag === '') {
-    throw new CacheUsageError(
-      'invalid_tag',
-      `a tag must be a non-empty string; got ${tag === '' ? 'an empty one' : `a ${typeof tag}`}`,
-    );
-  }
+  if (!isTag(tag)) throw new CacheUsageError('invalid_tag', `a tag must be a non-empty string; got ${found(tag)}`);
   return `tag:${shorten(encodeKey(tag))}`;
+}
+
+function isTag(tag: unknown): boolean {
+  return typeof tag === 'string' && tag !== '';
+}
+
+function found(tag: unknown): string {
+  return tag === '' ? 'an empty one' : `a ${typeof tag}`;
 }
 
 /** An array prefix covers whole parts only: ['user'] does not cover ['users', 1]. */

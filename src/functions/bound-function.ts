@@ -1,5 +1,6 @@
 import type { LoadContext } from '../core/cache.options.js';
 import type { CacheService } from '../core/cache.service.js';
+import type { LoadRun } from '../core/flights/load-run.js';
 import { PlannedOptions, type LoadPlan } from '../core/freshness/load-plan.js';
 import type { EncodedKey } from '../core/keys/encoded-key.js';
 import type { CachedFunction } from './cached-function.js';
@@ -58,17 +59,9 @@ export class BoundFunction {
 
   private run(self: object, args: unknown[], context: LoadContext): unknown {
     const { original, returnsObservable, options } = this.fn;
+    const { tags } = options;
+    if (typeof tags === 'function') (context as LoadRun).tagBy((value) => tags.call(self, value, args));
     const returned = withLoad(context, () => original.apply(self, args));
-    const value = returnsObservable
-      ? onlyValue(returned, context.signal, this.label)
-      : noObservable(returned, this.label);
-    return typeof options.tags === 'function' ? this.tagged(self, args, context, value) : value;
-  }
-
-  private async tagged(self: object, args: unknown[], context: LoadContext, loading: unknown): Promise<unknown> {
-    const value = await loading;
-    const { tags } = this.fn.options;
-    if (typeof tags === 'function') context.setTags(tags.call(self, value, args));
-    return value;
+    return returnsObservable ? onlyValue(returned, context.signal, this.label) : noObservable(returned, this.label);
   }
 }

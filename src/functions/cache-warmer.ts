@@ -3,7 +3,7 @@ import type { DiscoveryService } from '@nestjs/core';
 import type { CacheEngine } from '../core/cache-engine.js';
 import type { CacheService } from '../core/cache.service.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
-import { fail, fields, isBoolean, isDuration, isFunction, matches } from '../option-checks.js';
+import { fail, fields, isBoolean, isDuration, isFunction, isSpan, matches } from '../option-checks.js';
 import { warmUpsOf } from './warm-up.decorator.js';
 import type { WarmUpOptions, WarmUpStatus } from './warm-up.options.js';
 import { WarmUp } from './warm-up.js';
@@ -15,9 +15,9 @@ const areOptions = fields(
     name: matches(/\S/, 'a name'),
     every: isDuration,
     atBoot: isBoolean,
-    retryAfter: isDuration,
-    timeout: isDuration,
-    lease: isDuration,
+    retryAfter: isSpan,
+    timeout: isSpan,
+    lease: isSpan,
     run: isFunction,
   },
   ['name', 'run'],

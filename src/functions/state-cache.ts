@@ -34,7 +34,10 @@ export class StateCache<
     private readonly entry: EntryOptions,
   ) {}
 
-  /** The highest state there is; one read for all of them. An entry that does not match the schema is removed, and a miss. */
+  /**
+   * The highest state there is; one read for all of them. An entry that does not match the schema is removed, and a miss.
+   * @throws CacheUsageError `invalid_key` for an id that is missing
+   */
   async get(id: Id): Promise<StateEntry<State, Schemas> | undefined> {
     const keys = this.keysOf(id);
     const hits = await this.read(keys);
@@ -162,6 +165,12 @@ export class StateCache<
 
   private keysOf(id: Id): CacheKey[] {
     const { name, states } = this.definition;
+    // All that have lost their id would share one entry.
+    if (id === undefined || id === null || (id as unknown) === '')
+      throw new CacheUsageError(
+        'invalid_key',
+        `state cache "${name}": there is no id; got ${id === '' ? 'an empty one' : id}`,
+      );
     return states.map((state) => [name, id, state]);
   }
 

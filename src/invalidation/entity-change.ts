@@ -23,5 +23,14 @@ export type EntityChange =
 
 /** A change of which no more is known than the row, or not even that. */
 export function changeOf(entity: string, id: EntityId | undefined): EntityChange {
-  return id === undefined ? { entity, kind: 'table' } : { entity, kind: 'update', id };
+  return isRowId(id) ? { entity, kind: 'update', id } : { entity, kind: 'table' };
+}
+
+/** Whether it tells a row. One that is missing, in whole or in part, is that of a row nobody knows. */
+export function isRowId(id: unknown): id is EntityId {
+  if (id === undefined || id === null || id === '' || Number.isNaN(id)) return false;
+  if (id instanceof Date) return !Number.isNaN(id.getTime());
+  if (typeof id !== 'object') return true;
+  const parts = Object.values(id);
+  return parts.length > 0 && parts.every((part) => part !== undefined && part !== null && !Number.isNaN(part));
 }

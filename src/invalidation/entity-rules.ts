@@ -1,5 +1,6 @@
 import type { EntityDefinition, EntityRule } from './define-entity.js';
-import type { EntityChange, EntityRow } from './entity-change.js';
+import { CacheUsageError } from '../core/errors/cache.error.js';
+import { isRowId, type EntityChange, type EntityRow } from './entity-change.js';
 import { anyRow, lists, listsWhere, row, table } from './entity-tags.js';
 
 /**
@@ -7,10 +8,18 @@ import { anyRow, lists, listsWhere, row, table } from './entity-tags.js';
  * in, or is in now, and those only if a column that a list depends on is another, or is not known to be the same.
  */
 export class EntityRules {
-  private readonly rules: ReadonlyMap<string, EntityRule>;
+  private readonly rules = new Map<string, EntityRule>();
 
+  /** @throws CacheUsageError `duplicate_entity`: the lists of one definition would not be told of by the other */
   constructor(definitions: readonly EntityDefinition[] = []) {
-    this.rules = new Map(definitions.map(({ name, rule }) => [name, rule]));
+    for (const { name, rule } of definitions) {
+      if ((this.rules.get(name) ?? rule) !== rule)
+        throw new CacheUsageError(
+          'duplicate_entity',
+          `entity "${name}" is defined twice; give one defineEntity() all of its filters`,
+        );
+      this.rules.set(name, rule);
+    }
   }
 
   /** Whether it is declared by what its lists are filtered: only then does it matter how a row was. */
@@ -27,7 +36,7 @@ export class EntityRules {
 
   private tagsOfOne(change: EntityChange): string[] {
     const { entity } = change;
-    if (change.kind === 'table') return [anyRow(entity), table(entity)];
+    if (change.kind === 'table' || !isRowId(change.id)) return [anyRow(entity), table(entity)];
     return [anyRow(entity), row(entity, change.id), ...this.listsOf(change)];
   }
 
@@ -49,13 +58,14 @@ export class EntityRules {
 }
 
 function isSame(before: EntityRow, after: EntityRow, column: string): boolean {
-  if (!(column in before) || !(column in after)) return false;
   const [a, b] = [before[column], after[column]];
+  // Not known.
+  if (a === undefined || b === undefined) return false;
   return Object.is(a, b) || (a instanceof Date && b instanceof Date && a.getTime() === b.getTime());
 }
 
 /** The lists that compare `columns` and have this row; `undefined` if not all of them are known. */
 function filterOf(entity: string, columns: readonly string[], found: EntityRow): string | undefined {
-  if (!columns.every((column) => column in found)) return undefined;
+  if (columns.some((column) => found[column] === undefined)) return undefined;
   return listsWhere(entity, Object.fromEntries(columns.map((column) => [column, found[column]])));
 }

@@ -1,5 +1,5 @@
 import { CacheUsageError } from '../core/errors/cache.error.js';
-import type { EntityId, EntityRow } from './entity-change.js';
+import { isRowId, type EntityId, type EntityRow } from './entity-change.js';
 
 /**
  * The tags of an entry that shows one row: it goes when that row changes, or when nobody knows which rows have changed.
@@ -9,7 +9,7 @@ import type { EntityId, EntityRow } from './entity-change.js';
  * @throws CacheUsageError `invalid_entity`
  */
 export function entityTags(entity: string, id?: EntityId): string[] {
-  return id === undefined ? [anyRow(entity)] : [row(entity, id), table(entity)];
+  return isRowId(id) ? [row(entity, id), table(entity)] : [anyRow(entity)];
 }
 
 /** Changes with every change of a row. The coarse tag, for entries that depend on any row. */
@@ -50,7 +50,7 @@ function checkName(entity: string): string {
 }
 
 function idText(id: EntityId): string {
-  if (typeof id !== 'object' || id === null) return valueText(id);
+  if (typeof id !== 'object' || id instanceof Date) return valueText(id);
   return Object.keys(id)
     .sort()
     .map((column) => `${encodeURIComponent(column)}=${encodeURIComponent(valueText(id[column]))}`)

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import type { EngineOptions } from '../../src/core/engine.options.js';
 import type { CacheService } from '../../src/core/cache.service.js';
@@ -19,6 +19,31 @@ function signal(): { promise: Promise<void>; resolve: () => void } {
   let resolve = (): void => undefined;
   const promise = new Promise<void>((done) => (resolve = done));
   return { promise, resolve };
+}
+
+/** Counts how many are waiting for it. Everybody is answered in a later turn. */
+class CrowdedStore extends MemoryStore {
+  most = 0;
+  #waiting = 0;
+
+  override async acquire(...asked: Parameters<MemoryStore['acquire']>): ReturnType<MemoryStore['acquire']> {
+    return this.#answer(() => super.acquire(...asked));
+  }
+
+  override async fill(...asked: Parameters<MemoryStore['fill']>): ReturnType<MemoryStore['fill']> {
+    return this.#answer(() => super.fill(...asked));
+  }
+
+  override async write(...asked: Parameters<MemoryStore['write']>): ReturnType<MemoryStore['write']> {
+    return this.#answer(() => super.write(...asked));
+  }
+
+  async #answer<T>(ask: () => Promise<T>): Promise<T> {
+    this.most = Math.max(this.most, ++this.#waiting);
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#waiting--;
+    return ask();
+  }
 }
 
 describe('CacheService', () => {
@@ -79,6 +104,17 @@ describe('CacheService', () => {
     expect(await cache.delete('k')).toBe(true);
     expect(await cache.delete('k')).toBe(false);
     expect(await cache.increment('new', 2, { initial: 10 })).toBe(12);
+  });
+
+  it('counts nothing that it could not tell from the next number', async () => {
+    const cache = cacheOn();
+    await cache.set('k', Number.MAX_SAFE_INTEGER - 1);
+    expect(await cache.increment('k')).toBe(Number.MAX_SAFE_INTEGER);
+    await expect(cache.increment('k')).rejects.toMatchObject({ code: 'not_a_number' });
+    await expect(cache.increment('new', Number.MAX_VALUE, { initial: Number.MAX_VALUE })).rejects.toMatchObject({
+      code: 'not_a_number',
+    });
+    expect(await cache.increment('share', 0.25)).toBe(0.25);
   });
 
   it('clears a namespace in one step and nothing else', async () => {
@@ -172,6 +208,47 @@ describe('CacheService', () => {
     expect(asked[1]).toEqual([4]);
   });
 
+  it('asks the store for very many entries in portions, so that it has answered each before its deadline', async () => {
+    const store = new CrowdedStore();
+    const cache = cacheOn({ store });
+    await cache.get('warm');
+    const ids = Array.from({ length: 1100 }, (_, i) => `k${i}`);
+    const asked: string[][] = [];
+    const loader = async (missing: string[]): Promise<Array<[string, string]>> => {
+      asked.push(missing);
+      return missing.filter((id) => id !== 'k7').map((id) => [id, id]);
+    };
+    expect([...(await cache.getOrSetMany(ids, loader)).keys()]).toEqual(ids.filter((id) => id !== 'k7'));
+    expect(asked).toEqual([ids]);
+    expect(store.most).toBeLessThanOrEqual(250);
+    expect((await cache.getMany(ids)).filter(({ isFound }) => isFound)).toHaveLength(1099);
+
+    expect(await cache.setMany(ids.map((id) => [id, 'new']))).toBe(true);
+    expect(store.most).toBeLessThanOrEqual(250);
+    expect(cache.stats()).toMatchObject({ storeFailures: 0, queued: 0 });
+  });
+
+  it('getOrSetMany ends, however many ids, where the store fails or a loader does', async () => {
+    const ids = Array.from({ length: 600 }, (_, i) => i);
+    const down = cacheOn({
+      store: Object.assign(new MemoryStore(), { acquire: () => Promise.reject(new Error('down')) }),
+    });
+    expect((await down.getOrSetMany(ids, (missing) => missing.map((id) => [id, id] as const))).size).toBe(600);
+    const failing = cacheOn();
+    await expect(
+      failing.getOrSetMany(ids, () => {
+        throw new Error('upstream');
+      }),
+    ).rejects.toThrow('upstream');
+    // Those of the first portion are over by the time that there is an answer.
+    const late = cacheOn();
+    const slowly = async (missing: number[]): Promise<Map<number, number>> => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return new Map(missing.map((id) => [id, id]));
+    };
+    await expect(late.getOrSetMany(ids, slowly, { hardTimeout: 5 })).rejects.toThrow('hardTimeout');
+  });
+
   it('a failing loader runs once for its concurrent callers, and is not remembered', async () => {
     const cache = cacheOn();
     let runs = 0;
@@ -247,6 +324,20 @@ describe('CacheService', () => {
     expect(await cache.explain('absent')).toMatchObject({ memory: undefined, remote: { state: 'absent' } });
   });
 
+  it('knows the type of what a loader returns that uses what it is told', async () => {
+    const cache = cacheOn();
+    const options = { ttl: (book: { id: number }) => book.id * 60_000 };
+    const book = await cache.getOrSet('k', ({ signal }) => ({ id: signal.aborted ? 0 : 1 }), options);
+    expectTypeOf(book).toEqualTypeOf<{ id: number }>();
+    const again = await cache.getOrSet('k', async (context) => (context.skip(), { id: 2 }), {
+      tags: ({ id }) => [`b${id}`],
+    });
+    expectTypeOf(again).toEqualTypeOf<{ id: number }>();
+    const fresh = await cache.getOrSet<{ id: number }>('k', (context) => context.stale?.value ?? context.notModified());
+    expectTypeOf(fresh).toEqualTypeOf<{ id: number }>();
+    expect([book, again, fresh]).toEqual([{ id: 1 }, { id: 1 }, { id: 1 }]);
+  });
+
   it('passes every call through when disabled', async () => {
     const cache = cacheOn({ enabled: false });
     let runs = 0;
@@ -254,5 +345,26 @@ describe('CacheService', () => {
     expect(await cache.getOrSet('k', () => ++runs)).toBe(2);
     expect(await cache.set('k', 1)).toBe(false);
     expect((await cache.get('k')).isFound).toBe(false);
+  });
+
+  it('getOrSetMany keeps to the options of the call when disabled, and asks for nothing when nothing is missing', async () => {
+    const cache = cacheOn({
+      enabled: false,
+      namespaces: [{ name: 'default', shouldCache: (book) => (book as { n: number }).n > 0 }],
+    });
+    const loader = async (missing: number[]): Promise<Array<[number, { n: number }]>> => missing.map((n) => [n, { n }]);
+    const tags = ({ n }: { n: number }): string[] => [`t${n}`];
+    expect([...(await cache.getOrSetMany([2, 1], loader, { tags }))]).toEqual([
+      [2, { n: 2 }],
+      [1, { n: 1 }],
+    ]);
+    const hang = (): Promise<never> => new Promise(() => undefined);
+    expect((await cache.getOrSetMany([], hang)).size).toBe(0);
+    await expect(cache.getOrSetMany([1], hang, { hardTimeout: 5 })).rejects.toMatchObject({ code: 'load_timeout' });
+    const signal = AbortSignal.abort(new Error('gone'));
+    await expect(cache.getOrSetMany([1], loader, { signal })).rejects.toThrow('gone');
+    await expect(cache.getOrSetMany([1], loader, { ttl: 'soon' as never })).rejects.toMatchObject({
+      code: 'invalid_duration',
+    });
   });
 });

@@ -64,6 +64,68 @@ it('more keys than can wait, of which the store refuses the removal: none is rea
   expect((await here.get('k0')).isFound).toBe(false);
 });
 
+/** Has a deadline's worth of work with 500 names, and is given up where it is asked for more. */
+class SlowStore extends BrokenStore {
+  override async rotate(...asked: Parameters<MemoryStore['rotate']>): ReturnType<MemoryStore['rotate']> {
+    if (asked[0].length > 500) throw new Error('took too long');
+    return super.rotate(...asked);
+  }
+
+  override async remove(...asked: Parameters<MemoryStore['remove']>): ReturnType<MemoryStore['remove']> {
+    if (asked[0].length > 500) throw new Error('took too long');
+    return super.remove(...asked);
+  }
+}
+
+describe('very many at a time', () => {
+  const many = (prefix: string): string[] => Array.from({ length: 2100 }, (_, i) => `${prefix}${i}`);
+
+  it('are sent in portions, of which each has a deadline of its own', async () => {
+    const engine = engineOn(new SlowStore({}));
+    const cache = engine.namespace('default');
+    await cache.set('tagged', 1, { tags: ['t2099'] });
+    await cache.setMany([
+      ['k0', 1],
+      ['k2099', 1],
+    ]);
+    await cache.invalidateTags(many('t'));
+    expect(await cache.deleteMany(many('k'))).toBe(2);
+    expect([(await cache.get('tagged')).isFound, cache.stats().queued]).toEqual([false, 0]);
+  });
+
+  it('that had to wait are sent in portions, too, and so are not waited for in vain for ever', async () => {
+    const store = new SlowStore({});
+    const engine = engineOn(store);
+    const cache = engine.namespace('default');
+    store.isDown = true;
+    await cache.invalidateTags(many('t'));
+    await cache.expireTags(many('s'));
+    expect(engine.inspect().pending.tokens).toBe(4200);
+    store.isDown = false;
+    await sent(engine);
+  });
+
+  it('the rest waits where the store fails half way', async () => {
+    const store = new SlowStore({});
+    const engine = engineOn(store);
+    const cache = engine.namespace('default');
+    await cache.setMany([
+      ['k0', 1],
+      ['k2099', 1],
+    ]);
+    const { remove } = store;
+    store.remove = (keys) => {
+      store.isDown = true;
+      store.remove = remove;
+      return MemoryStore.prototype.remove.call(store, keys);
+    };
+    expect(await cache.deleteMany(many('k'))).toBe(2);
+    expect(engine.inspect().pending.keys).toBe(1600);
+    store.isDown = false;
+    await sent(engine);
+  });
+});
+
 /** Says only after a while that it has replaced a token. */
 class SlowlyAnsweringStore extends BrokenStore {
   rotated: Gate | undefined;

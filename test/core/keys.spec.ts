@@ -149,6 +149,9 @@ describe('keys', () => {
       [[new Map()], /key\[0\] is an instance of Map/],
       [[new Date(Number.NaN)], /key\[0\] is an invalid Date/],
       [42, /key is a number/],
+      [null, /key is null/],
+      // Operators of Sequelize: what they say would be left out, so that all conditions had one key.
+      [['a', { age: { [Symbol('gt')]: 5 } }], /key\[1\]\.age is an object with a symbol for a name/],
       ['x'.repeat(20_000), /20000 characters \(at most 16384\)/],
     ];
     for (const [value, message] of refused) expect(() => encodeKey(value as CacheKey)).toThrow(message);

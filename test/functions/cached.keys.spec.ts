@@ -169,6 +169,12 @@ describe('arguments that cannot be part of a key (F15)', () => {
     ['a symbol', [Symbol('x')], 'argument 1 of Shelf.find is a symbol;'],
     ['NaN', [Number.NaN], 'argument 1 of Shelf.find is NaN;'],
     ['a Map', [new Map()], 'argument 1 of Shelf.find is an instance of Map;'],
+    // What is so named is not seen: all conditions would share one entry.
+    [
+      'a condition of Sequelize',
+      [{ age: { [Symbol.for('gt')]: 5 } }],
+      'argument 1.age of Shelf.find is an object with a symbol for a name;',
+    ],
     ['too much text', ['x'.repeat(10_000), 'x'.repeat(10_000)], 'the arguments of Shelf.find: key is 200'],
   ])('%s is refused with its position and without its value', async (_name, args, message) => {
     const service = await shelf();

@@ -170,6 +170,21 @@ describe('what is not stored', () => {
     expect(a.cache.stats().fenced).toBe(0);
   });
 
+  it.each<[string, CallOptions<{ id: number } | null>]>([
+    ['vetoed', { shouldCache: (value) => value !== null }],
+    ['skipped', {}],
+    ['without a life', { ttl: 0 }],
+  ])('what is %s is not asked for labels and lifetimes', async (how, options) => {
+    const { a } = await world();
+    const load = (context: LoadContext<{ id: number } | null>): null => {
+      if (how === 'skipped') context.skip();
+      return null;
+    };
+    const asked = { tags: (value: { id: number } | null) => [`book:${value!.id}`] };
+    expect(await a.cache.getOrSet('k', load, { ...asked, ...options })).toBeNull();
+    expect((await a.cache.get('k')).isFound).toBe(false);
+  });
+
   it('a refresh that is not to be stored leaves the stale value to be refreshed by the next', async () => {
     const { a, b } = await world();
     await a.cache.set('k', 'old');

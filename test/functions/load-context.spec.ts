@@ -27,12 +27,21 @@ class Feed {
 
   @Cached()
   async chosen(how: 'skip' | 'zero' | 'tag' | 'plain'): Promise<number> {
-    const load = loadContext();
+    const { skip, setTtl, setTags } = loadContext();
     await Promise.resolve();
-    if (how === 'skip') load.skip();
-    if (how === 'zero') load.setTtl(0);
-    if (how === 'tag') load.setTags(['late']);
+    if (how === 'skip') skip();
+    if (how === 'zero') setTtl(0);
+    if (how === 'tag') setTags(['late']);
     return ++this.runs;
+  }
+
+  @Cached({
+    shouldCache: (value: { id: number } | null) => value !== null,
+    tags: (value: { id: number } | null) => [`book:${value!.id}`],
+  })
+  async vetoed(isNull: boolean): Promise<{ id: number } | null> {
+    this.runs++;
+    return isNull ? null : { id: this.runs };
   }
 
   @Cached()
@@ -103,6 +112,13 @@ describe('loadContext()', () => {
     expect(feed.runs).toBe(3);
     clock.advance(3_600_001);
     expect(await feed.entries('a')).toEqual({ version: 4 });
+  });
+
+  it('asks no vetoed value for its tags', async () => {
+    const feed = (await boot([TieredCacheModule.forRoot()], [Feed])).get(Feed);
+    expect([await feed.vetoed(true), await feed.vetoed(true)]).toEqual([null, null]);
+    expect(feed.runs).toBe(2);
+    expect([await feed.vetoed(false), await feed.vetoed(false)]).toEqual([{ id: 3 }, { id: 3 }]);
   });
 
   it('lets the method decide what is kept', async () => {

@@ -316,6 +316,24 @@ describe('a definition', () => {
     expect(error).toMatchObject({ code, message: expect.stringContaining(part) });
   });
 
+  it.each([undefined, null, ''])(
+    'refuses %j as an id: the payments of all who have lost theirs would be one',
+    async (id) => {
+      const states = paymentCache.on(engineOn(new MemoryStore()).namespace('default'));
+      const none = id as never;
+      for (const call of [
+        states.get(none),
+        states.getState(none, 'paid'),
+        states.set(none, 'paid', of(1)),
+        states.clear(none),
+      ])
+        await expect(call).rejects.toMatchObject({
+          code: 'invalid_key',
+          message: expect.stringContaining('"payment"'),
+        });
+    },
+  );
+
   it('refuses a state it does not have', async () => {
     const states = paymentCache.on(engineOn(new MemoryStore()).namespace('default'));
     await expect(states.getState(7, 'piad' as never)).rejects.toMatchObject({ code: 'unknown_state' });

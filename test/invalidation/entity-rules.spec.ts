@@ -88,8 +88,57 @@ describe('what a change of an entity takes', () => {
     expect(entityTags('Seat', { row: '1&hall=a' })).not.toEqual(entityTags('Seat', { hall: 'a', row: 1 }));
   });
 
+  it.each([undefined, null, Number.NaN, '', {}, { hall: 'a', row: undefined }, new Date(Number.NaN)])(
+    'an id that tells no row (%j) is that of any row',
+    (id) => {
+      for (const kind of ['insert', 'update', 'delete'] as const)
+        expect(goes(detail, { entity: 'Course', kind, id: id as never })).toBe(true);
+      expect(goes(entityTags('Course', id as never), { entity: 'Course', kind: 'update', id: 42 })).toBe(true);
+      const list = course.listTags({ ids: [id as never], where: { category: 'maths' } });
+      const edit = {
+        entity: 'Course',
+        kind: 'update',
+        id: 42,
+        before: maths,
+        after: { ...maths, credits: 6 },
+      } as const;
+      expect(goes(list, edit)).toBe(true);
+    },
+  );
+
+  it('a date as an id is its text', () => {
+    expect(entityTags('Day', new Date(0) as never)).toEqual(entityTags('Day', new Date(0).toISOString()));
+  });
+
+  it('a column that is undefined is not known', () => {
+    const change = { entity: 'Course', kind: 'update', id: 42 } as const;
+    const partial = { ...maths, category: undefined };
+    for (const [before, after] of [
+      [partial, { ...partial, title: 'Groups' }],
+      [partial, { ...maths, category: 'physics' }],
+      [partial, partial],
+    ])
+      expect(goes(laterPage, { ...change, before: before!, after: after! })).toBe(true);
+    expect(goes(laterPage, { entity: 'Course', kind: 'insert', id: 7, after: partial })).toBe(true);
+  });
+
+  it('a filter that is undefined is none', () => {
+    expect(course.listTags({ ids: [], where: { category: undefined } })).toEqual(course.listTags({ ids: [] }));
+    const strict = defineEntity('Course', { filters: [['category']] });
+    expect(() => strict.listTags({ ids: [], where: { category: undefined } })).toThrow(/by \[\] are not declared/);
+  });
+
   it('refuses a filter that no change would be compared with', () => {
     expect(() => course.listTags({ ids: [], where: { level: 1 } })).toThrow(/by \[level\] are not declared/);
+    for (const category of [['maths', 'physics'], { not: 'maths' }])
+      expect(() => course.listTags({ ids: [], where: { category } })).toThrow(
+        /^where\.category of a list of Course must be a single value/,
+      );
+  });
+
+  it('refuses rules that are none', () => {
+    for (const rule of [{}, { filters: ['category'] }, { filters: [], ordr: [] }, { filters: [[1]] }])
+      expect(() => defineEntity('Course', rule as never)).toThrow(/^(?:unknown option "|)defineEntity\('Course'\)/);
   });
 
   it('refuses a name that could be taken for another tag', () => {

@@ -430,6 +430,22 @@ describe('what cannot be', () => {
 
       @InvalidatesCache({ entities: () => ({ entity: 'Course', kind: 'changed', id: 1 }) as never })
       async oddly(): Promise<void> {}
+
+      @InvalidatesCache({
+        entities: [
+          { entity: 'Teacher', id: (_none: void) => (undefined as unknown as { id: number }).id },
+          { entity: 'Course', id: 42 },
+        ],
+      })
+      async half(): Promise<void> {}
+
+      @InvalidatesCache({
+        entities: () => [
+          { entity: 'Course', kind: 'update', id: Number.NaN },
+          { entity: 'Teacher', kind: 'update', id: 7 },
+        ],
+      })
+      async halfKnown(): Promise<void> {}
     }
     const { subject, store, left } = await application(Wrong);
     await store('a');
@@ -443,7 +459,13 @@ describe('what cannot be', () => {
     await store('a');
     await expect(subject.badly()).rejects.toThrow('Wrong.badly.tags() must be an array; got a string');
     expect(await left('a')).toEqual([]);
-    await expect(subject.forgot()).rejects.toThrow('entities[0].id() must be the id of a row; got undefined');
+    // Which row it was is not known: all of them.
+    for (const call of ['forgot', 'half', 'halfKnown'] as const) {
+      await store('course', ...entityTags('Course', 42));
+      await store('teacher', ...entityTags('Teacher', 7));
+      await expect(subject[call]()).rejects.toThrow(/must be the id of a row; got|entities\[0\]\.id\(\) has thrown/);
+      expect(await left('course', 'teacher')).toEqual(call === 'forgot' ? ['teacher'] : []);
+    }
     await expect(subject.oddly()).rejects.toThrow('entities().kind must be one of insert, update, delete, table');
   });
 

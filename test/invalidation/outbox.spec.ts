@@ -80,6 +80,13 @@ describe('a row of the outbox', () => {
     expect(values).toEqual(['["Course","Course:1","Course?category=art"]', 'app.outbox']);
   });
 
+  it('is refused where PostgreSQL would cut the name of its table, index or channel', () => {
+    const table = `app.${'t'.repeat(56)}`;
+    expect(() => outboxTableSql({ table })).toThrow(/^table must be a name of at most 59 characters/);
+    expect(() => outboxInsert([{ entity: 'Course', kind: 'table' }], { table })).toThrow(/at most 59/);
+    expect(outboxTableSql({ table: table.slice(0, 59) })).toContain(`${'t'.repeat(55)}_due`);
+  });
+
   it('is refused when there is nothing to invalidate', () => {
     expect(() => outboxInsert([])).toThrow(/changes must have at least one/);
   });
@@ -175,6 +182,43 @@ describe('a relay', () => {
     await expect.poll(() => seen, { timeout: 5000 }).toEqual(['a']);
   });
 
+  it('looks no more often than it is told to', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      let looks = 0;
+      const slow = new OutboxRelay(
+        () => (looks++, { rows: [] }),
+        async () => undefined,
+        { pollMs: 60_000 },
+      );
+      relays.push(slow);
+      slow.start();
+      await vi.advanceTimersByTimeAsync(40_000);
+      expect(looks).toBe(1);
+      await vi.advanceTimersByTimeAsync(40_000);
+      expect(looks).toBe(2);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it.each(['take rows', 'begin to listen'])(
+    'that waits for a database in vain, to %s, ends with the application',
+    async (what) => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      try {
+        const hang = (): Promise<never> => new Promise(() => undefined);
+        const stuck = new OutboxRelay(hang, async () => undefined, what === 'take rows' ? {} : { listen: hang });
+        stuck.start();
+        const stopped = stuck.stop().then(() => 'stopped');
+        await vi.advanceTimersByTimeAsync(5000);
+        await expect(Promise.race([stopped, 'waits'])).resolves.toBe('stopped');
+      } finally {
+        vi.useRealTimers();
+      }
+    },
+  );
+
   it('that dies with rows in its hands leaves them to another', async () => {
     await add('a');
     // Never acknowledged: as if the process had gone. What it took is lent for half a second.
@@ -210,11 +254,17 @@ describe('OutboxRelayModule', () => {
       code: 'outbox_table_missing',
       message: expect.stringContaining('autoCreate') as string,
     });
-    const wrong = await bootError([
-      TieredCacheModule.forRoot(),
-      OutboxRelayModule.forRoot({ query, pollEvery: 'soon' as never }),
-    ]);
-    expect(wrong).toMatchObject({ code: 'invalid_duration' });
+    for (const [pollEvery, code] of [
+      ['soon', 'invalid_duration'],
+      [0, 'invalid_option'],
+      ['2d', 'invalid_option'],
+    ])
+      expect(
+        await bootError([
+          TieredCacheModule.forRoot(),
+          OutboxRelayModule.forRoot({ query, pollEvery: pollEvery as never }),
+        ]),
+      ).toMatchObject({ code });
   });
 
   it('makes the table once when many start together', async () => {

@@ -340,8 +340,23 @@ describe('sinks over HTTP', () => {
     [() => purgeByHeader({ url: 'http://a', as: 'regex' as never }), "as must be one of 'keys', 'pattern'"],
     [() => purgeByHeader({ url: 'http://a', headers: { token: 7 as never } }), 'headers.token must be a string'],
     [() => purgeByJson({ url: 'http://a', maxKey: 3 } as never), 'did you mean "maxKeys"?'],
+    // fetch() refuses them, too, each time, and repeats them in its message.
+    [() => purgeByJson({ url: 'https://app:hunter2@a' }), 'url must be a URL without user and password'],
+    [
+      () => purgeByHeader({ url: 'http://a', headers: { authorization: 'Bearer hunter2\nx' } }),
+      'headers.authorization must be a header of visible characters',
+    ],
+    [
+      () => purgeByHeader({ url: 'http://a', headers: { 'api key': 'hunter2' } }),
+      'headers.api key must be the name of',
+    ],
   ])('%s is refused', (make, message) => {
     expect(make).toThrow(message);
+    expect(make).not.toThrow('hunter2');
+  });
+
+  it('takes a secret with the line break that files end in', () => {
+    expect(purgeByHeader({ url: 'http://a', headers: { authorization: 'Bearer x\n' } }).name).toBe('a');
   });
 });
 
@@ -350,6 +365,7 @@ describe('options', () => {
     [{ sinks: [{ name: 'a' }] }, 'purge.sinks[0] must be a sink such as purgeByHeader({ url })'],
     [{}, 'purge.sinks must be given'],
     [{ sinks: [], attempts: 0 }, 'purge.attempts must be a whole number of at least 1'],
+    [{ sinks: [], timeout: 0 }, 'purge.timeout must be longer than 0'],
     [{ sinks: [], repeatAfter: 'soon' }, 'purge.repeatAfter must be milliseconds'],
     [{ sinks: [new HeldSink(), new HeldSink()] }, 'two are called "held"'],
   ])('%j stop the boot', async (purge, message) => {

@@ -8,6 +8,7 @@ import {
   MemoryStore,
   RequestCacheService,
   TieredCacheModule,
+  defineEntity,
   getCacheToken,
   tieredCacheConfig,
   type TieredCacheOptions,
@@ -160,6 +161,24 @@ describe('malformed options stop the boot', () => {
     ],
     ['unlike any', { zzzzzzzzzz: secret }, /^unknown option "zzzzzzzzzz": known are prefix, /],
     ['duration', { defaults: { ttl: secret } }, /^defaults\.ttl must be /],
+    ['no time for the store', { deadline: 0 }, /^deadline must be longer than 0; got the number 0$/],
+    ['no lease', { defaults: { lease: 0 } }, /lease must be longer than 0/],
+    ['no time for loaders', { defaults: { hardTimeout: 0 } }, /hardTimeout must be longer than 0/],
+    [
+      'an empty tag',
+      { namespaces: [{ name: 'a', tags: [''] }] },
+      /^namespace "a": tags: a tag must be a non-empty string/,
+    ],
+    [
+      'too many prefixes',
+      { namespaces: [{ name: 'a', prefixes: Array.from({ length: 17 }, (_, i) => `p${i}`) }] },
+      /^namespace "a": prefixes must be at most 16; got 17$/,
+    ],
+    [
+      'an entity twice',
+      { entities: [defineEntity('Course', { filters: [['a']] }), defineEntity('Course', { filters: [['b']] })] },
+      /^entity "Course" is defined twice/,
+    ],
     [
       'count',
       { memory: { maxEntries: 0 } },

@@ -1,6 +1,8 @@
 import 'reflect-metadata';
+import { AsyncResource } from 'node:async_hooks';
 import { Injectable } from '@nestjs/common';
 import { inspect } from 'node:util';
+import { defer, lastValueFrom, Observable } from 'rxjs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MAX_SCOPE_ENTRIES, RequestScope } from '../../src/core/tiers/request.scope.js';
 import {
@@ -195,6 +197,25 @@ describe('@WithRequestCache()', () => {
     other(): boolean {
       return this.request.isActive;
     }
+
+    @WithRequestCache()
+    observed(): Observable<unknown> {
+      return defer(async () => {
+        seen.push(this.request.get('k').isFound);
+        this.request.set('k', 1);
+        await Promise.resolve();
+        return this.request.get('k').value;
+      });
+    }
+
+    @WithRequestCache()
+    endless(): Observable<unknown> {
+      return new Observable((subscriber) => {
+        this.request.set('k', 1);
+        const look = AsyncResource.bind(() => this.request.get('k').isFound);
+        subscriber.next(look);
+      });
+    }
   }
 
   it('gives each call a scope, and joins one that is open', async () => {
@@ -209,6 +230,21 @@ describe('@WithRequestCache()', () => {
       await jobs.run('a', 1);
     });
     expect(seen).toEqual([false, false, false, true]);
+  });
+
+  it('gives an Observable a scope for as long as it is subscribed to', async () => {
+    seen.length = 0;
+    const jobs = (await boot([TieredCacheModule.forRoot()], [Jobs])).get(Jobs);
+    const observed = jobs.observed();
+    expect([await lastValueFrom(observed), await lastValueFrom(observed)]).toEqual([1, 1]);
+    expect(seen).toEqual([false, false]);
+    let look = (): unknown => undefined;
+    const subscription = jobs.endless().subscribe((value) => (look = value as () => unknown));
+    expect(look()).toBe(true);
+    subscription.unsubscribe();
+    await Promise.resolve();
+    expect(look()).toBe(false);
+    expect(jobs.request.isActive).toBe(false);
   });
 
   it('leaves name, length and metadata as they were, and runs without Nest', async () => {

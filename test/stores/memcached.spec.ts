@@ -439,6 +439,7 @@ describe('options', () => {
     [{ prefix: 'a b' }, 'invalid_memcached_options', 'prefix must be'],
     [{ prefix: 'p'.repeat(46) }, 'invalid_memcached_options', 'prefix must be'],
     [{ connectTimeout: 0 }, 'invalid_memcached_options', 'connectTimeout must be'],
+    [{ connectTimeout: 2 ** 31 }, 'invalid_memcached_options', 'connectTimeout must be'],
     [{ url: 'memcacheds://h', tls: false }, 'invalid_memcached_options', 'memcacheds:// means TLS'],
   ])('%o are refused, without their secrets', async (options, code, message) => {
     const error = await failure((async () => memcachedLocks(options))());

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { CacheUsageError } from '../../src/core/errors/cache.error.js';
-import { redis } from '../../src/stores/redis/index.js';
+import { redis, redisLocks } from '../../src/stores/redis/index.js';
 import { parseRedisUrl } from '../../src/stores/redis/redis.url.js';
 
 const code = (run: () => unknown): string => {
@@ -44,9 +44,19 @@ describe('redis options', () => {
     expect(code(() => redis({ url: 'redis://a', client }))).toBe('invalid_redis_options');
     for (const prefix of ['', 'a b', 'a{b', 'a}', 'ä', 'x'.repeat(65)])
       expect(code(() => redis({ prefix }))).toBe('invalid_redis_options');
-    for (const connectTimeout of [0, -1, Number.NaN])
+    // Node's timers fire at once beyond 2^31 ms.
+    for (const connectTimeout of [0, -1, Number.NaN, Infinity, 2 ** 31, 0.5, '1000' as never])
       expect(code(() => redis({ connectTimeout }))).toBe('invalid_redis_options');
+    for (const confirmTimeout of [0, 2 ** 31, 1.5])
+      expect(code(() => redisLocks({ confirmTimeout }))).toBe('invalid_redis_options');
     client.disconnect();
+  });
+
+  it('are known ones: what is misspelt would be the default server, or the default prefix', () => {
+    const misspelt = { uri: 'redis://canary' } as never;
+    expect(() => redis(misspelt)).toThrow(/^redis: unknown option "uri"; known are url, /);
+    expect(() => redisLocks(misspelt)).toThrow(/^redis: unknown option "uri"/);
+    expect(code(() => redisLocks({ confirmReplicas: 1, sendValuesUpTo: 5 }))).toBe('no usage error');
   });
 
   it('open no connection before the store is opened or used', () => {

@@ -21,6 +21,14 @@ export function afterDeadline(clock: Clock, ms: number, run: () => void): () => 
 /** Node fires timers of more than this (24.8 days) at once. */
 const MOST_TIMER_MS = 2 ** 31 - 1;
 
+/** Whether one of Node's timers can be told to wait for so many milliseconds. */
+export function fitsTimer(ms: number): boolean {
+  return Number.isSafeInteger(ms) && ms >= 1 && ms <= MOST_TIMER_MS;
+}
+
+/** What {@link fitsTimer} takes, for messages. */
+export const TIMER_RANGE = `a whole number of milliseconds from 1 to ${MOST_TIMER_MS}`;
+
 /** Reading the clock costs as much as a look-up in a Map, so a reading serves this many times, or a millisecond. */
 const USES = 64;
 let reading = 0;

@@ -31,6 +31,7 @@ export class LoadRun implements LoadContext<unknown> {
   private under: CacheKey | undefined;
   private lives: Lives | undefined;
   private tags: readonly string[] = [];
+  private tagsOf: ((value: unknown) => readonly string[]) | undefined;
 
   constructor(
     readonly key: CacheKey,
@@ -52,25 +53,31 @@ export class LoadRun implements LoadContext<unknown> {
     return this.controller.signal;
   }
 
-  setTtl(ttl: Lifetime, freshFor: Lifetime = ttl): void {
+  // Functions of their own, for loaders that take the context apart: `({ signal, setTtl }) => ...`.
+  readonly setTtl = (ttl: Lifetime, freshFor: Lifetime = ttl): void => {
     const ttlMs = lifetimeMs(ttl, 'setTtl(ttl)');
     this.lives = { ttlMs, freshForMs: Math.min(ttlMs, lifetimeMs(freshFor, 'setTtl(freshFor)')) };
-  }
+  };
 
-  setTags(tags: readonly string[]): void {
+  readonly setTags = (tags: readonly string[]): void => {
     const all = [...new Set([...this.tags, ...checkTags(tags, 'setTags(tags)')])];
     this.tags = checkTags(all, 'setTags(tags), all calls of a load together,');
-  }
+  };
 
-  skip(): void {
+  readonly skip = (): void => {
     this.isSkipped = true;
-  }
+  };
 
-  notModified<T>(): T {
+  readonly notModified = <T>(): T => {
     if (!this.stale)
       throw new CacheUsageError('nothing_stale', 'notModified() without a stale value: look at context.stale first');
     this.isNotModified = true;
     return this.stale.value as T;
+  };
+
+  /** For the rooms of this package: as {@link setTags}, once there is a value that is to be stored. */
+  tagBy(tagsOf: (value: unknown) => readonly string[]): void {
+    this.tagsOf = tagsOf;
   }
 
   /** For the rooms of this package: what was loaded belongs to another key, as a response whose `Vary` is known only when it is there. */
@@ -101,18 +108,25 @@ export class LoadRun implements LoadContext<unknown> {
   }
 
   private judge(value: unknown): Loaded {
-    const { plan, isNotModified } = this;
+    const { plan, isNotModified, under } = this;
+    // The other functions need not be made for a value that is not to be stored: null, say.
     const isKept = !this.isSkipped && (plan.shouldCache?.(value) ?? true);
+    const lives = isKept ? this.livesOf(value) : undefined;
+    const lateTags = lives ? this.lateTagsOf(value) : [];
+    return { value, lives, lateTags, isNotModified, under };
+  }
+
+  private livesOf(value: unknown): Lives | undefined {
+    const { plan, isNotModified } = this;
     const lives = this.lives ?? livesOfLoaded(isNotModified ? { ...plan, jitter: 0 } : plan, value);
-    const chosen = plan.tagsOf ? checkTags(plan.tagsOf(value), 'tags()') : [];
+    return lives.ttlMs > 0 ? lives : undefined;
+  }
+
+  private lateTagsOf(value: unknown): readonly string[] {
+    const chosen = this.plan.tagsOf ? checkTags(this.plan.tagsOf(value), 'tags()') : [];
+    if (this.tagsOf) this.setTags(this.tagsOf(value));
     const lateTags = [...new Set([...chosen, ...this.tags])];
     lateTags.forEach(tagToken);
-    return {
-      value,
-      lives: isKept && lives.ttlMs > 0 ? lives : undefined,
-      lateTags,
-      isNotModified,
-      under: this.under,
-    };
+    return lateTags;
   }
 }

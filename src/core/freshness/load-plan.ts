@@ -91,7 +91,8 @@ export function makePlan(options: LoadOptions, base: LoadPlan = BASE, where = ''
   if (options.shouldCache !== undefined)
     plan.shouldCache = ofType('function', options.shouldCache, `${where}shouldCache`);
   if (options.softTimeout !== undefined) plan.softTimeoutMs = patience(options.softTimeout, `${where}softTimeout`);
-  if (options.hardTimeout !== undefined) plan.hardTimeoutMs = patience(options.hardTimeout, `${where}hardTimeout`);
+  if (options.hardTimeout !== undefined)
+    plan.hardTimeoutMs = span(patience(options.hardTimeout, `${where}hardTimeout`), `${where}hardTimeout`);
   if (options.eagerRefresh !== undefined) plan.eagerRefresh = fraction(options.eagerRefresh, `${where}eagerRefresh`);
   if (options.staleWhileLoading !== undefined)
     plan.staleWhileLoading = ofType('boolean', options.staleWhileLoading, `${where}staleWhileLoading`);
@@ -107,7 +108,7 @@ export function makePlan(options: LoadOptions, base: LoadPlan = BASE, where = ''
     plan.onLoadError = ofType('function', options.onLoadError, `${where}onLoadError`);
   if (options.onCold !== undefined) plan.onCold = coldPolicy(options.onCold, `${where}onCold`);
   if (options.waitBudget !== undefined) plan.waitBudgetMs = durationMs(options.waitBudget, `${where}waitBudget`);
-  if (options.lease !== undefined) plan.leaseMs = durationMs(options.lease, `${where}lease`);
+  if (options.lease !== undefined) plan.leaseMs = span(durationMs(options.lease, `${where}lease`), `${where}lease`);
   return plan;
 }
 
@@ -125,6 +126,12 @@ function always<T>(value: T): () => T {
 /** A lifetime in which Infinity, too, means for ever. */
 function patience(value: Lifetime, field: string): number {
   return value === Infinity ? Infinity : lifetimeMs(value, field);
+}
+
+/** With no time at all, nothing would ever be loaded, or stored. */
+function span(ms: number, field: string): number {
+  if (ms > 0) return ms;
+  throw new CacheUsageError('invalid_option', `${field} must be longer than 0`);
 }
 
 function fraction(value: number, field: string): number {

@@ -58,9 +58,15 @@ function encodeObject(part: object, at: string, depth: number): string {
   }
   const prototype: unknown = Object.getPrototypeOf(part);
   if (prototype !== Object.prototype && prototype !== null) throw invalid(at, typeName(part));
+  // Left out, they would make one key of objects that differ: the operators of Sequelize are such.
+  if (hasSymbols(part)) throw invalid(at, 'an object with a symbol for a name');
   const fields = part as { readonly [name: string]: KeyPart };
   const names = Object.keys(fields).sort();
   return `(${names.map((name) => `${escapeText(name)}=${encodePart(fields[name], `${at}.${name}`, depth + 1)}`).join(',')})`;
+}
+
+function hasSymbols(part: object): boolean {
+  return Object.getOwnPropertySymbols(part).some((name) => Object.prototype.propertyIsEnumerable.call(part, name));
 }
 
 function escapeText(text: string): string {
@@ -85,7 +91,8 @@ function invalid(at: string, found: string): CacheUsageError {
 }
 
 function typeName(value: unknown): string {
-  return typeof value === 'object' && value !== null
+  if (value === null || value === undefined) return String(value);
+  return typeof value === 'object'
     ? `an instance of ${value.constructor?.name ?? 'an unknown class'}`
     : `a ${typeof value}`;
 }

@@ -1,6 +1,7 @@
 import type { CacheStore } from '../../stores/contract/cache-store.js';
 import type { Clock } from '../clock/clock.js';
 import { StoreUnavailableError } from '../errors/cache.error.js';
+import { MOST_NAMES, portionsOf } from '../portions.js';
 import { APPLICATION_STAMP } from '../tokens/token-parts.js';
 
 /**
@@ -10,7 +11,6 @@ import { APPLICATION_STAMP } from '../tokens/token-parts.js';
 export const MAX_PENDING = 10_000;
 /** Between two attempts. */
 const RETRY_MS = 100;
-const KEYS_PER_OPERATION = 500;
 
 /** What the queue needs of its surroundings. */
 export interface QueueEnds {
@@ -143,20 +143,20 @@ export class InvalidationQueue {
 
   /** A store that refuses some operations (out of memory) may accept others. */
   private async attempt(): Promise<boolean> {
-    const keys = [...this.keys];
-    for (let i = 0; i < keys.length; i += KEYS_PER_OPERATION) {
-      const part = keys.slice(i, i + KEYS_PER_OPERATION);
+    for (const part of portionsOf([...this.keys], MOST_NAMES)) {
       const names = part.map(([key]) => key);
-      if (!(await this.try('remove', (store) => store.remove(names)))) break;
+      if (names.length === 0 || !(await this.try('remove', (store) => store.remove(names)))) break;
       done(this.keys, part);
       this.ends.removed(names);
     }
     for (const soft of [false, true]) {
       const tokens = [...this.tokens].filter(([, waiting]) => waiting.soft === soft);
-      const names = tokens.map(([name]) => name);
-      if (names.length === 0 || !(await this.try('rotate', (store) => store.rotate(names, soft)))) continue;
-      done(this.tokens, tokens);
-      this.ends.rotated(names);
+      for (const part of portionsOf(tokens, MOST_NAMES)) {
+        const names = part.map(([name]) => name);
+        if (names.length === 0 || !(await this.try('rotate', (store) => store.rotate(names, soft)))) break;
+        done(this.tokens, part);
+        this.ends.rotated(names);
+      }
     }
     for (const waiting of this.stamps) {
       const [name, { stamp, graceUntil }] = waiting;

@@ -77,8 +77,15 @@ export class EntryUpdates {
             `increment of key "${address.encoded}": the entry holds a ${typeof current}; delete it or use another key`,
           );
         }
-        const lives = reading.found ? this.remainingOf(reading.found) : livesOf(plan, current + by);
-        const encoded = this.engine.entries.encode(this.space, current + by);
+        const sum = current + by;
+        if (!isExact(sum)) {
+          throw new CacheUsageError(
+            'not_a_number',
+            `increment of key "${address.encoded}": the sum is more than a number can tell from the next`,
+          );
+        }
+        const lives = reading.found ? this.remainingOf(reading.found) : livesOf(plan, sum);
+        const encoded = this.engine.entries.encode(this.space, sum);
         const outcome = await this.writer
           .write(
             address,
@@ -90,7 +97,7 @@ export class EntryUpdates {
           )
           // Whoever has read meanwhile may have found the number of before.
           .finally(() => this.near.forget([address]));
-        if (outcome.written) return current + by;
+        if (outcome.written) return sum;
       }
       throw new StoreUnavailableError('cache', 'increment', 'refused', 'too much contention');
     });
@@ -160,4 +167,8 @@ export class EntryUpdates {
       if (this.turns.get(key) === turn) this.turns.delete(key);
     }
   }
+}
+
+function isExact(sum: number): boolean {
+  return Math.abs(sum) <= Number.MAX_SAFE_INTEGER;
 }

@@ -5,6 +5,7 @@ import type { Address } from '../keys/address.js';
 import { encodeKey } from '../keys/key-encoding.js';
 import type { Namespace } from '../namespace.js';
 import { tagToken } from '../namespace.js';
+import { MOST_NAMES } from '../portions.js';
 import type { NearTiers } from '../tiers/near-tiers.js';
 import { assertMayWait } from './assert-may-wait.js';
 
@@ -23,16 +24,20 @@ export class Invalidations {
   async remove(addresses: readonly Address[], whenDown?: WhenDown): Promise<number> {
     const { guard, passThrough } = this.engine;
     if (passThrough || addresses.length === 0) return 0;
-    const known = addresses.filter(({ local }) => this.space.index.has(local)).length;
+    const known = addresses.map(({ local }) => this.space.index.has(local));
+    let removed = 0;
+    let sent = 0;
     this.near.forget(addresses);
     try {
-      return await guard.run('remove', guard.budget(), (store) =>
-        store.remove(addresses.map((address) => address.store)),
-      );
+      for (; sent < addresses.length; sent += MOST_NAMES) {
+        const keys = addresses.slice(sent, sent + MOST_NAMES).map((address) => address.store);
+        removed += await guard.run('remove', guard.budget(), (store) => store.remove(keys));
+      }
+      return removed;
     } catch (error) {
       this.checkQueues(error, whenDown);
-      this.queueRemoval(addresses);
-      return known;
+      this.queueRemoval(addresses.slice(sent));
+      return removed + known.slice(sent).filter(Boolean).length;
     } finally {
       this.near.forget(addresses);
     }
@@ -104,13 +109,20 @@ export class Invalidations {
     tokens.doubt(names);
     coherence.detachAll();
     const adopt = tokens.replace(names);
+    const rotated: string[] = [];
+    let sent = 0;
     try {
-      adopt(await guard.run('rotate', guard.budget(), (store) => store.rotate(names, soft)));
+      for (; sent < names.length; sent += MOST_NAMES) {
+        const part = names.slice(sent, sent + MOST_NAMES);
+        rotated.push(...(await guard.run('rotate', guard.budget(), (store) => store.rotate(part, soft))));
+      }
+      adopt(rotated);
       return true;
     } catch (error) {
       this.checkQueues(error, whenDown);
-      this.space.counters.queued += names.length;
-      guard.queue.addTokens(names, soft);
+      const waiting = names.slice(sent);
+      this.space.counters.queued += waiting.length;
+      guard.queue.addTokens(waiting, soft);
       tokens.doubt(names);
       return false;
     } finally {

@@ -1,6 +1,6 @@
 import type { CacheKey } from '../../core/cache.options.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
-import { changeOf, type EntityChange } from '../entity-change.js';
+import { changeOf, type EntityChange, type EntityId } from '../entity-change.js';
 import type { EntityRules } from '../entity-rules.js';
 import { areChanges, isId, targetChecks, type InvalidatesCacheOptions } from './invalidates-cache.options.js';
 
@@ -39,26 +39,42 @@ export class DeclaredInvalidation {
       return answer as readonly S[];
     };
     return {
-      tags: [...ask(() => listed<string>('tags')), ...ask(() => rules.tagsOf(this.changes(self, result, args)))],
+      tags: [
+        ...ask(() => listed<string>('tags')),
+        ...ask(() => rules.tagsOf(this.changes(self, result, args, faults))),
+      ],
       keys: ask(() => listed<CacheKey>('keys')),
       prefixes: ask(() => listed<CacheKey>('prefixes')),
       faults,
     };
   }
 
-  private changes(self: unknown, result: unknown, args: unknown[]): readonly EntityChange[] {
+  private changes(self: unknown, result: unknown, args: unknown[], faults: Error[]): readonly EntityChange[] {
     const { entities = [] } = this.options;
     if (typeof entities !== 'function')
       return entities.map(({ entity, id }, i) => {
         if (typeof id !== 'function') return changeOf(entity, id);
         const field = `entities[${i}].id()`;
-        const found = this.called(field, () => id.call(self as never, result, args));
-        isId(found, `${this.label}.${field}`);
-        return changeOf(entity, found);
+        const read = (): EntityId => this.called(field, () => id.call(self as never, result, args));
+        return changeOf(entity, this.idFrom(read, field, faults));
       });
     const answer = this.called('entities()', () => entities.call(self as never, result, args));
     areChanges(answer, `${this.label}.entities()`);
+    for (const change of [answer].flat())
+      if (change.kind !== 'table') this.idFrom(() => change.id, 'entities().id', faults);
     return [answer].flat() as EntityChange[];
+  }
+
+  /** `undefined`, besides the fault, where it is not known which row has changed: then any may have. */
+  private idFrom(read: () => EntityId, field: string, faults: Error[]): EntityId | undefined {
+    try {
+      const id = read();
+      isId(id, `${this.label}.${field}`);
+      return id;
+    } catch (error) {
+      faults.push(error as Error);
+      return undefined;
+    }
   }
 
   private called<S>(what: string, call: () => S): S {

@@ -12,7 +12,7 @@ import {
   resolvable,
   type Check,
 } from '../../option-checks.js';
-import type { EntityChange, EntityId } from '../entity-change.js';
+import { isRowId, type EntityChange, type EntityId } from '../entity-change.js';
 import { entityTags } from '../entity-tags.js';
 
 /** A list, or a function of what a method has resolved to, and of its arguments; called with the method's `this`. */
@@ -58,20 +58,18 @@ const isChangedEntity: Check = (value, field) => {
 
 const KINDS = ['insert', 'update', 'delete', 'table'];
 
-/** For what a function says of the changes: one or several. */
+/** For what a function says of the changes: one or several. Their ids are looked at apart. */
 export const areChanges: Check = (value, field) => {
   for (const change of [value].flat() as Array<Partial<EntityChange> | null | undefined>) {
     if (typeof change !== 'object' || change === null) fail(field, 'a change such as { entity, kind, id }', change);
     if (!KINDS.includes(change.kind as string)) fail(`${field}.kind`, `one of ${KINDS.join(', ')}`, change.kind);
     entityTags(change.entity as string);
-    if (change.kind !== 'table') isId((change as { id?: unknown }).id, `${field}.id`);
   }
 };
 
 /** To know the id of nothing must be said, not happen. */
 export const isId: Check = (value, field) => {
-  if (value === undefined || value === null || typeof value === 'function' || value === '')
-    fail(field, 'the id of a row', value);
+  if (!isRowId(value) || typeof value === 'function') fail(field, 'the id of a row', value);
 };
 
 /** What lists and functions' answers must be. */

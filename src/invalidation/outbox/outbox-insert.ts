@@ -1,9 +1,9 @@
 import { CacheUsageError } from '../../core/errors/cache.error.js';
-import { renderSql, sql, sqlName, type SqlOptions, type SqlStatement } from '../../sql/sql-statement.js';
+import { renderSql, sql, type SqlOptions, type SqlStatement } from '../../sql/sql-statement.js';
 import type { EntityDefinition } from '../define-entity.js';
 import type { EntityChange } from '../entity-change.js';
 import { EntityRules } from '../entity-rules.js';
-import { OUTBOX_TABLE, type OutboxTableOptions } from './outbox-table.js';
+import { OUTBOX_TABLE, outboxName, type OutboxTableOptions } from './outbox-table.js';
 
 /** How to write the row; see {@link outboxInsert}. */
 export interface OutboxInsertOptions extends OutboxTableOptions, Pick<SqlOptions, 'placeholders'> {
@@ -28,7 +28,7 @@ export function outboxInsert(changes: readonly EntityChange[], options: OutboxIn
       'changes must have at least one in it; leave the statement out if nothing has changed',
     );
   const { table = OUTBOX_TABLE } = options;
-  const written = sql`INSERT INTO ${sqlName(table, 'table', {})} (tags) VALUES (${JSON.stringify(tags)}::jsonb) RETURNING id`;
+  const written = sql`INSERT INTO ${outboxName(table)} (tags) VALUES (${JSON.stringify(tags)}::jsonb) RETURNING id`;
   return renderSql(sql`WITH written AS (${written}) SELECT id, pg_notify(${table}, '') FROM written`, options);
 }
 
@@ -36,7 +36,7 @@ export function outboxInsert(changes: readonly EntityChange[], options: OutboxIn
 export function delayedInsert(tags: readonly string[], table: string, delayMs: number): SqlStatement {
   const due = sql`clock_timestamp() + ${delayMs} * interval '1 millisecond'`;
   return renderSql(
-    sql`INSERT INTO ${sqlName(table, 'table', {})} (tags, due) VALUES (${JSON.stringify(tags)}::jsonb, ${due}) RETURNING id`,
+    sql`INSERT INTO ${outboxName(table)} (tags, due) VALUES (${JSON.stringify(tags)}::jsonb, ${due}) RETURNING id`,
     {},
   );
 }

@@ -2,11 +2,12 @@ import { ConfigurableModuleBuilder, Inject, Module } from '@nestjs/common';
 import type { BeforeApplicationShutdown, OnApplicationBootstrap, OnModuleInit } from '@nestjs/common';
 import { CacheService } from '../../core/cache.service.js';
 import { durationMs, type Duration } from '../../core/clock/duration.js';
-import { fields, isBoolean, isDuration, isFunction, isText } from '../../option-checks.js';
+import { fields, isBoolean, isFunction, isText } from '../../option-checks.js';
 import type { SqlQuery } from '../../sql/sql-result.js';
 import { OutboxRelay } from './outbox-relay.js';
 import { checkOutboxTable, createOutboxTable, type OutboxTableOptions } from './outbox-table.js';
 import type { NotifyListener } from './pg-listener.js';
+import { isPollPeriod } from './poll-every.js';
 
 /** What `OutboxRelayModule.forRoot()` takes. */
 export interface OutboxRelayOptions extends OutboxTableOptions {
@@ -14,14 +15,14 @@ export interface OutboxRelayOptions extends OutboxTableOptions {
   query: SqlQuery;
   /** Makes the table if there is none. Default `false`: the boot is stopped then. */
   autoCreate?: boolean;
-  /** How often the table is looked at. Default `'500ms'`. */
+  /** How often the table is looked at, and so how soon what a process that died has left is sent. At most 1 day. Default `'500ms'`. */
   pollEvery?: Duration;
   /** Is woken by the commit of an `outboxInsert()`, see `pgListener()`. Default: the table is only polled. */
   listen?: NotifyListener;
 }
 
 const checkOptions = fields(
-  { query: isFunction, table: isText, autoCreate: isBoolean, pollEvery: isDuration, listen: isFunction },
+  { query: isFunction, table: isText, autoCreate: isBoolean, pollEvery: isPollPeriod, listen: isFunction },
   ['query'],
 );
 

@@ -4,12 +4,15 @@ import type { SqlQuery } from '../../sql/sql-result.js';
 import { OutboxRows, type OutboxRow } from './outbox-rows.js';
 import { OUTBOX_TABLE } from './outbox-table.js';
 import type { NotifyListener, StopListening } from './pg-listener.js';
+import { settledWithin } from './settled-within.js';
 
 /** Rows that are taken and published together. */
 const BATCH = 100;
 const DEFAULT_POLL_MS = 500;
 /** While the store or the database is down. */
 const MAX_PAUSE_MS = 2000;
+/** How long the end of the application waits for the database. */
+export const STOP_MS = 5000;
 
 /** How a relay works. */
 export interface OutboxRelaySettings {
@@ -52,10 +55,14 @@ export class OutboxRelay {
     this.running ??= this.run();
   }
 
-  /** Resolves when nothing is under way any more. What is left is for the next relay. */
+  /** Resolves when nothing is under way any more, after {@link STOP_MS} in any case. What is left is for the next relay. */
   async stop(): Promise<void> {
     this.isStopped = true;
     this.wake();
+    await settledWithin(STOP_MS, this.end());
+  }
+
+  private async end(): Promise<void> {
     await this.running;
     await this.stopListening?.();
   }
@@ -137,7 +144,7 @@ export class OutboxRelay {
   }
 
   private rest(): Promise<void> {
-    const pause = Math.min(MAX_PAUSE_MS, this.pollMs * 2 ** this.failures);
+    const pause = Math.max(this.pollMs, Math.min(MAX_PAUSE_MS, this.pollMs * 2 ** this.failures));
     return new Promise((resolve) => {
       if (this.isWoken || this.isStopped) return resolve();
       // Relays that started together need not look together.

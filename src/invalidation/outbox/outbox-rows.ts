@@ -1,5 +1,6 @@
 import { askSql, type SqlQuery } from '../../sql/sql-result.js';
-import { renderSql, sql, sqlName, type SqlFragment } from '../../sql/sql-statement.js';
+import { renderSql, sql, type SqlFragment } from '../../sql/sql-statement.js';
+import { outboxName } from './outbox-table.js';
 
 /** Until the next try of a row that was taken and not removed: it is the lease of who took it, too. */
 const FIRST_RETRY_MS = 500;
@@ -25,7 +26,7 @@ export class OutboxRows {
     private readonly query: SqlQuery,
     table: string,
   ) {
-    this.name = sqlName(table, 'table', {});
+    this.name = outboxName(table);
   }
 
   /**

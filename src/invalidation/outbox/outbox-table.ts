@@ -1,9 +1,19 @@
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { askSql, type SqlQuery } from '../../sql/sql-result.js';
-import { rawSql, renderSql, sql, sqlName } from '../../sql/sql-statement.js';
+import { rawSql, renderSql, sql, sqlName, type SqlFragment } from '../../sql/sql-statement.js';
 
 /** Name of the table unless told otherwise. */
 export const OUTBOX_TABLE = 'tc_outbox';
+
+/** PostgreSQL cuts names at 63 bytes: that of the index is longer by four, and that of the channel has the schema in it. */
+const LONGEST = 59;
+
+/** Quoted. @throws CacheUsageError `invalid_option` */
+export function outboxName(table: string): SqlFragment {
+  const name = sqlName(table, 'table', {});
+  if (table.length <= LONGEST) return name;
+  throw new CacheUsageError('invalid_option', `table must be a name of at most ${LONGEST} characters, with its schema`);
+}
 
 /** Where the invalidations to be sent are kept. PostgreSQL. */
 export interface OutboxTableOptions {
@@ -18,7 +28,7 @@ export interface OutboxTableOptions {
  * @example await queryRunner.query(outboxTableSql());
  */
 export function outboxTableSql({ table = OUTBOX_TABLE }: OutboxTableOptions = {}): string {
-  const name = sqlName(table, 'table', {});
+  const name = outboxName(table);
   const index = sqlName(`${table.split('.').at(-1)}_due`, 'table', {});
   return renderSql(
     sql`CREATE TABLE IF NOT EXISTS ${name} (
@@ -52,7 +62,7 @@ export async function createOutboxTable(query: SqlQuery, table = OUTBOX_TABLE): 
 }
 
 async function hasOutboxTable(query: SqlQuery, table: string): Promise<boolean> {
-  const quoted = sqlName(table, 'table', {}).strings.join('');
+  const quoted = outboxName(table).strings.join('');
   const look = renderSql(sql`SELECT to_regclass(${quoted})${rawSql('::text')} AS found`, {});
   const { rows } = await askSql<{ found: string | null }>(query, look, 'rows');
   return typeof rows[0]?.found === 'string';

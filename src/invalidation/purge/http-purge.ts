@@ -1,9 +1,9 @@
 import { CacheUsageError } from '../../core/errors/cache.error.js';
-import { fail, isText, listOf, recordOf, type Check } from '../../option-checks.js';
+import { fail, isHeaderName, isText, listOf, recordOf, type Check } from '../../option-checks.js';
 
 /** Where an HTTP purge goes. */
 export interface HttpPurgeTarget {
-  /** Several where each node keeps its own: all of them are told, and one that cannot be told makes the purge fail. */
+  /** Without user and password: these go into `headers`. Several where each node keeps its own: all of them are told, and one that cannot be told makes the purge fail. */
   readonly url: string | readonly string[];
   /** Sent along, e.g. `{ authorization: 'Bearer …' }`. Never logged. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -14,12 +14,24 @@ export interface HttpPurgeTarget {
 const isUrl: Check = (value, field) => {
   if (typeof value !== 'string' || !/^https?:$/.test(URL.canParse(value) ? new URL(value).protocol : ''))
     fail(field, 'a URL that begins with http:// or https://', value);
+  const { username, password } = new URL(value);
+  if (username !== '' || password !== '') fail(field, 'a URL without user and password: send them in `headers`', value);
+};
+
+/** What `fetch()` would refuse each time, and repeat in its message. */
+const areHeaders: Check = (value, field) => {
+  recordOf(isText)(value, field);
+  for (const [name, text] of Object.entries(value as Record<string, string>)) {
+    isHeaderName(name, `${field}.${name}`);
+    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(text.trim()))
+      fail(`${field}.${name}`, 'a header of visible characters', text);
+  }
 };
 
 export const targetChecks = {
   url: (value: unknown, field: string): void =>
     Array.isArray(value) ? listOf(isUrl)(value, field) : isUrl(value, field),
-  headers: recordOf(isText),
+  headers: areHeaders,
   name: isText,
 } satisfies Record<keyof HttpPurgeTarget, Check>;
 

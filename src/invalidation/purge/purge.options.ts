@@ -1,5 +1,5 @@
 import { durationMs, type Duration } from '../../core/clock/duration.js';
-import { fail, fields, isCount, isDuration, listOf, orFalse, type Check } from '../../option-checks.js';
+import { fail, fields, isCount, isDuration, isSpan, listOf, orFalse, type Check } from '../../option-checks.js';
 import type { PurgeSettings } from './purge-queue.js';
 import type { PurgeSink } from './purge-sink.js';
 
@@ -26,7 +26,7 @@ const isSink: Check = (value, field) => {
 
 /** For `forRoot({ purge })`. */
 export const isPurgeOptions: Check = fields(
-  { sinks: listOf(isSink), repeatAfter: orFalse(isDuration), attempts: isCount, timeout: isDuration },
+  { sinks: listOf(isSink), repeatAfter: orFalse(isDuration), attempts: isCount, timeout: isSpan },
   ['sinks'],
 );
 

@@ -8,9 +8,10 @@ import type {
 import { DataSource } from 'typeorm';
 import { CacheService } from '../../core/cache.service.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
-import { fields, isAnything, isBoolean, isDuration, isText, listOf } from '../../option-checks.js';
+import { fields, isAnything, isBoolean, isText, listOf } from '../../option-checks.js';
 import { EntityInvalidationService } from '../entity-invalidation.service.js';
 import { EntityRules } from '../entity-rules.js';
+import { isPollPeriod } from '../outbox/poll-every.js';
 import { RunnerTransactions } from './runner-transactions.js';
 import type { TypeOrmInvalidationOptions } from './typeorm-invalidation.options.js';
 import { TypeOrmOutbox } from './typeorm-outbox.js';
@@ -24,7 +25,7 @@ const checkOptions = fields({
   },
 });
 
-const checkOutbox = fields({ table: isText, autoCreate: isBoolean, pollEvery: isDuration, listen: isBoolean });
+const checkOutbox = fields({ table: isText, autoCreate: isBoolean, pollEvery: isPollPeriod, listen: isBoolean });
 
 const HEARING = Symbol('TYPEORM_INVALIDATION_HEARING');
 

@@ -6,10 +6,11 @@ import { askSql, type SqlQuery } from '../../sql/sql-result.js';
 import type { EntityChange } from '../entity-change.js';
 import type { EntityRules } from '../entity-rules.js';
 import { delayedInsert } from '../outbox/outbox-insert.js';
-import { OutboxRelay } from '../outbox/outbox-relay.js';
+import { OutboxRelay, STOP_MS } from '../outbox/outbox-relay.js';
 import { OutboxRows } from '../outbox/outbox-rows.js';
 import { checkOutboxTable, createOutboxTable, OUTBOX_TABLE, type OutboxTableOptions } from '../outbox/outbox-table.js';
 import { pgListener } from '../outbox/pg-listener.js';
+import { settledWithin } from '../outbox/settled-within.js';
 
 /** Until relays take a row, its writer may publish it himself, which is faster. */
 const WRITER_MS = 300;
@@ -18,7 +19,7 @@ const WRITER_MS = 300;
 export interface TypeOrmOutboxOptions extends OutboxTableOptions {
   /** Makes the table if there is none. Default `false`: the boot is stopped then; its DDL is `outboxTableSql()`. */
   autoCreate?: boolean;
-  /** How often this process looks for what others have left. Default `'500ms'`. */
+  /** How often this process looks for what others have left. At most 1 day. Default `'500ms'`. */
   pollEvery?: Duration;
   /** Keeps one connection of the pool to be woken by rows that others write with `outboxInsert()`. Default `false`. */
   listen?: boolean;
@@ -86,8 +87,7 @@ export class TypeOrmOutbox {
   }
 
   async close(): Promise<void> {
-    await this.relay.stop();
-    await this.removing;
+    await Promise.all([this.relay.stop(), settledWithin(STOP_MS, Promise.resolve(this.removing))]);
   }
 
   private send(tags: readonly string[]): Promise<void> {

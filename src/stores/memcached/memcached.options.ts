@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
+import { fitsTimer, TIMER_RANGE } from '../../core/clock/clock.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { parseMemcachedUrl } from './memcached.url.js';
 
@@ -36,7 +37,7 @@ export function memcachedTarget(options: MemcachedStoreOptions): MemcachedTarget
   // Of 250 bytes a key has 200 for its name.
   if (!/^[\x21-\x7a|~]{1,45}$/.test(prefix))
     throw invalid('prefix must be 1 to 45 printable ASCII characters without braces and white space');
-  if (!(connectTimeout > 0)) throw invalid('connectTimeout must be milliseconds > 0');
+  if (!fitsTimer(connectTimeout)) throw invalid(`connectTimeout must be ${TIMER_RANGE}`);
   if (isSecure && tls === false) throw invalid('memcacheds:// means TLS: use memcached://, or leave tls out');
   const isEncrypted = isSecure || (tls !== undefined && tls !== false);
   const servername = isIP(host) === 0 ? { servername: host } : {};

@@ -1,3 +1,4 @@
+import { fitsTimer, TIMER_RANGE } from '../../core/clock/clock.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { checkRedisOptions, type RedisStoreOptions } from './redis.options.js';
 
@@ -18,11 +19,12 @@ export interface RedisLockStoreOptions extends RedisStoreOptions {
 
 /** @throws CacheUsageError `invalid_redis_options` */
 export function checkRedisLockOptions(options: RedisLockStoreOptions): void {
-  checkRedisOptions(options);
+  checkRedisOptions(options, ['confirmReplicas', 'confirmTimeout']);
   const { confirmReplicas, confirmTimeout, cluster, client, store } = options;
   if (confirmReplicas !== undefined && !(Number.isSafeInteger(confirmReplicas) && confirmReplicas >= 0))
     throw invalid('confirmReplicas must be a whole number of at least 0');
-  if (confirmTimeout !== undefined && !(confirmTimeout > 0)) throw invalid('confirmTimeout must be milliseconds > 0');
+  if (confirmTimeout !== undefined && !fitsTimer(confirmTimeout))
+    throw invalid(`confirmTimeout must be ${TIMER_RANGE}`);
   if (confirmReplicas && (cluster ?? (client ?? store?.client)?.isCluster))
     throw invalid('confirmReplicas does not work with a cluster, where WAIT would ask any node');
 }

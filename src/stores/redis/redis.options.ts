@@ -1,4 +1,5 @@
 import type { RedisOptions } from 'ioredis';
+import { fitsTimer, TIMER_RANGE } from '../../core/clock/clock.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import type { RedisClient, RedisClusterTarget } from './redis.driver.js';
 import { parseRedisUrl } from './redis.url.js';
@@ -30,14 +31,19 @@ export interface RedisStoreOptions {
   sendValuesUpTo?: number | undefined;
 }
 
-/** @throws CacheUsageError `invalid_redis_options` */
-export function checkRedisOptions(options: RedisStoreOptions): void {
+const NAMES = ['url', 'cluster', 'client', 'store', 'connection', 'prefix', 'connectTimeout', 'sendValuesUpTo'];
+
+/** @param more names besides those of RedisStoreOptions @throws CacheUsageError `invalid_redis_options` */
+export function checkRedisOptions(options: RedisStoreOptions, more: readonly string[] = []): void {
+  const names = [...NAMES, ...more];
+  const unknown = Object.keys(options).find((name) => !names.includes(name));
+  if (unknown !== undefined) throw invalid(`unknown option "${unknown}"; known are ${names.join(', ')}`);
   const sources = (['url', 'cluster', 'client', 'store'] as const).filter((name) => options[name] !== undefined);
   if (sources.length > 1) throw invalid(`give one of ${sources.join(', ')}, not several`);
   if (options.prefix !== undefined && !/^[\x21-\x7a|~]{1,64}$/.test(options.prefix))
     throw invalid('prefix must be 1 to 64 printable ASCII characters without braces and white space');
   const timeout = options.connectTimeout;
-  if (timeout !== undefined && !(timeout > 0)) throw invalid('connectTimeout must be milliseconds > 0');
+  if (timeout !== undefined && !fitsTimer(timeout)) throw invalid(`connectTimeout must be ${TIMER_RANGE}`);
   const { sendValuesUpTo } = options;
   if (sendValuesUpTo !== undefined && !(sendValuesUpTo >= 0)) throw invalid('sendValuesUpTo must be bytes >= 0');
 }
