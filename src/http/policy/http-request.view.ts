@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { ExecutionContext, Type } from '@nestjs/common';
 import { cookiePairs } from './cookie-header.js';
+import { placeOf } from './controller-places.js';
 import { handlerIdentity, type HandlerIdentity } from './handler-identity.js';
 import { absoluteForm } from './absolute-form.js';
 import type { Fields, RequestHeaders, RequestView } from './request-view.js';
@@ -57,6 +58,10 @@ export class HttpRequestView implements RequestView {
 
   get identity(): HandlerIdentity {
     return handlerIdentity(this.controller, this.handler);
+  }
+
+  get place(): string {
+    return placeOf(this.controller) ?? this.path;
   }
 
   get path(): string {

@@ -15,6 +15,8 @@ export interface RequestView {
   readonly controller: Type;
   readonly handler: (...args: never[]) => unknown;
   readonly identity: HandlerIdentity;
+  /** Where the handler was found, if its class does not say it: under a path of its module, as a field of GraphQL. Often empty. */
+  readonly place: string;
   /** The framework's request: Express', Fastify's, GraphQL's `context.req`, a gateway's client. */
   readonly request: Fields;
   /** Node's request. */

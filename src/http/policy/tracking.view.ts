@@ -26,6 +26,9 @@ export class TrackingView implements RequestView {
   get identity(): HandlerIdentity {
     return this.target.identity;
   }
+  get place(): string {
+    return this.target.place;
+  }
   get method(): string {
     return this.target.method;
   }
