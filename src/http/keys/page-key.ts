@@ -1,3 +1,4 @@
+import type { Http2ServerRequest } from 'node:http2';
 import type { CacheKey, KeyPart } from '../../core/cache.options.js';
 import { credentials, settingFor, varyOf, type CompiledPolicy } from '../policy/compiled.policy.js';
 import type { Covers } from '../policy/input-name.js';
@@ -78,8 +79,10 @@ function isSafe({ kind, method, context }: RequestView): boolean {
   return kind !== 'graphql' || (method === 'QUERY' && (context.getArgByIndex<unknown>(0) ?? undefined) === undefined);
 }
 
-function hasBody({ headers }: RequestView): boolean {
+function hasBody({ headers, raw }: RequestView): boolean {
   const length = headers['content-length'];
+  // HTTP/2 needs no field for it.
+  if (raw?.httpVersionMajor === 2) return (raw as unknown as Http2ServerRequest).stream?.endAfterHeaders === false;
   return headers['transfer-encoding'] !== undefined || (length !== undefined && !/^0+$/.test(length));
 }
 
