@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Controller, Get, Header, Param, Res, type INestApplication } from '@nestjs/common';
+import { Controller, Get, Header, Headers, Param, Res, type INestApplication } from '@nestjs/common';
 import type { ServerResponse } from 'node:http';
 import { tap } from 'rxjs';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -18,6 +18,7 @@ import {
   type ResponseCachePolicy,
 } from '../../src/index.js';
 import { closeAll, serve } from '../nest/boot.js';
+import { pass } from './passing-time.js';
 import { fastifyOf, onHeaders } from './wire/wire.application.js';
 import { ask } from './wire/wire.client.js';
 
@@ -146,6 +147,18 @@ class Said {
     return 'x';
   }
 
+  @Get('language')
+  @CachePage({ ttl: '1h', freshFor: '1m' })
+  language(@Headers('accept-language') language: string): string {
+    return `in ${language}`;
+  }
+
+  @Get('declared-language')
+  @CachePage({ ttl: '1h', freshFor: '1m', vary: ['accept-language'] })
+  declaredLanguage(@Headers('accept-language') language: string): string {
+    return `in ${language}`;
+  }
+
   @Get('everybodys')
   @CachePage('1m')
   everybodys(): string {
@@ -213,6 +226,37 @@ describe.each(['express', 'fastify'] as const)('on %s', (platform) => {
         expect(Object.keys(headers).filter((name) => /cdn|surrogate/.test(name))).toEqual([]);
       }
   });
+
+  it.each(['language', 'declared-language'])(
+    'what middleware makes of a header is seen by no CDN: %s',
+    async (path) => {
+      const { url } = await serve(
+        platform,
+        { imports: [TieredCacheModule.forRoot()], controllers: [Said] },
+        (app: INestApplication) => {
+          app.use(({ headers }: { headers: Record<string, string | undefined> }, _: unknown, next: () => void) => {
+            if (headers['cookie'] !== undefined) headers['accept-language'] = headers['cookie'].slice('lang='.length);
+            next();
+          });
+        },
+      );
+      const asked = (headers: Record<string, string>) => ask(`${url}/${path}`, { headers });
+      const sees = async (headers: Record<string, string>, language: string, control: RegExp): Promise<void> => {
+        const got = await asked(headers);
+        expect(got.body.toString()).toBe(`in ${language}`);
+        expect(got.headers['cache-control']).toMatch(control);
+      };
+      for (const _times of [1, 2]) {
+        await sees({ cookie: 'lang=de', 'accept-language': 'en' }, 'de', /^private, /);
+        await sees({ 'accept-language': 'en' }, 'en', /^max-age=/);
+      }
+      // The refresh has the headers as they are by now.
+      pass(61_000);
+      const age = async (): Promise<unknown> => (await asked({ cookie: 'lang=de' })).headers['age'];
+      await expect.poll(age).toBe('0');
+      await sees({ cookie: 'lang=de', 'accept-language': 'en' }, 'de', /^private, /);
+    },
+  );
 
   it.each(Object.keys(others))('a cookie of %s is for nobody else, whatever the page is', async (who) => {
     let isNew = false;
