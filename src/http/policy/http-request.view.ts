@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { ExecutionContext, Type } from '@nestjs/common';
 import { cookiePairs } from './cookie-header.js';
+import { contextPayloadOf } from './context-payload.js';
 import { placeOf } from './controller-places.js';
 import { handlerIdentity, type HandlerIdentity } from './handler-identity.js';
 import { absoluteForm } from './absolute-form.js';
@@ -103,6 +104,10 @@ export class HttpRequestView implements RequestView {
 
   get user(): unknown {
     return this.request.user;
+  }
+
+  get contextPayload(): unknown {
+    return contextPayloadOf(this.request);
   }
 
   /** Another host than the request's stays: a handler can read both. */

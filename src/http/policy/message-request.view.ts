@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ExecutionContext, Type } from '@nestjs/common';
+import { contextPayloadOf } from './context-payload.js';
 import { cookiePairs } from './cookie-header.js';
 import { handlerIdentity, type HandlerIdentity } from './handler-identity.js';
 import type { Fields, RequestHeaders, RequestView } from './request-view.js';
@@ -94,6 +95,11 @@ export class MessageRequestView implements RequestView {
 
   get user(): unknown {
     return this.request.user ?? this.request.data?.user;
+  }
+
+  get contextPayload(): unknown {
+    const graphql = this.kind === 'graphql' ? this.context.getArgByIndex<object | undefined>(2) : undefined;
+    return contextPayloadOf(graphql) ?? contextPayloadOf(this.request);
   }
 
   get payload(): unknown {

@@ -45,6 +45,8 @@ export interface RequestView {
   readonly ip: string | undefined;
   /** What a guard has recognised: `request.user`. */
   readonly user: unknown;
+  /** What a `ContextIdStrategy` gives to durable providers in place of the request: a tenant. Undefined for handlers that are not made for a request. */
+  readonly contextPayload: unknown;
   /** What a call outside HTTP is about: GraphQL's parent and arguments, a message's data. */
   readonly payload: unknown;
 }

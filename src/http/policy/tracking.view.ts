@@ -38,6 +38,9 @@ export class TrackingView implements RequestView {
   get protocol(): string {
     return this.target.protocol;
   }
+  get contextPayload(): unknown {
+    return this.target.contextPayload;
+  }
   get payload(): unknown {
     return this.target.payload;
   }
