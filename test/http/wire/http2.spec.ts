@@ -14,8 +14,8 @@ import { Test } from '@nestjs/testing';
 import { connect, type Http2ServerRequest, type Http2ServerResponse, type IncomingHttpHeaders } from 'node:http2';
 import { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
-import { CachePage, TieredCacheModule } from '../../../src/index.js';
-import { Wire, WireInterceptor } from './wire.application.js';
+import { byIp, byRoute, CachePage, TieredCacheModule } from '../../../src/index.js';
+import { fastifyOf, Wire, WireInterceptor } from './wire.application.js';
 
 @Controller()
 @UseInterceptors(WireInterceptor)
@@ -99,6 +99,53 @@ it('Fastify over HTTP/2: a page is shared, unless it is made of the connection, 
       expect([what, second.body === first.body]).toEqual([what, what === 'nothing']);
     }
     expect((await ask('/nothing', 'fat')).headers['cache-status']).toBeUndefined();
+  } finally {
+    await close();
+  }
+});
+
+@Controller()
+class Mine {
+  @Get('mine')
+  @CachePage({ ttl: '1m', key: [byRoute(), byIp()] })
+  mine(): string {
+    return 'x';
+  }
+
+  @Get('everybodys')
+  @CachePage('1m')
+  everybodys(): string {
+    return 'x';
+  }
+}
+
+it('Fastify over HTTP/2: a hit that is private, or goes with a cookie, is kept from CDNs', async () => {
+  const testing = await Test.createTestingModule({
+    imports: [TieredCacheModule.forRoot()],
+    controllers: [Mine],
+  }).compile();
+  const app = testing.createNestApplication(new FastifyAdapter({ http2: true } as never));
+  let cookie: string | undefined;
+  fastifyOf(app).addHook('onSend', (async (
+    _request: unknown,
+    reply: { header(name: string, value: string): void },
+    payload: unknown,
+  ) => {
+    reply.header('cdn-cache-control', 'max-age=60');
+    if (cookie !== undefined) reply.header('set-cookie', cookie);
+    return payload;
+  }) as never);
+  const { ask, close } = await listening(app);
+  try {
+    for (const path of ['/mine', '/everybodys']) {
+      cookie = undefined;
+      await ask(path);
+      if (path === '/everybodys') cookie = 'id=1';
+      const { headers } = await ask(path);
+      expect(headers['cache-status']).toContain('; hit');
+      expect(headers['cache-control']).toMatch(/^private, /);
+      expect(headers).not.toHaveProperty('cdn-cache-control');
+    }
   } finally {
     await close();
   }
