@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { headerFields, lent, sameValue, type HeaderChanges, type HeaderFields } from './header-fields.js';
-import { keepToClientAtLast } from './kept-to-client.js';
+import { keepToClient, keepToClientAtLast } from './kept-to-client.js';
 import { lateFields } from './late-fields.js';
 import { statusWithoutContent } from './raw-exchange.js';
 import { setReplacement } from './replacement.js';
@@ -98,10 +98,12 @@ export class OutgoingHead {
     return result;
   }
 
-  /** What we say of it holds for what others add, too. HTTP/2 has no place for that below the tap. */
+  /** What we say of it holds for what others add, too. HTTP/2 has no place below the tap to see who comes later. */
   private keepToClient(control: HeaderChanges[string]): void {
-    if (control === undefined || this.response.req?.httpVersionMajor === 2) return;
-    keepToClientAtLast(this.response, String(control).startsWith('private'));
+    if (control === undefined) return;
+    const isPrivate = String(control).startsWith('private');
+    if (this.response.req?.httpVersionMajor === 2) keepToClient(this.response, isPrivate);
+    else keepToClientAtLast(this.response, isPrivate);
   }
 
   private fieldsSet(): Record<string, string | readonly string[]> {

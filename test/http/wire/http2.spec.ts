@@ -5,6 +5,7 @@ import {
   Param,
   Req,
   Res,
+  ServiceUnavailableException,
   StreamableFile,
   UseInterceptors,
   type INestApplication,
@@ -112,6 +113,15 @@ class Mine {
     return 'x';
   }
 
+  private runs = 0;
+
+  @Get('failing')
+  @CachePage({ ttl: 1, staleIfError: '1m', key: [byRoute(), byIp()] })
+  failing(): string {
+    if (++this.runs > 1) throw new ServiceUnavailableException();
+    return 'x';
+  }
+
   @Get('everybodys')
   @CachePage('1m')
   everybodys(): string {
@@ -119,13 +129,19 @@ class Mine {
   }
 }
 
-it('Fastify over HTTP/2: a hit that is private, or goes with a cookie, is kept from CDNs', async () => {
+it('Fastify over HTTP/2: a page that is private, or goes with a cookie, is kept from CDNs', async () => {
   const testing = await Test.createTestingModule({
     imports: [TieredCacheModule.forRoot()],
     controllers: [Mine],
   }).compile();
   const app = testing.createNestApplication(new FastifyAdapter({ http2: true } as never));
   let cookie: string | undefined;
+  fastifyOf(app).addHook('onRequest', (async (
+    _request: unknown,
+    reply: { header(name: string, value: string): void },
+  ) => {
+    reply.header('surrogate-control', 'max-age=60');
+  }) as never);
   fastifyOf(app).addHook('onSend', (async (
     _request: unknown,
     reply: { header(name: string, value: string): void },
@@ -137,14 +153,15 @@ it('Fastify over HTTP/2: a hit that is private, or goes with a cookie, is kept f
   }) as never);
   const { ask, close } = await listening(app);
   try {
-    for (const path of ['/mine', '/everybodys']) {
+    for (const path of ['/mine', '/failing', '/everybodys']) {
       cookie = undefined;
       await ask(path);
       if (path === '/everybodys') cookie = 'id=1';
       const { headers } = await ask(path);
-      expect(headers['cache-status']).toContain('; hit');
+      expect(headers['cache-status']).toContain(path === '/failing' ? '; fwd-status=503' : '; hit');
+      expect(headers[':status']).toBe(200);
       expect(headers['cache-control']).toMatch(/^private, /);
-      expect(headers).not.toHaveProperty('cdn-cache-control');
+      for (const name of ['cdn-cache-control', 'surrogate-control']) expect(headers).not.toHaveProperty(name);
     }
   } finally {
     await close();
