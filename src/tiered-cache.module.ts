@@ -26,6 +26,7 @@ import { keepExpressShapes } from './http/express-shapes.js';
 import { versioningOf } from './http/lane/lane-policy.js';
 import { placeGuards } from './http/place-guards.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
+import { noteControllerPlaces } from './http/policy/controller-places.js';
 import { documentCachedAnswers } from './http/policy/document-cached-answers.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
@@ -270,6 +271,7 @@ export class TieredCacheModule
   /** Not for middleware of ours on routes, whose patterns differ between adapters and versions: for the one before all routes. */
   configure(): void {
     mountRequestContext(this.context, this.host?.httpAdapter);
+    noteControllerPlaces(this.discovery, this.modules.applicationId);
     // Routes are made next, before `onModuleInit`.
     const { answerInGuard = true } = this.options.responses ?? {};
     placeGuards(this.discovery, this.scanner, this.config, this.responses, answerInGuard);

@@ -58,3 +58,8 @@ export function usableUntil(stored: StoredResponse): number {
 export function markStale(stored: StoredResponse, now: number): StoredResponse {
   return stored.freshUntil <= now ? stored : { ...stored, freshUntil: now };
 }
+
+/** Whether nobody but the client was told that it may keep it. */
+export function isPromisedToClient({ promise }: StoredResponse): boolean {
+  return ('verbatim' in promise ? (promise.verbatim ?? '') : promise.head).startsWith('private');
+}

@@ -30,6 +30,8 @@ export interface FillOrder {
   readonly baseline: HeaderFields;
   /** Whether the page has to keep those as well. */
   readonly keepsAllFields: boolean;
+  /** Whether a header field of the request is as the client has sent it, and as a cache in front has seen it. */
+  readonly isAsArrived: (name: string) => boolean;
   /** What the handler has read that is in no key: names to vary by, or why nothing may be kept. */
   readonly reads: () => { readonly vary: readonly string[] } | { readonly refuse: string };
 }

@@ -1,8 +1,11 @@
 import type { CacheService } from '../core/cache.service.js';
 import type { LoadRun } from '../core/flights/load-run.js';
+import type { CachePolicy } from '../http-semantics/cache-policy.js';
+import type { Fields } from '../http-semantics/fields/fields.js';
 import { isOriginError } from '../http-semantics/judge.js';
 import { merge304, mergeHead, type HeadEffect, type Merged } from '../http-semantics/merge304.js';
 import { isOfTheRequest } from '../http-semantics/storable.js';
+import { varyNames } from '../http-semantics/vary.js';
 import type { FillOrder } from './fill-order.js';
 import { OriginError } from './origin.error.js';
 import type { Held, Page } from './page.js';
@@ -92,13 +95,21 @@ export class PageFill {
   }
 
   private mergedWith({ stored, headers }: Page, head: ResponseHead): Merged | undefined {
-    return merge304(stored, headers, this.maker.exchange(this.maker.ownHead(head)), this.order.place.semantics);
+    const answered = this.maker.ownHead(head);
+    return merge304(stored, headers, this.maker.exchange(answered), this.semanticsOf(headers, answered));
   }
 
   private compared({ stored, headers, body }: Page, head: ResponseHead): HeadEffect | undefined {
     // A body that came in chunks has a length by now.
     const known = { ...headers, 'content-length': String(body.length) };
-    return mergeHead(stored, known, this.maker.exchange(this.maker.ownHead(head)), this.order.place.semantics);
+    const answered = this.maker.ownHead(head);
+    return mergeHead(stored, known, this.maker.exchange(answered), this.semanticsOf(headers, answered));
+  }
+
+  /** Of a page, and what confirms it: both may name what it varies by. */
+  private semanticsOf(page: Fields, { headers }: ResponseHead): CachePolicy {
+    const names = [varyNames(page), varyNames(headers)];
+    return this.maker.semanticsFor(names.includes('*') ? '*' : (names as string[][]).flat());
   }
 
   private async keepMerged({ stored, headers, isWithdrawn }: Merged, page: Page): Promise<Held> {

@@ -1,10 +1,12 @@
+import type { CachePolicy } from '../http-semantics/cache-policy.js';
 import type { Exchange } from '../http-semantics/exchange.js';
 import { makeEntityTag } from '../http-semantics/fields/entity-tag.js';
 import type { Fields, FieldValue } from '../http-semantics/fields/fields.js';
 import { formatHttpDate } from '../http-semantics/fields/http-date.js';
 import { formatSurrogateKeys } from '../http-semantics/fields/surrogate-keys.js';
 import { storable, type Storable } from '../http-semantics/storable.js';
-import { mergeVary } from '../http-semantics/vary.js';
+import { isPromisedToClient } from '../http-semantics/stored-response.js';
+import { mergeVary, varyNames } from '../http-semantics/vary.js';
 import { appendedTo, isTheirs, removedOf } from './field-changes.js';
 import type { FillOrder } from './fill-order.js';
 import type { PageParts } from './page.js';
@@ -38,8 +40,16 @@ export class PageMaker {
     headers['date'] ??= formatHttpDate(Date.now());
     const exchange = this.exchange({ status: head.status, headers });
     const size = body && { bytes: body.length, isComplete: true };
-    const made = storable(size ? { ...exchange, body: size } : exchange, place.semantics);
-    return made.isStorable ? this.labelled(made) : made;
+    const semantics = this.semanticsFor(varyNames(headers));
+    const made = storable(size ? { ...exchange, body: size } : exchange, semantics);
+    return made.isStorable ? this.labelled(made, semantics) : made;
+  }
+
+  /** A cache in front cannot tell apart what middleware has made of a request; nor what it had when the page was made that is refreshed. */
+  semanticsFor(vary: readonly string[] | '*'): CachePolicy {
+    const { place, stale, isAsArrived } = this.order;
+    const isTold = !(stale && isPromisedToClient(stale.page.stored)) && (vary === '*' || vary.every(isAsArrived));
+    return isTold ? place.semantics : { ...place.semantics, promiseTo: 'client' };
   }
 
   /** What is stored of it: middleware and static decorators set theirs anew for each request. @param sent all its fields */
@@ -89,10 +99,10 @@ export class PageMaker {
   }
 
   /** Caches in front are told the labels; not of what is for one client, which none of them may keep. */
-  private labelled(made: Made): Made {
-    const { place, tags, surrogateKeys: field } = this.order;
+  private labelled(made: Made, { promiseTo }: CachePolicy): Made {
+    const { tags, surrogateKeys: field } = this.order;
     const late = this.lateTags(made);
-    if (field === undefined || place.semantics.promiseTo === 'client') return made;
+    if (field === undefined || promiseTo === 'client') return made;
     const own = made.headers[field];
     const keys = formatSurrogateKeys(field, [...tags, ...late]);
     return { ...made, headers: { ...made.headers, [field]: own === undefined ? keys : [own, keys].flat() } };

@@ -43,6 +43,8 @@ export interface PageRequest {
 export interface InputGuard {
   /** What was read so far besides what the key covers. */
   readonly reads: FillOrder['reads'];
+  /** Whether a header field is as the client has sent it. */
+  readonly isAsArrived: (name: string) => boolean;
   /** The answer is made: what is read from now on has no part in it. The request is again as it came. */
   readonly done: () => void;
 }

@@ -8,6 +8,7 @@ import { PrimaryKeys } from './keys/primary-keys.js';
 import type { Place } from './page-lookup.js';
 import type { Page } from './page.js';
 import type { InputGuard, PageRequest } from './page-request.js';
+import { arrivedHeaders } from './policy/arrived-headers.js';
 import { settingFor, varyOf, type CompiledPolicy } from './policy/compiled.policy.js';
 import { CONDITIONAL_HEADERS } from './policy/input-lists.js';
 import type { InputName } from './policy/input-name.js';
@@ -228,12 +229,14 @@ function guardInputs(
   confirm: Readonly<Record<string, string>>,
   readBefore: Set<InputName> | undefined,
 ): InputGuard {
+  const isAsArrived = arrivedHeaders(view.headers as Fields, view.raw?.rawHeaders ?? []);
   const recording = recordReads(view, policy, key, { hide: CONDITIONAL_HEADERS, set: confirm }, readBefore);
   return {
     reads: () => {
       const judged = judgeReads(recording.reads, key.covers, policy.ignoredReads);
       return 'refuse' in judged ? { refuse: judged.refuse } : { vary: [...new Set([...key.vary, ...judged.vary])] };
     },
+    isAsArrived,
     done: () => void recording.stop(),
   };
 }

@@ -123,6 +123,7 @@ export class PageRun {
       baseline,
       keepsAllFields: request.keepsAllFields,
       reads: this.inputs.reads,
+      isAsArrived: this.inputs.isAsArrived,
     };
     this.fill = new PageFill(order, load, cache);
   }

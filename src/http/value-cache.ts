@@ -73,12 +73,13 @@ export class ValueCache {
       const { made, groups = [] } = own;
       const { tags, shouldCache } = policy;
       const answer = { value: made.value as never, status: made.status ?? 200, headers: made.headers ?? {} };
-      if (made.isNotShared || shouldCache?.(answer, view) === false) context.skip();
-      else {
-        if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
-        context.setTags(groups);
+      if (made.isNotShared || shouldCache?.(answer, view) === false) {
+        context.skip();
+        return { value: null, isNotShared: true };
       }
-      return made.isNotShared ? { value: null, isNotShared: true } : made;
+      if (typeof tags === 'function') context.setTags(tags(made.value as never, view));
+      context.setTags(groups);
+      return made;
     };
     let held: HeldValue;
     try {

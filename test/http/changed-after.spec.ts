@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { CachePage, TieredCacheModule } from '../../src/index.js';
 import { closeAll, serve, type Platform } from '../nest/boot.js';
+import { fastifyOf } from './wire/wire.application.js';
 import { ask } from './wire/wire.client.js';
 
 // What somebody does to lists and bytes after he has sent them, changes neither what is stored nor what others are sent.
@@ -100,5 +101,30 @@ describe.each(['express', 'fastify'] as const)('on %s', (platform) => {
     });
     for (let times = 0; times < 4; times++)
       expect((await ask(`${url}/plain`)).headers['link']).toBe('</a>, </b>, </mine>');
+  });
+
+  it('what somebody between the cache and the wire writes into a hit is sent to nobody else', async () => {
+    let writes = false;
+    const overwritten = (bytes: unknown): void => void (writes && Buffer.isBuffer(bytes) && bytes.fill('z'));
+    const { url } = await start(platform, (app) => {
+      if (platform === 'fastify') {
+        fastifyOf(app).addHook('onSend', (async (_request: unknown, _reply: unknown, payload: unknown) => {
+          overwritten(payload);
+          return payload;
+        }) as never);
+        return;
+      }
+      app.use((_request: unknown, response: ServerResponse, next: () => void) => {
+        const { end } = response;
+        response.end = ((...args: unknown[]) => {
+          overwritten(args[0]);
+          return Reflect.apply(end, response, args) as ServerResponse;
+        }) as typeof end;
+        next();
+      });
+    });
+    const bodies: string[] = [];
+    for (writes of [false, false, true, false]) bodies.push((await ask(`${url}/plain`)).body.toString());
+    expect(bodies).toEqual(['x', 'x', 'z', 'x']);
   });
 });

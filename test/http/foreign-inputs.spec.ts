@@ -83,6 +83,32 @@ const WAYS: Readonly<Record<string, Way>> = {
     read: (_request, response) => ({ ...response.locals }),
     on: 'express',
   },
+  'a property of the response': {
+    put: (_request, client, response) => void (response['shop'] = client),
+    read: (_request, response) => raw(response)['shop'],
+  },
+  'a property of the response for some': {
+    put: (_request, client, response) => void (client === 'ann' || (response['shop'] = client)),
+    read: (_request, response) => raw(response)['shop'] ?? null,
+  },
+  // As i18n does it.
+  'a method of the response': {
+    put: (_request, client, response) => void (response['__'] = () => client),
+    read: (_request, response) => (raw(response)['__'] as () => string)(),
+  },
+  'res.socket': { put: () => undefined, read: (_request, response) => raw(response).socket.remotePort },
+  'res.connection': {
+    put: () => undefined,
+    read: (_request, response) => (raw(response)['connection'] as Bag['socket']).remotePort,
+  },
+  'res.req.socket': {
+    put: () => undefined,
+    read: (_request, response) => (raw(response)['req'] as Bag).socket.remotePort,
+  },
+  'the certificate of the peer of the response': {
+    put: (request, client) => void (request.socket['getPeerCertificate'] = () => ({ subject: client })),
+    read: (_request, response) => (raw(response).socket['getPeerCertificate'] as () => unknown)(),
+  },
   'the port of the peer': { put: () => undefined, read: (request) => request.socket.remotePort },
   'the peer of req.connection': {
     put: () => undefined,
@@ -92,6 +118,14 @@ const WAYS: Readonly<Record<string, Way>> = {
     put: (request, client) =>
       void Object.defineProperty(request.socket, 'remoteAddress', { configurable: true, value: client }),
     read: (request) => request.socket['remoteAddress'],
+  },
+  'the name of the peer': {
+    put: () => undefined,
+    read: (request) => request.socket['_peername'] ?? request.socket.remotePort,
+  },
+  'what hangs on the socket for some': {
+    put: (request, client) => void (client === 'ann' || (request.socket['tenant'] = client)),
+    read: (request) => request.socket['tenant'] ?? null,
   },
   'the certificate of the peer': {
     put: (request, client) => void (request.socket['getPeerCertificate'] = () => ({ subject: client })),
@@ -103,12 +137,60 @@ const WAYS: Readonly<Record<string, Way>> = {
   },
 };
 
+/** What guards put where Node, or a framework, has something of that name, or would have. */
+const GUARDED: Readonly<Record<string, Way>> = {
+  'req.client': {
+    put: hung('client', (client) => ({ id: client })),
+    read: (request) => (request['client'] as Bag)['id'],
+  },
+  'req.client for some': {
+    put: (request, client) => void (client === 'ann' || (request['client'] = { id: client })),
+    read: (request) => (request['client'] as Bag | undefined)?.['id'] ?? null,
+  },
+  'req.connection': { put: hung('connection'), read: (request) => request['connection'] },
+  'req.stream': { put: hung('stream'), read: (request) => request['stream'] },
+  'req.stream for some': {
+    put: (request, client) => void (client === 'ann' || (request['stream'] = client)),
+    read: (request) => request['stream'] ?? null,
+  },
+  'req.server': {
+    put: (request, client) => void Object.defineProperty(request, 'server', { configurable: true, value: client }),
+    read: (request) => request['server'],
+  },
+  'req.ip': {
+    put: (request, client) => void Object.defineProperty(request, 'ip', { configurable: true, value: client }),
+    read: (request) => request['ip'],
+  },
+  'req.body': {
+    put: hung('body', (client) => ({ userId: client })),
+    read: (request) => (request['body'] as Bag)['userId'],
+  },
+  'all of req.body': {
+    put: hung('body', (client) => ({ userId: client })),
+    read: (request) => ({ ...(request['body'] as object) }),
+  },
+  'a text as req.body': { put: hung('body'), read: (request) => request['body'] },
+  'a property of the reply': {
+    put: (_request, client, response) => void (response['shop'] = client),
+    read: (_request, response) => response['shop'],
+  },
+  'a property of the reply for some': {
+    put: (_request, client, response) => void (client === 'ann' || (response['shop'] = client)),
+    read: (_request, response) => response['shop'] ?? null,
+  },
+  'req.raw.user for some': {
+    put: (request, client) => void (client === 'ann' || (raw(request)['user'] = client)),
+    read: (request) => raw(request)['user'] ?? null,
+    on: 'fastify',
+  },
+};
+
 const runs = new Map<string, number>();
 beforeEach(() => runs.clear());
 
 function answer(way: string, request: Bag, response: Bag): { run: number; value: unknown } {
   runs.set(way, (runs.get(way) ?? 0) + 1);
-  return { run: runs.get(way) as number, value: (WAYS[way] ?? OURS[way])?.read(request, response) };
+  return { run: runs.get(way) as number, value: (WAYS[way] ?? GUARDED[way] ?? OURS[way])?.read(request, response) };
 }
 
 /** What Node and the frameworks put there themselves, alike for all requests of a key. */
@@ -129,7 +211,17 @@ const OURS: Readonly<Record<string, Way>> = {
     put: () => undefined,
     read: (request) => [request.socket['destroyed'], request.socket['encrypted'] ?? null],
   },
+  'an empty body': { put: hung('body', () => ({})), read: (request) => JSON.stringify(request['body'] ?? {}) },
   'an absent user': { put: hung('user', () => null), read: (request) => request['user'] ?? null },
+  'whether the response is under way': {
+    put: () => undefined,
+    read: (_request, response) => [
+      raw(response)['headersSent'],
+      raw(response)['writableEnded'],
+      raw(response)['statusCode'],
+      raw(response).socket['writable'],
+    ],
+  },
   'what it has written itself': {
     put: () => undefined,
     read: (_request, response) => {
@@ -170,13 +262,21 @@ const start = (platform: Platform, isOutermost = true): Promise<{ url: string }>
       (WAYS[way] ?? OURS[way])?.put(request, request.headers['x-client'] as string, response);
       next();
     });
+    app.useGlobalGuards({
+      canActivate(context) {
+        const request = context.switchToHttp().getRequest<Bag & { url: string }>();
+        const way = GUARDED[decodeURIComponent(request.url.split('/')[2] ?? '')];
+        way?.put(request, request.headers['x-client'] as string, context.switchToHttp().getResponse());
+        return true;
+      },
+    });
   });
 
 const waysOn = (platform: Platform, ways: Readonly<Record<string, Way>>): string[] =>
   Object.keys(ways).filter((name) => (ways[name]?.on ?? platform) === platform);
 
 describe.each(['express', 'fastify'] as const)('on %s a client is not shown what another was, read as', (platform) => {
-  it.each(waysOn(platform, WAYS))('%s', async (way) => {
+  it.each([...waysOn(platform, WAYS), ...waysOn(platform, GUARDED)])('%s', async (way) => {
     for (const isOutermost of [true, false]) {
       runs.clear();
       const { url } = await start(platform, isOutermost);

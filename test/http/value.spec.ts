@@ -102,6 +102,28 @@ describe.each<Platform>(['express', 'fastify'])('a value on %s', (platform) => {
   });
 });
 
+it.each<Platform>(['express', 'fastify'])(
+  'a value on %s that is vetoed is for nobody who waited for it',
+  async (platform) => {
+    let asked = 0;
+    // Both have come when the policy was asked twice.
+    const bypass = (): boolean => (++asked === 2 && setImmediate(() => gate.release()), false);
+    @Controller()
+    class Vetoed {
+      @Get()
+      @CacheResponse({ ttl: '1m', bypass, shouldCache: () => false })
+      async value(): Promise<object> {
+        const run = ++runs;
+        await gate.opened;
+        return { run };
+      }
+    }
+    const { url } = await serve(platform, { imports: [TieredCacheModule.forRoot()], controllers: [Vetoed] });
+    const bodies = (await Promise.all([ask(url), ask(url)])).map(({ body }) => body.toString());
+    expect(bodies.toSorted()).toEqual(['{"run":1}', '{"run":2}']);
+  },
+);
+
 describe('@CacheResponse', () => {
   it.each<ResponseCachePolicy>([
     { mode: 'rfc' },

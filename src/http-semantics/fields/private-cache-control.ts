@@ -2,7 +2,6 @@ import { splitList } from './field-list.js';
 
 /** What lets others keep it, and a `private` that may be about some fields only. */
 const DROPPED = /^[^a-z]*(?:public|private|s-maxage|proxy-revalidate)\b/i;
-const TARGETED = /^(?:(?:.+-)?cdn-cache-control|surrogate-control)$/;
 
 /**
  * A Cache-Control with which nobody but the client keeps the response.
@@ -15,5 +14,5 @@ export function asPrivate(text: string | undefined): string {
 
 /** Whether a field, of lower-case name, tells some caches something else than Cache-Control does (RFC 9213). */
 export function isTargeted(name: string): boolean {
-  return TARGETED.test(name);
+  return name === 'surrogate-control' || name === 'cdn-cache-control' || name.endsWith('-cdn-cache-control');
 }

@@ -1,3 +1,4 @@
+import type { Http2ServerRequest } from 'node:http2';
 import type { CacheKey, KeyPart } from '../../core/cache.options.js';
 import { credentials, settingFor, varyOf, type CompiledPolicy } from '../policy/compiled.policy.js';
 import type { Covers } from '../policy/input-name.js';
@@ -42,6 +43,12 @@ export function keyUnder(view: RequestView, policy: CompiledPolicy): PageKey | B
   // Handlers may share entries, API versions never do.
   const origin = [view.protocol, hostPart(view), view.identity.versions];
   const parts: KeyPart[] = [policy.kind, view.kind, method, ...origin];
+  const { contextPayload } = view;
+  if (contextPayload !== undefined) {
+    const part = partOf(contextPayload);
+    if (part instanceof Bypass) return { bypass: part.reason };
+    parts.push(['context', part]);
+  }
   if (policy.keyFunction !== undefined) {
     const part = ofFunction(policy.keyFunction, tracking as TrackingView);
     if (part instanceof Bypass) return { bypass: part.reason };
@@ -52,7 +59,8 @@ export function keyUnder(view: RequestView, policy: CompiledPolicy): PageKey | B
     if (part instanceof Bypass) return { bypass: part.reason };
     parts.push(part);
   }
-  const covers = tracking === undefined ? policy.covers : learned(policy, tracking);
+  const asked = tracking === undefined ? policy.covers : learned(policy, tracking);
+  const covers = contextPayload === undefined ? asked : withContext(asked);
   return {
     key: parts,
     partition: policy.isPrincipal ? 'principal' : 'public',
@@ -78,8 +86,10 @@ function isSafe({ kind, method, context }: RequestView): boolean {
   return kind !== 'graphql' || (method === 'QUERY' && (context.getArgByIndex<unknown>(0) ?? undefined) === undefined);
 }
 
-function hasBody({ headers }: RequestView): boolean {
+function hasBody({ headers, raw }: RequestView): boolean {
   const length = headers['content-length'];
+  // HTTP/2 needs no field for it.
+  if (raw?.httpVersionMajor === 2) return (raw as unknown as Http2ServerRequest).stream?.endAfterHeaders === false;
   return headers['transfer-encoding'] !== undefined || (length !== undefined && !/^0+$/.test(length));
 }
 
@@ -95,6 +105,11 @@ function ofFunction(key: NonNullable<CompiledPolicy['keyFunction']>, view: Track
   const { controller, handler, request, params, context } = view;
   const part = key({ controller, handler, request, params, view, context });
   return part === undefined || part === '' ? new Bypass('key') : partOf(part);
+}
+
+/** No property of a request has this name, and no cache in front can tell what it stands for. */
+function withContext(covers: Covers): Covers {
+  return { ...covers, names: new Set([...covers.names, 'request:(context)' as const]) };
 }
 
 /** A function may look at a part of who asks only, at the tenant of a user: what says the rest is not covered by that. */

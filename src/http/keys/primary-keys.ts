@@ -67,6 +67,7 @@ export function digestOf(text: string): string {
 /** Lengths stand before what came from outside, so that no text can be read as another. */
 function rawText(start: string, view: RequestView, { components }: CompiledPolicy): string | undefined {
   const { protocol } = view;
+  if (view.contextPayload !== undefined) return undefined;
   let text = `${start}${protocol.length}:${protocol}${hostText(view)}`;
   for (const component of components) {
     const raw = component.raw?.(view);

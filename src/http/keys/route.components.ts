@@ -1,10 +1,19 @@
 import type { KeyPart } from '../../core/cache.options.js';
+import { isInSeveralPlaces } from '../policy/controller-places.js';
 import type { Fields } from '../policy/request-view.js';
 import { Bypass } from './bypass.js';
 import type { KeyComponent } from './key-component.js';
 import { partOf, shortText } from './key-text.js';
 
-const ROUTE: KeyComponent = { name: 'route', covers: [], read: (view) => view.identity.key, raw: () => '' };
+const ROUTE: KeyComponent = {
+  name: 'route',
+  covers: [],
+  read({ identity, place }) {
+    return place === '' ? identity.key : [identity.key, shortText(place)];
+  },
+  // It stands for one handler, whose place is one, too, as a rule.
+  raw: (view) => (isInSeveralPlaces(view.controller) ? view.place : ''),
+};
 
 const ALL_PARAMS: KeyComponent = {
   name: 'params',
@@ -42,7 +51,7 @@ const URL_AS_SENT: KeyComponent = {
   raw: ({ kind, url, routedUrl }) => (kind === 'http' && url === routedUrl ? url : undefined),
 };
 
-/** The handler: its class, method, declared path and API versions. Leaving it out shares an entry among handlers. */
+/** The handler: its class, method, path, message pattern or GraphQL field, and API versions. Leaving it out shares an entry among handlers. */
 export function byRoute(): KeyComponent {
   return ROUTE;
 }

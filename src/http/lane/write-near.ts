@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Answer } from '../../http-semantics/answer.js';
 import { bytesOf, type NearAnswer } from '../near-answer.js';
+import { isWrapped } from '../wire/outer-layers.js';
 import { statusWithoutContent } from '../wire/raw-exchange.js';
 
 /** Answers are made once for many requests, and so are their fields with Content-Length. */
@@ -18,5 +19,6 @@ export function writeNear(response: ServerResponse, near: NearAnswer, method: st
   }
   response.writeHead(made.status, headers);
   if (method === 'HEAD' || body === undefined || statusWithoutContent(made.status)) response.end();
-  else response.end(body);
+  // Whoever has got in front must not write to what is stored.
+  else response.end(isWrapped(response) ? Buffer.from(body) : body);
 }

@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { REQUEST_CONTEXT_ID } from '@nestjs/core/router/request/request-constants.js';
-import { FRAMEWORK_PROPERTIES } from './input-lists.js';
+import { FRAMEWORK_PROPERTIES, OWN_PROPERTIES } from './input-lists.js';
 
 /** What every request has: Node's, its state included, and what the frameworks put there. */
 const OURS: ReadonlySet<PropertyKey> = new Set<PropertyKey>([
@@ -18,6 +18,15 @@ const OURS: ReadonlySet<PropertyKey> = new Set<PropertyKey>([
 /** Fastify's state, Node's marks on streams, and our own. */
 const OUR_SYMBOLS = /^(?:fastify\.|nodejs\.|nestjs-tiered-cache:)/;
 
+/** What Node's requests, and those of the frameworks, have of their own; the rest of {@link OURS} is their classes'. */
+const OWN: ReadonlySet<PropertyKey> = new Set<PropertyKey>([
+  ...nodesRequests().flatMap(Reflect.ownKeys),
+  ...OWN_PROPERTIES,
+]);
+
+/** What some requests of Node have. On another one, or on Fastify's, somebody else has put them there, or nobody. */
+const OF_SOME: ReadonlySet<PropertyKey> = new Set(['authority', 'client', 'connection', 'scheme', 'stream']);
+
 const ofPrototypes = new WeakMap<object, readonly PropertyKey[]>();
 
 /** Whether somebody other than Node and the frameworks has given a property its name: it may say who asks. */
@@ -26,10 +35,20 @@ export function isForeign(name: PropertyKey): boolean {
   return typeof name === 'symbol' ? !OUR_SYMBOLS.test(name.description ?? '') : !(name in ServerResponse.prototype);
 }
 
-/** Foreign properties that a request has: its own ones, and those that a plugin has given to its class. */
+/** Whether what is not there may be there for another request, by whoever has named it. */
+export function isForeignIfAbsent(name: PropertyKey): boolean {
+  return OF_SOME.has(name) || isForeign(name);
+}
+
+/** Foreign properties that a request has: its own ones, be they under a name of its class, and those that a plugin has given to that. */
 export function foreignProperties(request: object): PropertyKey[] {
   const inherited = ofPrototype(Object.getPrototypeOf(request) as object);
-  return [...new Set([...Reflect.ownKeys(request).filter(isForeign), ...inherited])];
+  return [...new Set([...Reflect.ownKeys(request).filter(isPutOn), ...inherited])];
+}
+
+/** Of the properties that are a request's own. */
+function isPutOn(name: PropertyKey): boolean {
+  return isForeign(name) || (typeof name === 'string' && !OWN.has(name) && !(name in ServerResponse.prototype));
 }
 
 function ofPrototype(prototype: object): readonly PropertyKey[] {
@@ -39,14 +58,17 @@ function ofPrototype(prototype: object): readonly PropertyKey[] {
 }
 
 function nodesOwn(): PropertyKey[] {
+  // Of any stream Node asks what only some are.
+  return [...nodesRequests(), new Duplex()].flatMap(keysOf);
+}
+
+function nodesRequests(): object[] {
   const message = new IncomingMessage(undefined as unknown as Socket);
   const stream = new EventEmitter() as unknown as ServerHttp2Stream;
-  // Of any stream Node asks what only some are.
-  const requests = [message, new Http2ServerRequest(stream, {}, {} as never, []), new Duplex()];
   // Some of the state is there only once it was asked for.
   for (const name of ['headers', 'headersDistinct', 'trailers', 'trailersDistinct', 'signal'])
     Reflect.get(message, name);
-  return requests.flatMap(keysOf);
+  return [message, new Http2ServerRequest(stream, {}, {} as never, [])];
 }
 
 function keysOf(object: object): PropertyKey[] {

@@ -18,6 +18,10 @@ export interface HandlerIdentity {
 /** 96 bits: enough for the handlers of an application. */
 const HASH_LENGTH = 16;
 
+/** Where @nestjs/websockets and @nestjs/microservices, which need not be there, keep what a handler listens to. */
+const GATEWAY_OPTIONS = 'websockets:gateway_options';
+const PATTERNS = ['message', 'microservices:pattern', 'microservices:transport'];
+
 const known = new OfHandlers<HandlerIdentity>();
 
 /** Computed once for a method of a class; an inherited method is another one in each class. */
@@ -30,7 +34,7 @@ function describe(controller: Type, handler: Handler): HandlerIdentity {
   const paths = [meta(PATH_METADATA, controller), meta(PATH_METADATA, handler)];
   const versions = [meta(VERSION_METADATA, controller), meta(VERSION_METADATA, handler)].map(spelled);
   const route = paths[1] === undefined ? undefined : paths.map(spelled).join('/').replaceAll(/\/+/g, '/');
-  const declared = JSON.stringify([name, paths.map(spelled), versions]);
+  const declared = JSON.stringify([name, paths.map(spelled), versions, ...messagesOf(controller, handler)]);
   const hash = createHash('sha256').update(declared).digest('base64url').slice(0, HASH_LENGTH);
   return { name, route, versions: versions.some(Boolean) ? versions.join('/') : '', key: `${name}:${hash}` };
 }
@@ -46,6 +50,14 @@ function propertyOf(controller: Type, handler: Handler): string | undefined {
       if (value === handler) return name;
   }
   return undefined;
+}
+
+/** What a handler of messages listens to: texts, or objects. */
+function messagesOf(controller: Type, handler: Handler): unknown[] {
+  const patterns = PATTERNS.map((key) => meta(key, handler));
+  if (patterns.every((pattern) => pattern === undefined)) return [];
+  const { namespace } = (meta(GATEWAY_OPTIONS, controller) ?? {}) as { namespace?: unknown };
+  return [patterns, spelled(namespace)];
 }
 
 function meta(key: string, target: object): unknown {

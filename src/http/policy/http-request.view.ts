@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { ExecutionContext, Type } from '@nestjs/common';
 import { cookiePairs } from './cookie-header.js';
+import { contextPayloadOf } from './context-payload.js';
+import { placeOf } from './controller-places.js';
 import { handlerIdentity, type HandlerIdentity } from './handler-identity.js';
 import { absoluteForm } from './absolute-form.js';
 import type { Fields, RequestHeaders, RequestView } from './request-view.js';
@@ -59,6 +61,10 @@ export class HttpRequestView implements RequestView {
     return handlerIdentity(this.controller, this.handler);
   }
 
+  get place(): string {
+    return placeOf(this.controller) ?? this.path;
+  }
+
   get path(): string {
     const end = this.routedUrl.indexOf('?');
     return end === -1 ? this.routedUrl : this.routedUrl.slice(0, end);
@@ -98,6 +104,10 @@ export class HttpRequestView implements RequestView {
 
   get user(): unknown {
     return this.request.user;
+  }
+
+  get contextPayload(): unknown {
+    return contextPayloadOf(this.request);
   }
 
   /** Another host than the request's stays: a handler can read both. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ExecutionContext, Type } from '@nestjs/common';
+import { contextPayloadOf } from './context-payload.js';
 import { cookiePairs } from './cookie-header.js';
 import { handlerIdentity, type HandlerIdentity } from './handler-identity.js';
 import type { Fields, RequestHeaders, RequestView } from './request-view.js';
@@ -9,6 +10,10 @@ interface Carrier extends Record<string, unknown> {
   readonly headers?: RequestHeaders;
   /** Socket.io's. */
   readonly handshake?: { readonly headers?: RequestHeaders };
+  /** By Express or Fastify, which have read it. */
+  readonly host?: string;
+  readonly url?: string;
+  readonly originalUrl?: string;
   readonly data?: { readonly user?: unknown };
   readonly user?: unknown;
 }
@@ -28,7 +33,6 @@ export class MessageRequestView implements RequestView {
   readonly routedUrl = '';
   readonly path = '';
   readonly search = '';
-  readonly host = '';
   readonly protocol = '';
   readonly query: Fields = NONE;
   readonly ip = undefined;
@@ -43,6 +47,19 @@ export class MessageRequestView implements RequestView {
 
   get identity(): HandlerIdentity {
     return handlerIdentity(this.controller, this.handler);
+  }
+
+  /** The field, and the endpoint: an application may have several schemas. */
+  get place(): string {
+    if (this.kind !== 'graphql') return '';
+    const { url = '', originalUrl = url } = this.request;
+    const { fieldName = '' } = this.context.getArgByIndex<GraphQLInfo | undefined>(3) ?? {};
+    return `${fieldName}@${originalUrl.split('?', 1)[0]}`;
+  }
+
+  /** Of the request that carries the call, where there is one. */
+  get host(): string {
+    return this.request.host ?? this.headers.host ?? '';
   }
 
   get request(): Carrier {
@@ -78,6 +95,11 @@ export class MessageRequestView implements RequestView {
 
   get user(): unknown {
     return this.request.user ?? this.request.data?.user;
+  }
+
+  get contextPayload(): unknown {
+    const graphql = this.kind === 'graphql' ? this.context.getArgByIndex<object | undefined>(2) : undefined;
+    return contextPayloadOf(graphql) ?? contextPayloadOf(this.request);
   }
 
   get payload(): unknown {

@@ -22,6 +22,24 @@ export class PatchedRequest {
     });
   }
 
+  /** `name` stays what it is, and becomes what is assigned to it; who reads it is shown something else. */
+  show<T extends object>(target: object, name: PropertyKey, as: (value: T | null | undefined) => unknown): void {
+    const before = Object.getOwnPropertyDescriptor(target, name);
+    if (before?.configurable !== true || !('value' in before)) return;
+    let { value } = before as { value: T | null };
+    let shown = as(value);
+    Object.defineProperty(target, name, {
+      configurable: true,
+      enumerable: true,
+      get: () => shown,
+      set: (assigned: T | null) => {
+        value = assigned;
+        shown = as(value);
+      },
+    });
+    this.undo.push(() => Object.defineProperty(target, name, { ...before, value }));
+  }
+
   /** `name` stays what it is; reading what was there before is reported. */
   watch(target: object, name: PropertyKey, report: () => void): void {
     const before = Object.getOwnPropertyDescriptor(target, name);

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isFieldName } from '../../http-semantics/fields/field-name.js';
 import type { PageKey } from '../keys/page-key.js';
 import type { CompiledPolicy } from './compiled.policy.js';
-import { foreignProperties, isForeign } from './foreign-properties.js';
+import { foreignProperties, isForeignIfAbsent } from './foreign-properties.js';
 import { isCovered, type InputName } from './input-name.js';
 import {
   fixedHeaders,
@@ -13,8 +13,9 @@ import {
   type FillOptions,
 } from './narrowed-request.js';
 import { PatchedRequest } from './patched-request.js';
-import { recordedLocals } from './recorded-locals.js';
-import { recordedSocket } from './recorded-socket.js';
+import { recordBody } from './record-body.js';
+import { recordConnection, SOCKETS } from './record-connection.js';
+import { recordResponse } from './record-response.js';
 import { recordingProxy } from './recording-proxy.js';
 import type { Fields, RequestView } from './request-view.js';
 
@@ -27,8 +28,6 @@ export interface Recording {
 
 /** Computed from headers that may be hidden, by the adapter's trust-proxy rules. */
 const RESOLVED = ['host', 'hostname', 'ip', 'ips', 'port', 'protocol', 'secure', 'subdomains'];
-/** Node's names for the connection. */
-const SOCKETS = ['socket', 'connection', 'client'];
 
 /**
  * From now on the request shows its handler only what the key distinguishes (hidden and rewritten headers, narrowed query and cookies) and
@@ -73,14 +72,16 @@ export function recordReads(
   }
   // After the query: Express parses it out of the target.
   if (query !== undefined || !isCovered('url', covers)) urls(patched, targets, query, () => note('url'));
-  connection(patched, raw, note);
-  locals(patched, view, note);
+  recordConnection(patched, targets, raw, note);
+  for (const target of targets) recordBody(patched, target, note);
+  recordResponse(patched, view.context.switchToHttp().getResponse<object>(), note);
   for (const [target, names] of foreign) {
+    const isAbsentByKey = (name: PropertyKey): boolean => target === request && name === 'user' && isOfNobody(policy);
     for (const name of names)
-      if (!isAbsentByKey(name, policy) || ((Reflect.get(target, name) as unknown) ?? undefined) !== undefined)
+      if (!isAbsentByKey(name) || ((Reflect.get(target, name) as unknown) ?? undefined) !== undefined)
         patched.watch(target, name, () => note(`request:${String(name)}`));
     patched.watchAbsent(target, (name) => {
-      if (isForeign(name) && !isAbsentByKey(name, policy)) note(`request:${String(name)}`);
+      if (isForeignIfAbsent(name) && !isAbsentByKey(name)) note(`request:${String(name)}`);
     });
   }
   return {
@@ -107,9 +108,13 @@ function resolved(
   ) as object;
   for (const name of RESOLVED) {
     const getter = getterOf(request, name);
-    if (getter === undefined) continue;
+    const isAddress = name === 'ip' || name === 'ips';
+    if (getter === undefined) {
+      if (isAddress) patched.watch(request, name, () => note('ip'));
+      continue;
+    }
     patched.replace(request, name, () => {
-      if (name === 'ip' || name === 'ips') note('ip');
+      if (isAddress) note('ip');
       return getter.call(before) as unknown;
     });
   }
@@ -154,25 +159,9 @@ function fieldsAt(target: object, name: string): Fields | undefined {
   return typeof fields === 'object' && fields !== null ? fields : undefined;
 }
 
-function connection(patched: PatchedRequest, raw: object, note: (name: InputName) => void): void {
-  const socket = fieldsAt(raw, 'socket');
-  if (!socket) return;
-  const recorded = recordedSocket(socket, note);
-  for (const name of SOCKETS) if (Reflect.get(raw, name) === socket) patched.replace(raw, name, () => recorded);
-}
-
-/** Express' and its like; what middleware has left there for templates, and for handlers. */
-function locals(patched: PatchedRequest, { context }: RequestView, note: (name: InputName) => void): void {
-  const response = context.switchToHttp().getResponse<object>();
-  const fields = fieldsAt(response, 'locals');
-  if (!fields) return;
-  const recorded = recordedLocals(fields, (name) => note(`request:res.locals.${name}`));
-  patched.replace(response, 'locals', () => recorded);
-}
-
 /** Requests with a user go past a public cache, so those that get there have none; unless it is for everybody. */
-function isAbsentByKey(name: PropertyKey, policy: CompiledPolicy): boolean {
-  return name === 'user' && !policy.isPrincipal && policy.public === false;
+function isOfNobody(policy: CompiledPolicy): boolean {
+  return !policy.isPrincipal && policy.public === false;
 }
 
 function getterOf(target: object, name: string): (() => unknown) | undefined {

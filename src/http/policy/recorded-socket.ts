@@ -8,17 +8,19 @@ const OF_THE_CLIENT: ReadonlySet<PropertyKey> = new Set([
   'authorized',
   'exportKeyingMaterial',
   'getCipher',
+  'getEphemeralKeyInfo',
   'getFinished',
   'getPeerCertificate',
   'getPeerFinished',
   'getPeerX509Certificate',
+  'getProtocol',
   'getSession',
   'getTLSTicket',
   'isSessionReused',
   'servername',
   'ssl',
 ]);
-const ADDRESS: ReadonlySet<PropertyKey> = new Set(['remoteAddress', 'remoteFamily']);
+const ADDRESS: ReadonlySet<PropertyKey> = new Set(['remoteAddress', 'remoteFamily', '_peername', '_getpeername']);
 /** What Node puts on connections, besides names with an underscore and symbols. */
 const OF_NODE: ReadonlySet<PropertyKey> = new Set([
   'allowHalfOpen',
@@ -47,6 +49,8 @@ export function recordedSocket<T extends object>(socket: T, report: (input: Inpu
   });
 }
 
+/** By others than Node; or not, but perhaps on another connection. */
 function isHungOn(socket: object, name: string | symbol): boolean {
-  return typeof name === 'string' && !name.startsWith('_') && !OF_NODE.has(name) && Object.hasOwn(socket, name);
+  if (typeof name !== 'string' || name.startsWith('_') || OF_NODE.has(name)) return false;
+  return Object.hasOwn(socket, name) || (!(name in socket) && name !== 'then' && name !== 'toJSON');
 }

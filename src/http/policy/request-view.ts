@@ -15,6 +15,8 @@ export interface RequestView {
   readonly controller: Type;
   readonly handler: (...args: never[]) => unknown;
   readonly identity: HandlerIdentity;
+  /** Where the handler was found, if its class does not say it: under a path of its module, as a field of GraphQL. Often empty. */
+  readonly place: string;
   /** The framework's request: Express', Fastify's, GraphQL's `context.req`, a gateway's client. */
   readonly request: Fields;
   /** Node's request. */
@@ -43,6 +45,8 @@ export interface RequestView {
   readonly ip: string | undefined;
   /** What a guard has recognised: `request.user`. */
   readonly user: unknown;
+  /** What a `ContextIdStrategy` gives to durable providers in place of the request: a tenant. Undefined for handlers that are not made for a request. */
+  readonly contextPayload: unknown;
   /** What a call outside HTTP is about: GraphQL's parent and arguments, a message's data. */
   readonly payload: unknown;
 }

@@ -26,6 +26,9 @@ export class TrackingView implements RequestView {
   get identity(): HandlerIdentity {
     return this.target.identity;
   }
+  get place(): string {
+    return this.target.place;
+  }
   get method(): string {
     return this.target.method;
   }
@@ -34,6 +37,9 @@ export class TrackingView implements RequestView {
   }
   get protocol(): string {
     return this.target.protocol;
+  }
+  get contextPayload(): unknown {
+    return this.target.contextPayload;
   }
   get payload(): unknown {
     return this.target.payload;

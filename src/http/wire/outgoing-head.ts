@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { headerFields, lent, sameValue, type HeaderChanges, type HeaderFields } from './header-fields.js';
+import { keepToClient, keepToClientAtLast } from './kept-to-client.js';
 import { lateFields } from './late-fields.js';
 import { statusWithoutContent } from './raw-exchange.js';
 import { setReplacement } from './replacement.js';
@@ -64,6 +65,7 @@ export class OutgoingHead {
       if (value === undefined) response.removeHeader(name);
       else response.setHeader(name, lent(value));
     }
+    this.keepToClient(changes['cache-control']);
     if (!written) return;
     if (!asSet) this.send(written.args);
     else this.send(written.reason === undefined ? [written.status] : [written.status, written.reason]);
@@ -73,6 +75,7 @@ export class OutgoingHead {
   replace(replacement: Replacement, baseline: HeaderFields | undefined): Buffer | undefined {
     this.before = this.fieldsSet();
     const content = setReplacement(this.response, replacement, baseline);
+    this.keepToClient(replacement.headers['cache-control']);
     this.changed = this.fieldsSet();
     return content;
   }
@@ -93,6 +96,14 @@ export class OutgoingHead {
     const result = this.methods.call('writeHead', args);
     this.late = this.settled ? lateFields(this.fieldsSet(), this.settled.headers, this.changed) : [];
     return result;
+  }
+
+  /** What we say of it holds for what others add, too. HTTP/2 has no place below the tap to see who comes later. */
+  private keepToClient(control: HeaderChanges[string]): void {
+    if (control === undefined) return;
+    const isPrivate = String(control).startsWith('private');
+    if (this.response.req?.httpVersionMajor === 2) keepToClient(this.response, isPrivate);
+    else keepToClientAtLast(this.response, isPrivate);
   }
 
   private fieldsSet(): Record<string, string | readonly string[]> {

@@ -24,5 +24,6 @@ export function setReplacement(
   if (isEmpty) response.removeHeader('content-length');
   else if (body || !isHead) response.setHeader('content-length', body?.length ?? 0);
   response.removeHeader('transfer-encoding');
-  return body && !isHead && !isEmpty ? Buffer.from(body.buffer, body.byteOffset, body.byteLength) : undefined;
+  // Of what is stored: whoever it goes by must not write to it.
+  return body && !isHead && !isEmpty ? Buffer.from(body) : undefined;
 }

@@ -1,11 +1,15 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { fieldsSet, lent, sameValue, withAppended, type HeaderFields } from './header-fields.js';
+import { keepToClient, keepToClientAtLast } from './kept-to-client.js';
+import { isHooked, isWrapped } from './outer-layers.js';
 import type { Answer, PendingAnswer } from './pending-answer.js';
 import { rawResponseOf, statusWithoutContent } from './raw-exchange.js';
 
-interface FastifyReply {
+/** As much of it as is needed here. */
+export interface FastifyReply {
   readonly raw: ServerResponse;
+  readonly request: Record<symbol, { readonly onSend?: unknown } | undefined>;
   code(status: number): unknown;
   header(name: string, value: unknown): unknown;
   removeHeader(name: string): unknown;
@@ -47,7 +51,9 @@ function write(response: unknown, stored: Answer, names: readonly string[]): unk
   const declared = stored.headers['content-length'];
   const length =
     stored.body?.length ?? (head && typeof declared === 'string' ? Number(declared) : head ? undefined : 0);
-  const plan: Plan = { names, head, length, empty: statusWithoutContent(stored.status) };
+  const control = stored.headers['cache-control'];
+  const isPrivate = typeof control === 'string' && control.startsWith('private');
+  const plan: Plan = { names, head, length, empty: statusWithoutContent(stored.status), isPrivate };
   if (stored.removed !== undefined || stored.appended !== undefined) amend(response as Carrier, stored);
   if ('raw' in (response as object)) return sendReply(response as FastifyReply, stored, plan);
   return endResponse(response as ServerResponse, stored, plan);
@@ -81,6 +87,8 @@ interface Plan {
   readonly length: number | undefined;
   /** The status has no content. */
   readonly empty: boolean;
+  /** Nobody but the client may keep it. */
+  readonly isPrivate: boolean;
 }
 
 /** Set by an outer interceptor after the answer was found. */
@@ -94,22 +102,30 @@ function setSince(name: string, before: HeaderFields, now: HeaderFields): boolea
 function endResponse(
   response: ServerResponse,
   { status, headers, body }: Answer,
-  { names, head, length, empty }: Plan,
+  { names, head, length, empty, isPrivate }: Plan,
 ): unknown {
   response.statusCode = status;
   for (const name of names) response.setHeader(name, lent(headers[name]!));
   if (empty) for (const name of CONTENT_FIELDS) response.removeHeader(name);
   else if (length !== undefined) response.setHeader('content-length', length);
-  return head || empty || body === undefined ? response.end() : response.end(body);
+  const isOthers = isWrapped(response);
+  if (isOthers) keepToClientAtLast(response, isPrivate);
+  else keepToClient(response, isPrivate);
+  if (head || empty || body === undefined) return response.end();
+  // Whoever it goes by must not write to what is stored.
+  return response.end(isOthers ? Buffer.from(body) : body);
 }
 
 function sendReply(
   reply: FastifyReply,
   { status, headers, body }: Answer,
-  { names, head, length, empty }: Plan,
+  { names, head, length, empty, isPrivate }: Plan,
 ): unknown {
+  const { raw } = reply;
+  const isOthers = isHooked(reply) || isWrapped(raw);
   reply.code(status);
   for (const name of names) reply.header(name, lent(headers[name]!));
+  if (isOthers || isPrivate || reply.hasHeader('set-cookie')) keepToClientAtLast(raw, isPrivate);
   if (empty) {
     for (const name of CONTENT_FIELDS) reply.removeHeader(name);
     return reply.send();
@@ -120,8 +136,9 @@ function sendReply(
     return reply.send(Readable.from([]));
   }
   if (body === undefined || body.length === 0) return reply.send();
-  if (reply.hasHeader('content-type')) return reply.send(body);
+  const bytes = isOthers ? Buffer.from(body) : body;
+  if (reply.hasHeader('content-type')) return reply.send(bytes);
   // Fastify would name a type for a buffer without one.
-  reply.header('content-length', String(body.length));
-  return reply.send(Readable.from([body]));
+  reply.header('content-length', String(bytes.length));
+  return reply.send(Readable.from([bytes]));
 }

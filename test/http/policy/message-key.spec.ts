@@ -4,6 +4,7 @@ import { encodeKey } from '../../../src/core/keys/key-encoding.js';
 import { pageKeyOf } from '../../../src/http/keys/page-key.js';
 import { byUser } from '../../../src/http/keys/principal.components.js';
 import { byParams, byRoute } from '../../../src/http/keys/route.components.js';
+import { handlerIdentity } from '../../../src/http/policy/handler-identity.js';
 import { compilePolicy } from '../../../src/http/policy/compiled.policy.js';
 import { requestViewOf } from '../../../src/http/policy/request-view-of.js';
 import type { RequestView } from '../../../src/http/policy/request-view.js';
@@ -48,6 +49,40 @@ describe('the key of a call outside HTTP', () => {
     expect(keys.filter((key) => key.startsWith('bypass'))).toEqual([]);
     expect(new Set(keys).size).toBe(keys.length);
     expect(keyOf('graphql', query({ a: 1, b: [{ c: 2 }] }))).toBe(keyOf('graphql', query({ b: [{ c: 2 }], a: 1 })));
+  });
+
+  it('is of the field, the endpoint and the host of GraphQL: resolvers of one name may stand behind several', () => {
+    const of = (fieldName: string, req: object): string =>
+      keyOf('graphql', [undefined, {}, { req }, { parentType: { name: 'Query' }, fieldName }], { key: [byRoute()] });
+    const keys = [
+      of('book', { host: 'a.example', url: '/graphql?query=1' }),
+      of('books', { host: 'a.example', url: '/graphql' }),
+      of('book', { host: 'b.example', url: '/graphql' }),
+      of('book', { headers: { host: 'c.example' }, url: '/graphql' }),
+      of('book', { host: 'a.example', url: '/', originalUrl: '/admin/graphql' }),
+    ];
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(of('book', { host: 'a.example', url: '/graphql?query=2' })).toBe(keys[0]);
+  });
+
+  it('is of the pattern: two classes may have one name', () => {
+    const listening = (pattern: unknown, metadata: string, namespace?: string): string => {
+      class Users {
+        find() {}
+      }
+      Reflect.defineMetadata(metadata, pattern, Users.prototype.find);
+      if (namespace !== undefined) Reflect.defineMetadata('websockets:gateway_options', { namespace }, Users);
+      return handlerIdentity(Users, Users.prototype.find).key;
+    };
+    const keys = [
+      listening(['users.find'], 'microservices:pattern'),
+      listening(['admins.find'], 'microservices:pattern'),
+      listening([{ cmd: 'find' }], 'microservices:pattern'),
+      listening('find', 'message'),
+      listening('find', 'message', 'admin'),
+    ];
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(listening(['users.find'], 'microservices:pattern')).toBe(keys[0]);
   });
 
   it('is none for mutations, fields of other objects, and data that is none', () => {

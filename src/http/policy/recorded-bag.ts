@@ -1,14 +1,14 @@
 /**
- * `res.locals`, reporting what is read that others have written before. What the handler writes is its own. That there is nothing may be read as
- * a whole: every template is shown all of it.
+ * `res.locals`, or a body, reporting what is read that others have written before. What the handler writes is its own. That there is nothing may
+ * be read as a whole: every template is shown all of `res.locals`.
  */
-export function recordedLocals<T extends object>(locals: T, report: (name: string) => void): T {
+export function recordedBag<T extends object>(bag: T, report: (name: string) => void): T {
   const own = new Set<PropertyKey>();
-  const isEmpty = Reflect.ownKeys(locals).length === 0;
+  const isEmpty = Reflect.ownKeys(bag).length === 0;
   const note = (name: PropertyKey): void => {
     if (!own.has(name) && name !== 'then' && name !== 'toJSON') report(String(name));
   };
-  return new Proxy(locals, {
+  return new Proxy(bag, {
     get(target, name) {
       note(name);
       return Reflect.get(target, name) as unknown;
