@@ -10,7 +10,8 @@ import {
   StreamableFile,
   type INestApplication,
 } from '@nestjs/common';
-import type { Server } from 'node:http';
+import { Agent, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { defer, from, type Observable } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -354,5 +355,22 @@ describe.each<Platform>(['express', 'fastify'])('clients side by side, on %s', (
     gate.release();
     expect(json(await nobody)).toMatchObject({ by: 'nobody' });
     expect(json(await ann)).toMatchObject({ by: 'Bearer ann' });
+  });
+
+  it('leave nothing on a connection that they use again and again, however many misses it sees', async () => {
+    await start(0);
+    const sockets = new Set<Socket>();
+    (app.getHttpServer() as Server).on('connection', (socket: Socket) => sockets.add(socket));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const listeners: number[] = [];
+    gate.release();
+    for (let miss = 0; miss < 12; miss++) {
+      const { headers } = await ask(`${url}/stream?miss=${miss}`, { agent });
+      expect(headers['cache-status']).toContain('fwd=uri-miss');
+      listeners.push([...sockets][0]!.listenerCount('close'));
+    }
+    agent.destroy();
+    expect(sockets.size).toBe(1);
+    expect(listeners.at(-1)).toBeLessThanOrEqual(listeners[1]! + 1);
   });
 });

@@ -78,6 +78,10 @@ export class PatchedRequest {
     });
   }
 
+  whenRestored(act: () => void): void {
+    this.undo.push(act);
+  }
+
   restore(): void {
     for (const undo of this.undo.splice(0).toReversed()) undo();
   }

@@ -14,7 +14,7 @@ export function recordConnection(
   note: (name: InputName) => void,
 ): void {
   const socket = Reflect.get(raw, 'socket') as unknown;
-  const recorded = typeof socket === 'object' && socket !== null ? recordedSocket(socket, note) : undefined;
+  const recorded = typeof socket === 'object' && socket !== null ? recordedSocket(patched, socket, note) : undefined;
   for (const target of targets)
     for (const name of SOCKETS) {
       const isConnection = recorded !== undefined && Reflect.get(target, name) === socket;

@@ -42,7 +42,7 @@ export function recordResponse(patched: PatchedRequest, response: object, note: 
   }
   if (raw instanceof Http2ServerResponse) {
     for (const name of ['stream', 'socket', 'connection']) patched.watch(raw, name, () => note(`request:res.${name}`));
-  } else patched.show(raw, 'socket', (socket) => (socket ? recordedSocket(socket, note) : socket));
+  } else patched.show(raw, 'socket', (socket) => (socket ? recordedSocket(patched, socket, note) : socket));
 }
 
 function isForeign(name: string): boolean {
