@@ -152,8 +152,8 @@ describe('a relay', () => {
       expect.stringMatching(/^row \d+ of the outbox tc_outbox could not be published \(attempt 1\): tags must be/),
       expect.stringMatching(/^row \d+ .* a tag of poison$/),
     ]);
-    await pool.query('UPDATE tc_outbox SET due = clock_timestamp(), attempts = 11');
-    await expect.poll(async () => (await pool.query('SELECT 1 FROM tc_outbox WHERE attempts = 12')).rowCount).toBe(2);
+    await pool.query('UPDATE tc_outbox SET due = clock_timestamp(), attempts = 18');
+    await expect.poll(async () => (await pool.query('SELECT 1 FROM tc_outbox WHERE attempts = 19')).rowCount).toBe(2);
     const { rows: waits } = await pool.query(
       'SELECT extract(epoch FROM due - clock_timestamp()) > 25 AS long FROM tc_outbox',
     );

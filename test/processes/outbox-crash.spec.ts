@@ -21,6 +21,7 @@ const ROWS = 40;
 const DELAY_MS = 120;
 /** For the reader, to cache what was saved. */
 const PAUSE_MS = 60;
+const STEP_MS = 10;
 
 interface Counter {
   id: number;
@@ -53,7 +54,8 @@ afterAll(async () => {
 /** A process that reads through the cache, and relays if there is an outbox. */
 async function reader(outbox: boolean): Promise<CacheService> {
   const app = await boot([
-    TieredCacheModule.forRoot({ remote: redis({ url: server.url }) }),
+    // On a busy machine a reply is late for want of a processor: that is no outage.
+    TieredCacheModule.forRoot({ remote: redis({ url: server.url }), deadline: '2s' }),
     TypeOrmModule.forRoot({ type: 'postgres', url: postgres.url, entities: [Counter] }),
     TypeOrmInvalidationModule.forRoot({ outbox }),
   ]);
@@ -84,11 +86,25 @@ interface Kill {
   readonly seenAfterMs: number | undefined;
 }
 
-/** Sleeps, and tells by how much longer than it should: a machine that lets nobody work does not make the relay slow. */
-async function lateness(ms: number): Promise<number> {
-  const began = performance.now();
-  await sleep(ms);
-  return Math.max(0, performance.now() - began - ms);
+/** Does not count when nobody is let work: a machine that is busy does not make the relay slow. */
+class Stopwatch {
+  private readonly began = performance.now();
+  private last = this.began;
+  private heldUpMs = 0;
+  private readonly timer = setInterval(() => {
+    const now = performance.now();
+    const lateMs = now - this.last - STEP_MS;
+    if (lateMs > STEP_MS) this.heldUpMs += lateMs;
+    this.last = now;
+  }, STEP_MS);
+
+  get ms(): number {
+    return performance.now() - this.began - this.heldUpMs;
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
 }
 
 /** Kills a process that saves these rows, at a moment of chance. */
@@ -114,15 +130,17 @@ async function kill(cache: CacheService, first: number, outbox: 'on' | 'off', pa
   await Promise.all([worker.kill(), proxy.stop()]);
   isOver = true;
   await reading;
-  const killedAt = performance.now();
-  const hit = (await stale(cache, ids)).length;
-  let heldUpMs = 0;
-  while ((await stale(cache, ids)).length > 0) {
-    const waitedMs = performance.now() - killedAt - heldUpMs;
-    if (waitedMs > patienceMs) return { hit, seenAfterMs: undefined };
-    heldUpMs += await lateness(20);
+  const stopwatch = new Stopwatch();
+  try {
+    const hit = (await stale(cache, ids)).length;
+    while ((await stale(cache, ids)).length > 0) {
+      if (stopwatch.ms > patienceMs) return { hit, seenAfterMs: undefined };
+      await sleep(20);
+    }
+    return { hit, seenAfterMs: stopwatch.ms };
+  } finally {
+    stopwatch.stop();
   }
-  return { hit, seenAfterMs: performance.now() - killedAt - heldUpMs };
 }
 
 describe('a process that is killed between commit and publication', () => {

@@ -4,8 +4,8 @@ import { outboxName } from './outbox-table.js';
 
 /** Until the next try of a row that was taken and not removed: it is the lease of who took it, too. */
 const FIRST_RETRY_MS = 500;
-/** Relays may die with a row in their hands; so often that it is more likely the row's fault: from then on the wait doubles. */
-const PATIENCE = 3;
+/** Relays may die with a row in their hands, or be slow with it; so often that it is more likely the row's fault: from then on the wait doubles. */
+const PATIENCE = 10;
 const LAST_RETRY_MS = 60_000;
 
 /** An invalidation to be sent. */
