@@ -27,6 +27,7 @@ import { versioningOf } from './http/lane/lane-policy.js';
 import { placeGuards } from './http/place-guards.js';
 import { checkPageParameters } from './http/policy/check-page-parameters.js';
 import { noteControllerPlaces } from './http/policy/controller-places.js';
+import { noteInjectedRequests } from './http/policy/injected-request.js';
 import { documentCachedAnswers } from './http/policy/document-cached-answers.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
@@ -272,6 +273,7 @@ export class TieredCacheModule
   configure(): void {
     mountRequestContext(this.context, this.host?.httpAdapter);
     noteControllerPlaces(this.discovery, this.modules.applicationId);
+    noteInjectedRequests(this.discovery);
     // Routes are made next, before `onModuleInit`.
     const { answerInGuard = true } = this.options.responses ?? {};
     placeGuards(this.discovery, this.scanner, this.config, this.responses, answerInGuard);

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { Controller, Get, Inject, Injectable, Module, Scope, type DynamicModule, type Type } from '@nestjs/common';
 import { ContextIdFactory, REQUEST, RouterModule, type ContextId, type HostComponentInfo } from '@nestjs/core';
 import { afterEach, describe, expect, it } from 'vitest';
-import { byQuery, byRoute, CachePage, CacheResponse, TieredCacheModule } from '../../src/index.js';
+import { byHeaders, byQuery, byRoute, CachePage, CacheResponse, TieredCacheModule } from '../../src/index.js';
 import { closeAll, serve, type Platform } from '../nest/boot.js';
 import { ask } from './wire/wire.client.js';
 
@@ -100,7 +100,75 @@ class OfTenants {
   }
 }
 
+type TenantRequest = { readonly headers: Record<string, string> };
+
+/** Reads when it is made, before anybody could see it. */
+@Injectable({ scope: Scope.REQUEST })
+class TenantOfRequest {
+  readonly name: string;
+
+  constructor(@Inject(REQUEST) request: TenantRequest) {
+    this.name = request.headers['x-tenant'] as string;
+  }
+}
+
+const byFactory = {
+  provide: 'TENANT',
+  scope: Scope.REQUEST,
+  inject: [REQUEST],
+  useFactory: (request: TenantRequest) => request.headers['x-tenant'],
+};
+
+@Controller('constructor')
+class ByConstructor {
+  constructor(@Inject(TenantOfRequest) private readonly tenant: TenantOfRequest) {}
+
+  @Get('page')
+  @CachePage('1m')
+  page(): object {
+    return { tenant: this.tenant.name };
+  }
+
+  @Get('value')
+  @CacheResponse('1m')
+  value(): object {
+    return { tenant: this.tenant.name };
+  }
+
+  @Get('keyed')
+  @CachePage({ ttl: '1m', key: [byRoute(), byHeaders('x-tenant')], autoVary: { ignore: ['request:REQUEST'] } })
+  keyed(): object {
+    return { tenant: this.tenant.name };
+  }
+}
+
+@Controller('property')
+class ByProperty {
+  @Inject('TENANT') private readonly tenant!: string;
+
+  @Get('page')
+  @CachePage('1m')
+  page(): object {
+    return { tenant: this.tenant };
+  }
+}
+
 describe.each<Platform>(['express', 'fastify'])('on %s', (platform) => {
+  it('what was made of the request before the handler ran tells tenants apart, unseen: nothing is stored unless the key is said to know', async () => {
+    const { url } = await serve(platform, {
+      imports: [TieredCacheModule.forRoot()],
+      controllers: [ByConstructor, ByProperty],
+      providers: [TenantOfRequest, byFactory],
+    });
+    for (const path of ['constructor/page', 'constructor/value', 'property/page', 'constructor/keyed'])
+      for (const times of [1, 2])
+        for (const tenant of ['a', 'b']) {
+          const { body, headers } = await ask(`${url}/${path}`, { headers: { 'x-tenant': tenant } });
+          expect(body.toString()).toBe(JSON.stringify({ tenant }));
+          if (times > 1 && path.endsWith('keyed')) expect(headers['cache-status']).toContain('; hit');
+        }
+  });
+
   it.each(Object.keys(APPLICATIONS))('%s, under two paths, answer by themselves', async (which) => {
     const modules = modulesOf(APPLICATIONS[which] as (whom: string) => Type);
     const imports = [TieredCacheModule.forRoot(), ...modules];

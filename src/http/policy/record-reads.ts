@@ -3,6 +3,7 @@ import { isFieldName } from '../../http-semantics/fields/field-name.js';
 import type { PageKey } from '../keys/page-key.js';
 import type { CompiledPolicy } from './compiled.policy.js';
 import { foreignProperties, isForeignIfAbsent } from './foreign-properties.js';
+import { isGivenRequest } from './injected-request.js';
 import { isCovered, type InputName } from './input-name.js';
 import {
   fixedHeaders,
@@ -45,6 +46,7 @@ export function recordReads(
 ): Recording {
   if (view.kind !== 'http' || view.raw === undefined) return { reads, stop: () => reads };
   const note = policy.autoVary ? (name: InputName) => void reads.add(name) : () => {};
+  if (isGivenRequest(view.controller)) note('request:REQUEST');
   const patched = new PatchedRequest();
   const { request, raw } = view;
   const targets: object[] = request === (raw as unknown) ? [raw] : [request, raw];
