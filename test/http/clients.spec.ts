@@ -362,15 +362,17 @@ describe.each<Platform>(['express', 'fastify'])('clients side by side, on %s', (
     const sockets = new Set<Socket>();
     (app.getHttpServer() as Server).on('connection', (socket: Socket) => sockets.add(socket));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    const listeners: number[] = [];
+    const misses = 12;
     gate.release();
-    for (let miss = 0; miss < 12; miss++) {
+    for (let miss = 0; miss < misses; miss++) {
       const { headers } = await ask(`${url}/stream?miss=${miss}`, { agent });
       expect(headers['cache-status']).toContain('fwd=uri-miss');
-      listeners.push([...sockets][0]!.listenerCount('close'));
     }
+    const [socket] = [...sockets] as [Socket];
+    // Those of Node, of Nest, and of a response that is just ending.
+    const left = socket.listenerCount('close');
     agent.destroy();
     expect(sockets.size).toBe(1);
-    expect(listeners.at(-1)).toBeLessThanOrEqual(listeners[1]! + 1);
+    expect(left).toBeLessThan(misses - 3);
   });
 });
