@@ -15,6 +15,7 @@ import type { NamespaceSettings } from './namespace-settings.js';
 import { remoteStore } from './remote-store.js';
 import type { RequestContext } from './request-cache/request-context.js';
 import { checkGrace, withStamp } from './stamp-source.js';
+import { StoreReports } from './store-reports.js';
 import { DEFAULT_NAMESPACE } from './tiered-cache.constants.js';
 import type { CacheStore } from './stores/contract/cache-store.js';
 import { validateResolved } from './tiered-cache.options-validation.js';
@@ -55,6 +56,7 @@ export async function createEngine(
     onTagsInvalidated: (tags) => purges.purge(tags),
     newColdError: (key, retryAfterMs) => new ColdCacheException(key, retryAfterMs),
     onUnsent: warnOfUnsent,
+    storeNews: new StoreReports(store.name),
   });
 }
 

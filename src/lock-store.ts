@@ -1,6 +1,7 @@
 import { CacheUsageError } from './core/errors/cache.error.js';
 import type { LockStore, LockStoreSource } from './locks/contract/lock-store.js';
 import { lockKind } from './remote-url.js';
+import { ownStore } from './own-store.js';
 import { loadRedis } from './remote-store.js';
 import type { CacheStore } from './stores/contract/cache-store.js';
 import { MemoryLockStore } from './stores/memory/memory.lock-store.js';
@@ -14,7 +15,7 @@ export interface ChosenLockStore {
 
 /**
  * The store of the locks: the one that was asked for, or the server of the cache. Drivers are loaded here, when they are asked for.
- * @throws CacheUsageError `invalid_option`, `unknown_store`, `missing_package`
+ * @throws CacheUsageError `invalid_option`, `unknown_store`, `missing_package`, `store_in_use`
  */
 export async function lockStore(
   wanted: LockStore | string | undefined,
@@ -22,7 +23,7 @@ export async function lockStore(
   remote: CacheStore,
 ): Promise<ChosenLockStore> {
   if (wanted === undefined) return isSource(remote) ? { store: remote.lockStore() } : inProcess(remote);
-  const store = typeof wanted === 'string' ? await byUrl(wanted, prefix) : wanted;
+  const store = typeof wanted === 'string' ? await byUrl(wanted, prefix) : ownStore(wanted, 'locks.store');
   return { store, warning: sharedServer(remote, store) };
 }
 

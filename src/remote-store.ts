@@ -1,4 +1,5 @@
 import { CacheUsageError } from './core/errors/cache.error.js';
+import { ownStore } from './own-store.js';
 import { remoteKind } from './remote-url.js';
 import type * as RedisPackage from './stores/redis/index.js';
 import type { CacheStore } from './stores/contract/cache-store.js';
@@ -7,7 +8,7 @@ import { NoneStore } from './stores/none/none.store.js';
 
 /**
  * The store behind the remote tier. Drivers are loaded here, when they are asked for, and nowhere else.
- * @throws CacheUsageError `invalid_option`, `unknown_store`, `missing_package`
+ * @throws CacheUsageError `invalid_option`, `unknown_store`, `missing_package`, `store_in_use`
  */
 export async function remoteStore(
   remote: CacheStore | string | undefined,
@@ -15,7 +16,7 @@ export async function remoteStore(
 ): Promise<CacheStore> {
   if (remote === undefined) return new MemoryStore();
   if (typeof remote !== 'string') {
-    if (prefix === undefined) return remote;
+    if (prefix === undefined) return ownStore(remote, 'remote');
     throw new CacheUsageError(
       'invalid_option',
       'prefix has no effect on a store built elsewhere: give it to the store, e.g. redis({ url, prefix })',

@@ -21,3 +21,8 @@ export function getCacheToken(name: string = DEFAULT_NAMESPACE): string {
     throw new CacheUsageError('invalid_option', 'the name of a cache must be a non-empty string');
   return `TieredCache(${name})`;
 }
+
+/** Whether a token is one that {@link getCacheToken} gives. */
+export function isCacheToken(token: unknown): boolean {
+  return typeof token === 'string' && token.startsWith('TieredCache(');
+}

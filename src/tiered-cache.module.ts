@@ -20,6 +20,7 @@ import type { CacheEngine } from './core/cache-engine.js';
 import { CacheService } from './core/cache.service.js';
 import { createEngine, createRemoteStore } from './engine-factory.js';
 import { CacheWarmer } from './functions/cache-warmer.js';
+import { checkCachedMethods } from './functions/check-cached-methods.js';
 import { ColdCacheFilter } from './functions/cold-cache.filter.js';
 import { FunctionRegistry } from './functions/function-registry.js';
 import { keepExpressShapes } from './http/express-shapes.js';
@@ -31,11 +32,13 @@ import { noteInjectedRequests } from './http/policy/injected-request.js';
 import { documentCachedAnswers } from './http/policy/document-cached-answers.js';
 import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
+import { InjectedRequests } from './injected-parts.js';
 import { EntityInvalidationService } from './invalidation/entity-invalidation.service.js';
 import { EntityRules } from './invalidation/entity-rules.js';
 import { checkDeclaredMethods } from './invalidation/methods/declared-methods.js';
 import { DeclaredInvalidations } from './invalidation/methods/declared-invalidations.js';
 import { PurgeService } from './invalidation/purge/purge.service.js';
+import { TagInvalidations } from './invalidation/tag-invalidations.js';
 import { checkLocks, createLockEngine } from './lock-factory.js';
 import { CacheLockService } from './locks/cache-lock.service.js';
 import { IdempotencyRecords } from './locks/idempotency-records.js';
@@ -45,13 +48,18 @@ import { checkLockRoutes } from './locks/nest/check-lock-routes.js';
 import { documentLockAnswers } from './locks/nest/document-lock-answers.js';
 import { LockCalls } from './locks/nest/lock-calls.js';
 import { NamespaceSettings } from './namespace-settings.js';
+import { fail } from './option-checks.js';
 import { forceMissWish, type ForceMissRequest } from './request-cache/force-miss.js';
+import { areInjected } from './request-cache/are-injected.js';
+import { HandOuts } from './request-cache/hand-outs.js';
 import { mountRequestContext } from './request-cache/mount-request-context.js';
+import { OwnServices } from './request-cache/own-services.js';
 import { RequestCacheService } from './request-cache/request-cache.service.js';
 import { RequestContext } from './request-cache/request-context.js';
 import {
   DEFAULT_NAMESPACE,
   getCacheToken,
+  isCacheToken,
   TIERED_CACHE_ENGINE,
   TIERED_CACHE_LOCKS,
   TIERED_CACHE_STORE,
@@ -59,14 +67,14 @@ import {
 import { TieredCacheFeatureModule } from './tiered-cache.feature-module.js';
 import {
   ConfigurableModuleClass,
-  MODULE_OPTIONS_TOKEN,
   type ASYNC_OPTIONS_TYPE,
   type OPTIONS_TYPE,
 } from './tiered-cache.module-definition.js';
-import { validateOptions } from './tiered-cache.options-validation.js';
 import type { TieredCacheOptions } from './tiered-cache.options.js';
+import { ARE_OPTIONS_ASKED_FOR, VALID_OPTIONS, validOptions } from './valid-options.provider.js';
 
-const VALID_OPTIONS: unique symbol = Symbol('TIERED_CACHE_VALID_OPTIONS');
+/** Who has one of these, or a namespace, can read through the request tier. State caches have the engine. */
+const READ_THROUGH: readonly unknown[] = [TIERED_CACHE_ENGINE, CacheService, FunctionRegistry, RequestCacheService];
 
 /** How long loads and locks under way may take to end once nothing else is running. */
 const DRAIN_MS = 5000;
@@ -79,14 +87,7 @@ const DRAIN_MS = 5000;
 @Module({
   imports: [DiscoveryModule],
   providers: [
-    {
-      provide: VALID_OPTIONS,
-      inject: [{ token: MODULE_OPTIONS_TOKEN, optional: true }],
-      useFactory: (options: unknown = {}): TieredCacheOptions => {
-        validateOptions(options);
-        return options;
-      },
-    },
+    validOptions,
     {
       provide: RequestContext,
       inject: [VALID_OPTIONS],
@@ -139,8 +140,14 @@ const DRAIN_MS = 5000;
     { provide: APP_FILTER, useClass: ColdCacheFilter },
     {
       provide: EntityInvalidationService,
-      inject: [CacheService, EntityRules],
-      useFactory: (cache: CacheService, rules: EntityRules) => new EntityInvalidationService(cache, rules),
+      inject: [TIERED_CACHE_ENGINE, EntityRules],
+      useFactory: (engine: CacheEngine, rules: EntityRules) =>
+        new EntityInvalidationService(engine.namespace(DEFAULT_NAMESPACE), rules),
+    },
+    {
+      provide: TagInvalidations,
+      inject: [CacheService],
+      useFactory: (cache: CacheService) => new TagInvalidations(cache),
     },
     {
       provide: EntityRules,
@@ -149,8 +156,9 @@ const DRAIN_MS = 5000;
     },
     {
       provide: DeclaredInvalidations,
-      inject: [CacheService, EntityRules],
-      useFactory: (cache: CacheService, rules: EntityRules) => new DeclaredInvalidations(cache, rules),
+      inject: [TIERED_CACHE_ENGINE, EntityRules],
+      useFactory: (engine: CacheEngine, rules: EntityRules) =>
+        new DeclaredInvalidations(engine.namespace(DEFAULT_NAMESPACE), rules),
     },
     {
       provide: PurgeService,
@@ -212,6 +220,7 @@ const DRAIN_MS = 5000;
     IdempotencyRecords,
     getCacheToken(DEFAULT_NAMESPACE),
     EntityInvalidationService,
+    TagInvalidations,
     EntityRules,
     DeclaredInvalidations,
     PurgeService,
@@ -225,6 +234,9 @@ export class TieredCacheModule
   extends ConfigurableModuleClass
   implements NestModule, OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown
 {
+  private readonly services: OwnServices;
+  private readonly handOuts: HandOuts | undefined;
+
   constructor(
     @Inject(VALID_OPTIONS) private readonly options: TieredCacheOptions,
     @Inject(TIERED_CACHE_ENGINE) private readonly engine: CacheEngine,
@@ -232,6 +244,7 @@ export class TieredCacheModule
     @Inject(IdempotencyRecords) private readonly records: IdempotencyRecords,
     @Inject(NamespaceSettings) private readonly settings: NamespaceSettings,
     @Inject(RequestContext) private readonly context: RequestContext,
+    @Inject(FunctionRegistry) private readonly functions: FunctionRegistry,
     @Inject(DeclaredInvalidations) private readonly invalidations: DeclaredInvalidations,
     @Inject(PurgeService) private readonly purges: PurgeService,
     @Inject(ResponseCaches) private readonly responses: ResponseCaches,
@@ -242,6 +255,13 @@ export class TieredCacheModule
     @Optional() @Inject(HttpAdapterHost) private readonly host?: HttpAdapterHost,
   ) {
     super();
+    this.services = new OwnServices(
+      this.modules,
+      [TieredCacheModule, TieredCacheFeatureModule],
+      (token) => isCacheToken(token) || READ_THROUGH.includes(token),
+    );
+    // Before the application has a chance to ask for one.
+    this.handOuts = this.context.isAsleep ? new HandOuts(this.services, this.context.wake) : undefined;
     // Documents are made before an application is initialised.
     documentLockAnswers(this.discovery, this.scanner);
     documentCachedAnswers(this.discovery, this.scanner);
@@ -252,12 +272,14 @@ export class TieredCacheModule
    * @param options default: everything in process
    */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    if (typeof options !== 'object' || options === null) fail('the options', 'an object', options);
     return super.forRoot(options);
   }
 
   /** As `forRoot`, with options from elsewhere: `tieredCacheConfig.asProvider()`, or `useFactory | useClass | useExisting`. */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
-    return super.forRootAsync(options);
+    const { providers = [], ...definition } = super.forRootAsync(options);
+    return { ...definition, providers: [...providers, { provide: ARE_OPTIONS_ASKED_FOR, useValue: true }] };
   }
 
   /**
@@ -271,9 +293,10 @@ export class TieredCacheModule
 
   /** Not for middleware of ours on routes, whose patterns differ between adapters and versions: for the one before all routes. */
   configure(): void {
+    this.handOuts?.booted();
     mountRequestContext(this.context, this.host?.httpAdapter);
     noteControllerPlaces(this.discovery, this.modules.applicationId);
-    noteInjectedRequests(this.discovery);
+    noteInjectedRequests(this.discovery, new InjectedRequests(this.modules));
     // Routes are made next, before `onModuleInit`.
     const { answerInGuard = true } = this.options.responses ?? {};
     placeGuards(this.discovery, this.scanner, this.config, this.responses, answerInGuard);
@@ -281,10 +304,12 @@ export class TieredCacheModule
 
   /** Begins to connect; a store that is down does not stop the boot. A lock store that was asked for, or that routes need, is checked. */
   async onModuleInit(): Promise<void> {
+    if (areInjected(this.services)) this.handOuts?.tell();
     this.settings.check();
     checkPageParameters(this.discovery, this.scanner, this.responses.policies);
     this.responses.prepare(() => versioningOf(this.modules.values()));
     checkDeclaredMethods(this.discovery, this.invalidations);
+    checkCachedMethods(this.discovery, this.modules, this.functions);
     if (this.responses.policies.known.size > 0) keepExpressShapes(this.host?.httpAdapter);
     this.openLane();
     this.engine.open();

@@ -35,7 +35,10 @@ export interface TieredCacheOptions {
   /** The tier inside this process, shared by all namespaces, or `false` for none. */
   memory?: MemoryOptions | false;
 
-  /** Whether a request remembers what it has read. `false` never touches AsyncLocalStorage. Default `true`. */
+  /**
+   * Whether a request remembers what it has read. `true` touches AsyncLocalStorage only where something in the application can read through the
+   * cache; `false` never. Default `true`.
+   */
   requestTier?: boolean;
 
   /**

@@ -74,22 +74,25 @@ export class CacheEngine {
     this.passThrough = options.enabled === false || !options.store.capabilities.stores;
     this.requestScope = this.passThrough ? undefined : options.requestScope;
     const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
-    this.guard = new StoreGuard(options.store, this.clock, deadlineMs, () => this.storeClock.reset(), {
-      removed: (keys) => this.coherence.changed(keys),
-      rotated: (names) => {
+    const landed = {
+      removed: (keys: readonly string[]) => this.coherence.changed(keys),
+      rotated: (names: readonly string[]) => {
         this.coherence.rotated(names);
         // Once more: until now other processes may have served what was to go.
-        const landed = this.waitingTags.take(names, this.guard.queue.isEmpty);
-        if (landed.length > 0) this.tagsInvalidated(landed);
+        const tags = this.waitingTags.take(names, this.guard.queue.isEmpty);
+        if (tags.length > 0) this.tagsInvalidated(tags);
       },
-      widened: (name) => this.coherence.rotated([name]),
-    });
+      widened: (name: string) => this.coherence.rotated([name]),
+    };
+    const resetClock = (): void => this.storeClock.reset();
+    this.guard = new StoreGuard(options.store, this.clock, deadlineMs, resetClock, landed, options.storeNews);
     this.storeClock = new StoreClock(this.clock, () => this.store.now(), deadlineMs);
     this.waiters = new Waiters(this.clock);
     const isHeard = (): boolean => this.coherence.isHeard;
     this.tokens = new TokenRegistry(
       (names, budget) => this.guard.run('tokens', budget, (store) => store.tokens(names)),
       isHeard,
+      () => this.clock.roughly?.() ?? this.clock.now(),
     );
     const limits = options.memory === false ? undefined : (options.memory ?? DEFAULT_LIMITS);
     this.memory = limits && new MemoryTier(limits, this.clock);
@@ -114,7 +117,7 @@ export class CacheEngine {
         this.storeClock.reset();
         void this.guard.queue.flush();
       },
-      () => this.clock.now() + (limits ?? DEFAULT_LIMITS).maxStaleWithoutBusMs,
+      (silentMs) => this.clock.now() + (limits ?? DEFAULT_LIMITS).maxStaleWithoutBusMs - silentMs,
     );
     this.filling = new FencedFill(
       this.clock,

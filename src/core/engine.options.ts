@@ -3,6 +3,7 @@ import type { NamespaceOptions, StampOptions } from './cache.options.js';
 import type { Clock } from './clock/clock.js';
 import type { StampParts } from './keys/stamp.js';
 import type { PendingCounts } from './outage/invalidation-queue.js';
+import type { StoreNews } from './outage/store-guard.js';
 import type { StampFeed } from './stamp-feeds.js';
 import type { MemoryLimits } from './tiers/memory.tier.js';
 import type { RequestScope } from './tiers/request.scope.js';
@@ -37,6 +38,8 @@ export interface EngineOptions {
    * once more when it has landed. Must not throw.
    */
   readonly onTagsInvalidated?: (tags: readonly string[]) => void;
+  /** Told how the store is doing. */
+  readonly storeNews?: StoreNews;
   /** Told at the end of invalidations that never reached the store. */
   readonly onUnsent?: (counts: PendingCounts) => void;
 }

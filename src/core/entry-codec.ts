@@ -7,12 +7,15 @@ import type { EncodedValue } from './codec/value.codec.js';
 import type { Address } from './keys/address.js';
 import type { Namespace } from './namespace.js';
 import type { Found, Tier, ValueSource } from './tiers/found.js';
+import { RecentValues } from './tiers/recent-values.js';
 import { decodeFrozen, SharedValue, StoredValue } from './tiers/stored-value.js';
 import type { Epoch, Fence } from './tokens/epoch.js';
 import { epochsOf, makeFence } from './tokens/epoch.js';
 
 /** Turns values into frames and frames into values with a life on this process's clock. */
 export class EntryCodec {
+  private readonly recent = new RecentValues();
+
   constructor(
     private readonly clock: Clock,
     private readonly storeClock: StoreClock,
@@ -62,7 +65,7 @@ export class EntryCodec {
       if (frame.rebuild || namespace.isolation === 'copy') {
         value = new StoredValue(namespace.codec, frame.payload, frame.side, true).check();
       } else {
-        value = new SharedValue(decodeFrozen(namespace.codec, frame.bytes, frame.side, frame.sideEnd));
+        value = new SharedValue(this.recent.find(frame) ?? this.decode(namespace, frame));
       }
     } catch {
       namespace.counters.rejected++;
@@ -79,6 +82,12 @@ export class EntryCodec {
       isGraced: false,
       bytes: frame.bytes.length,
     };
+  }
+
+  private decode(namespace: Namespace, frame: Frame): unknown {
+    const value = decodeFrozen(namespace.codec, frame.bytes, frame.side, frame.sideEnd);
+    this.recent.note(frame, value);
+    return value;
   }
 
   /** A value just loaded, as its readers here get it. */

@@ -11,7 +11,7 @@ import { Failures } from './flights/failures.js';
 import { FlightTable } from './flights/flight-table.js';
 import { LoadSlots } from './flights/load-slots.js';
 import type { SlotIndex } from './tiers/s3-fifo.slab.js';
-import { namespaceToken } from './tokens/token-parts.js';
+import { namespaceToken, tokenOfTag } from './tokens/token-parts.js';
 
 const NAME = /^[A-Za-z][A-Za-z0-9._-]{0,47}$/;
 const MAX_PREFIXES = 16;
@@ -155,7 +155,7 @@ export class Namespace {
 /** The store's name for a tag's token. @throws CacheUsageError `invalid_tag` */
 export function tagToken(tag: string): string {
   if (!isTag(tag)) throw new CacheUsageError('invalid_tag', `a tag must be a non-empty string; got ${found(tag)}`);
-  return `tag:${shorten(encodeKey(tag))}`;
+  return tokenOfTag(shorten(encodeKey(tag)));
 }
 
 function isTag(tag: unknown): boolean {

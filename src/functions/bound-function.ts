@@ -1,12 +1,16 @@
+import { Logger } from '@nestjs/common';
 import type { LoadContext } from '../core/cache.options.js';
 import type { CacheService } from '../core/cache.service.js';
 import type { LoadRun } from '../core/flights/load-run.js';
 import { PlannedOptions, type LoadPlan } from '../core/freshness/load-plan.js';
 import type { EncodedKey } from '../core/keys/encoded-key.js';
 import type { CachedFunction } from './cached-function.js';
+import { classInside } from './class-of-value.js';
 import { FunctionKeys } from './function-keys.js';
 import { withLoad } from './load-context.js';
 import { noObservable, onlyValue } from './single-emission.js';
+
+const logger = new Logger('Cached');
 
 /** A cached function on the objects of one class in one application. */
 export class BoundFunction {
@@ -15,6 +19,7 @@ export class BoundFunction {
   private readonly usual: PlannedOptions;
   /** A value of the memory tier is all that is asked for. */
   private readonly takesHits: boolean;
+  private hasWarned = false;
 
   constructor(
     private readonly fn: CachedFunction,
@@ -62,6 +67,22 @@ export class BoundFunction {
     const { tags } = options;
     if (typeof tags === 'function') (context as LoadRun).tagBy((value) => tags.call(self, value, args));
     const returned = withLoad(context, () => original.apply(self, args));
-    return returnsObservable ? onlyValue(returned, context.signal, this.label) : noObservable(returned, this.label);
+    const made = returnsObservable
+      ? onlyValue(returned, context.signal, this.label)
+      : noObservable(returned, this.label);
+    return this.hasWarned ? made : this.lookedAt(made);
+  }
+
+  /** What a class hides from clients by decorators (`@Exclude()`) is data like the rest to the cache, and would be sent by who returns it. */
+  private async lookedAt(made: unknown): Promise<unknown> {
+    const value = await made;
+    const type = classInside(value);
+    if (type !== undefined && !this.hasWarned) {
+      this.hasWarned = true;
+      logger.warn(
+        `${this.label} returns an instance of ${type}, of which the cache keeps the fields only: methods, getters and what decorators hide from clients (@Exclude()) are lost; return plain objects, or give the class a toJSON()`,
+      );
+    }
+    return value;
   }
 }

@@ -40,7 +40,7 @@ export class CachedFunction {
     this.loadOptions = typeof tags === 'function' || tags === undefined ? load : { ...load, tags };
     makePlan(this.loadOptions, undefined, `${where}: `);
     this.returnsObservable = returnsObservable(home, property, returns);
-    const parameters: unknown = Reflect.getMetadata('design:paramtypes', home, property);
+    const parameters: unknown = Reflect.getOwnMetadata('design:paramtypes', home, property);
     this.takesNothing = Array.isArray(parameters) && parameters.length === 0;
   }
 
@@ -67,6 +67,14 @@ export class CachedFunction {
 export function findFunction(self: object, property: PropertyKey): CachedFunction | undefined {
   const owner = ownerOf(self, property) as Home | undefined;
   return owner && Object.hasOwn(owner, FUNCTIONS) ? owner[FUNCTIONS]?.get(property) : undefined;
+}
+
+/** All cached functions of the objects of a class, those that are overridden included: `super` may call them. */
+export function functionsOf(prototype: object): CachedFunction[] {
+  const found: CachedFunction[] = [];
+  for (let home: Home | null = prototype; home !== null; home = prototypeOf(home))
+    if (Object.hasOwn(home, FUNCTIONS)) found.push(...(home[FUNCTIONS]?.values() ?? []));
+  return found;
 }
 
 function ownerOf(self: object, property: PropertyKey): object | undefined {

@@ -52,18 +52,22 @@ export function Cached<A extends unknown[] = unknown[], T = unknown>(
 export function boundTo(fn: CachedFunction, self: Host): BoundFunction | undefined {
   const bound = (self as Slots)[fn.slot];
   if (bound !== undefined) return bound;
-  const registry = self[REGISTRY];
-  if (registry === undefined) return undefined;
-  const fresh = registry.bind(fn, self);
+  if (!hasRegistry(self)) return undefined;
+  const fresh = self[REGISTRY].bind(fn, self);
   // On the object, not in the function: that one is shared by all applications of the process.
   Object.defineProperty(self, fn.slot, { value: fresh, enumerable: false });
   return fresh;
 }
 
+/** Not so where Nest did not make the object, or a test has put a substitute in the place of everything. */
+function hasRegistry(self: Host | undefined): self is Required<Host> {
+  return self?.[REGISTRY] instanceof FunctionRegistry;
+}
+
 function promising(fn: CachedFunction): Method {
   const { slot } = fn;
   const call = function (this: Host | undefined, ...args: unknown[]): unknown {
-    if (this?.[REGISTRY] === undefined) return uncached(fn, this, args);
+    if (!hasRegistry(this)) return uncached(fn, this, args);
     try {
       return (boundTo(fn, this) as BoundFunction).call(this, args);
     } catch (error) {
@@ -83,7 +87,7 @@ function promising(fn: CachedFunction): Method {
 
 function observing(fn: CachedFunction): Method {
   return function (this: Host | undefined, ...args: unknown[]): unknown {
-    if (this?.[REGISTRY] === undefined) return uncached(fn, this, args);
+    if (!hasRegistry(this)) return uncached(fn, this, args);
     return singleEmission(async (signal) => (boundTo(fn, this) as BoundFunction).call(this, args, signal));
   };
 }

@@ -30,7 +30,11 @@ export function leaveArrival({ raw, context }: RequestView, arrival: Arrival): v
   const stop = recording && ((): void => void recording.stop());
   (raw as Arrived)[ARRIVAL] = stop ? { ...arrival, stop } : arrival;
   // An interceptor may answer, or fail, by itself: who logs the response must see the request as it came.
-  if (stop) rawResponseOf(context.switchToHttp().getResponse()).prependOnceListener('finish', stop);
+  if (!stop) return;
+  const response = rawResponseOf(context.switchToHttp().getResponse());
+  response.prependOnceListener('finish', stop);
+  // Its client has left.
+  response.once('close', stop);
 }
 
 /** Once; the request is again as it came. */
@@ -41,7 +45,7 @@ export function takeArrival(context: ExecutionContext): Arrival | undefined {
   if (arrival === undefined) return undefined;
   raw[ARRIVAL] = undefined;
   if (arrival.stop) {
-    rawResponseOf(context.switchToHttp().getResponse()).off('finish', arrival.stop);
+    rawResponseOf(context.switchToHttp().getResponse()).off('finish', arrival.stop).off('close', arrival.stop);
     arrival.stop();
   }
   return arrival;

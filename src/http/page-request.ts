@@ -34,6 +34,8 @@ export interface PageRequest {
    * @param reads what they have read so far; undefined if nobody has looked
    */
   goOnNoting(reads: Set<InputName> | undefined): void;
+  /** What others were answered is not for it: a storage is filled that their handler has found empty. It runs its own, and fills nothing. */
+  readonly isApart: boolean;
   /** Nothing is filled, or not yet: the request is again as it came. Idempotent. */
   release(): void;
   /** Shows the handler what it may see while it fills an entry, and keeps an eye on what it reads. */

@@ -3,6 +3,8 @@ import type { Duration } from '../core/clock/duration.js';
 import { DEFAULT_TTL_MS, lifetimeOf } from './lifetimes.js';
 import { cachePolicy, type CachePolicy } from '../http-semantics/cache-policy.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
+import { unheard } from './contexts/storage-watch.js';
+import { changedQuery } from './keys/changed-query.js';
 import type { BypassedPage, PageKey } from './keys/page-key.js';
 import { PrimaryKeys } from './keys/primary-keys.js';
 import type { Place } from './page-lookup.js';
@@ -14,6 +16,7 @@ import { CONDITIONAL_HEADERS } from './policy/input-lists.js';
 import type { InputName } from './policy/input-name.js';
 import { policyChecks } from './policy/policy.validation.js';
 import { judgeReads } from './policy/judge-reads.js';
+import { tellUnkeyed } from './policy/tell-unkeyed.js';
 import { recordReads, type Recording } from './policy/record-reads.js';
 import { isToldDownstream } from './policy/told-downstream.js';
 import { versionInputs, type Versioning } from './policy/version-inputs.js';
@@ -74,6 +77,7 @@ interface Settings {
   readonly maxBytes: number;
   readonly maxVariants: number;
   readonly hardTimeout: Duration | 'forever';
+  readonly isToldDownstream: boolean;
 }
 
 /** What a hit does not need is worked out when it is asked for. */
@@ -98,9 +102,12 @@ class PolicedRequest implements PageRequest {
   get method(): string {
     return this.view.method;
   }
+  get isApart(): boolean {
+    return this.policy.contexts?.isApart === true;
+  }
   get placeToFill(): Place {
-    const { place, policy } = this;
-    if (isToldDownstream(policy, this.key().covers.names)) return place;
+    const { place } = this;
+    if (this.settings.isToldDownstream) return place;
     return { ...place, semantics: { ...place.semantics, promiseTo: 'client' } };
   }
   get tags(): readonly string[] {
@@ -138,20 +145,22 @@ class PolicedRequest implements PageRequest {
       maxBytes: settingFor(policy.maxBytes, view),
       maxVariants: settingFor(policy.maxVariants, view),
       hardTimeout: lifetimeOf(settingFor(policy.hardTimeout, view)),
+      isToldDownstream: isToldDownstream(policy, key.covers.names) && changedQuery(view) === undefined,
     });
   }
 
   tagsOf({ stored, headers }: PageParts, value: unknown): readonly string[] {
     const { tags, where } = this.policy;
     if (typeof tags !== 'function') return [];
-    const made = tags({ value, status: stored.status, headers } as never, this.view);
+    const made = unheard(() => tags({ value, status: stored.status, headers } as never, this.view));
     policyChecks.tags(made, `${where}.tags()`);
     return made;
   }
 
   shouldCache({ stored, headers }: PageParts, value: unknown): boolean {
     const { shouldCache } = this.policy;
-    return shouldCache?.({ value: value as never, status: stored.status, headers }, this.view) ?? true;
+    if (shouldCache === undefined) return true;
+    return unheard(() => shouldCache({ value: value as never, status: stored.status, headers }, this.view));
   }
 
   goOnNoting(reads: Set<InputName> | undefined): void {
@@ -234,6 +243,7 @@ function guardInputs(
   return {
     reads: () => {
       const judged = judgeReads(recording.reads, key.covers, policy.ignoredReads);
+      if ('refuse' in judged && judged.refuse === 'unkeyed') tellUnkeyed(policy, judged.input);
       return 'refuse' in judged ? { refuse: judged.refuse } : { vary: [...new Set([...key.vary, ...judged.vary])] };
     },
     isAsArrived,

@@ -52,6 +52,7 @@ export class PageTurns {
   private async look(located: Located): Promise<Observable<unknown> | undefined> {
     const { request } = this;
     const { hit } = located;
+    if (request.isApart) return this.alone();
     const judged = hit && this.judged(hit);
     if (this.isForbidden(judged))
       throw new GatewayTimeoutException('not in the cache, and the request is only-if-cached');
@@ -89,9 +90,11 @@ export class PageTurns {
   private follow(held: Held, located: Located, judged: Judgement | undefined): Observable<unknown> | undefined {
     const { hit } = located;
     this.hasWaited = true;
-    const isOwnFailure = held.kind === 'failed' && keyOfVariant(this.request.place, held.names) === held.variant;
+    const { isApart } = this.request;
+    const isOwnFailure =
+      !isApart && held.kind === 'failed' && keyOfVariant(this.request.place, held.names) === held.variant;
     this.failed = isOwnFailure ? held : undefined;
-    if (held.kind === 'not-shared') return this.alone();
+    if (held.kind === 'not-shared' || isApart) return this.alone();
     // Each of those who wait leaves, fails, or makes it: this ends.
     if (held.kind === 'abandoned' || (held.kind === 'failed' && !isOwnFailure)) this.looks--;
     if (held.kind !== 'page' || !this.tools.lookup.matches(held, this.request.place)) return undefined;

@@ -43,7 +43,7 @@ export class ResponseCache {
   handle(request: PageRequest, next: CallHandler, found?: Found): Observable<unknown> {
     const { context, method, place, cacheName } = request;
     const near = found?.near ?? this.near(place, method, cacheName);
-    if (near) {
+    if (near && !request.isApart) {
       request.release();
       return of(replay(this.adapter(), context, storedOf(near, method)));
     }
@@ -54,9 +54,10 @@ export class ResponseCache {
    * Sends what there is to be sent at once, where Nest has not yet set what the handler's decorators say. `false`: there is nothing, and the
    * response is as it was.
    */
-  sendNear({ context, method, place, cacheName }: PageRequest, decorated: readonly StaticField[]): boolean {
+  sendNear(request: PageRequest, decorated: readonly StaticField[]): boolean {
+    const { context, method, place, cacheName } = request;
     const near = this.near(place, method, cacheName);
-    if (near === undefined) return false;
+    if (near === undefined || request.isApart) return false;
     const response = context.switchToHttp().getResponse<object>();
     const fields = decorated.map(({ name, value }) => [name, typeof value === 'function' ? value() : value] as const);
     for (const [name, value] of fields) this.adapter().setHeader(response, name, value);

@@ -13,6 +13,7 @@ import type { OfContext } from './policy/response-cache.policy.js';
 import { CONDITIONAL_HEADERS } from './policy/input-lists.js';
 import { isCovered } from './policy/input-name.js';
 import { judgeReads } from './policy/judge-reads.js';
+import { tellUnkeyed } from './policy/tell-unkeyed.js';
 import { recordReads } from './policy/record-reads.js';
 import type { RequestView } from './policy/request-view.js';
 import type { PageKey } from './keys/page-key.js';
@@ -63,12 +64,14 @@ export class ValueCache {
     // What is made for HEAD may lack what GET asks for (RFC 9110 9.3.2): it takes, and leaves nothing.
     if (view.method === 'HEAD') {
       const held = await this.cache.get<HeldValue>(['v', key.key as never]);
-      if (!held.isFound) return lastValueFrom(next.handle(), { defaultValue: undefined });
+      if (!held.isFound || isApart(policy)) return lastValueFrom(next.handle(), { defaultValue: undefined });
       this.restore(view, held.value);
       return held.value.value;
     }
     let own: Run | undefined;
+    let hasRun = false;
     const load = async (context: LoadContext<HeldValue>): Promise<HeldValue> => {
+      hasRun = true;
       own = await this.run(view, policy, key, next);
       const { made, groups = [] } = own;
       const { tags, shouldCache } = policy;
@@ -85,12 +88,12 @@ export class ValueCache {
     try {
       held = await this.cache.getOrSet<HeldValue>(['v', key.key as never], load, this.options(view, policy, key));
     } catch (error) {
-      if (!(error instanceof FailureOfOne)) throw error;
-      if (error.view === view) throw error.cause;
+      if (error instanceof FailureOfOne && error.view === view) throw error.cause;
+      if (!(error instanceof FailureOfOne) && (hasRun || !isApart(policy))) throw error;
       return lastValueFrom(next.handle(), { defaultValue: undefined });
     }
     if (own) return own.returned;
-    if (held.isNotShared) return lastValueFrom(next.handle(), { defaultValue: undefined });
+    if (held.isNotShared || isApart(policy)) return lastValueFrom(next.handle(), { defaultValue: undefined });
     if (view.kind === 'http') this.restore(view, held);
     return held.value;
   }
@@ -103,6 +106,7 @@ export class ValueCache {
     // Values have no variants: what is read must be part of the key.
     const isOfOne = (): boolean => {
       const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
+      if ('refuse' in judged && judged.refuse === 'unkeyed') tellUnkeyed(policy, judged.input);
       return 'refuse' in judged || judged.vary.length > 0;
     };
     let returned: unknown;
@@ -155,6 +159,11 @@ export class ValueCache {
     for (const [name, value] of Object.entries(headerFields(headers)))
       adapter.setHeader(response, name, value as string);
   }
+}
+
+/** What was made for others is not for this request: it has a store where their handler has found none. */
+function isApart({ contexts }: CompiledPolicy): boolean {
+  return contexts?.isApart === true;
 }
 
 /** How long a value is fresh, and kept: the longer one of its stale lives, in each of which it is served for its own reason only. */

@@ -18,6 +18,9 @@ const QUOTED = /'[^']*'|"[^"]*"|`[^`]*`/g;
 /** With one of these in it, where quotes begin and end is a matter of the dialect. */
 const AMBIGUOUS = /\\|--|#|\/\*|\$\w*\$/;
 
+/** Statements in a statement: what is quoted is no value, but carried out, here or later. */
+const QUOTES_STATEMENTS = /\b(?:exec(?:ute)?|prepare|sp_executesql|dblink\w*)\b/i;
+
 /**
  * Which entities a statement may have changed, judged by its words: those whose table it names, if it writes at all. It does not parse SQL,
  * so a name within a comment, a text or a subquery counts, too, which only invalidates more. What a statement changes without naming it
@@ -54,5 +57,6 @@ export class StatementTables {
 function isWrite(sql: string): boolean {
   const statement = sql.replace(ROW_LOCK, '');
   if (!WRITES.test(statement) && !WRITES.test(statement.replace(COMMENT, ' '))) return false;
-  return AMBIGUOUS.test(statement) || WRITES.test(statement.replace(QUOTED, "''"));
+  if (AMBIGUOUS.test(statement) || QUOTES_STATEMENTS.test(statement)) return true;
+  return WRITES.test(statement.replace(QUOTED, "''"));
 }

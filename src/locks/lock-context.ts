@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { OwnStorage } from '../core/own-storage.js';
 import type { Lease } from './lease.js';
 
 interface Held {
@@ -8,10 +8,10 @@ interface Held {
 
 /** The leases around the running code. The AsyncLocalStorage is made at the first use: who never locks never pays for it. */
 export class LockContext {
-  private storage: AsyncLocalStorage<Held> | undefined;
+  private storage: OwnStorage<Held> | undefined;
 
   run<T>(lease: Lease, fn: () => T): T {
-    this.storage ??= new AsyncLocalStorage<Held>();
+    this.storage ??= new OwnStorage<Held>();
     return this.storage.run({ lease, outer: this.storage.getStore() }, fn);
   }
 

@@ -1,27 +1,40 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import type { OwnStorage } from '../core/own-storage.js';
 import { RequestScope } from '../core/tiers/request.scope.js';
 import { forceMissCheck, type ForceMissOptions, type ForceMissRequest } from './force-miss.js';
+import { newScopes, removeScopes } from './request-at-hand.js';
 import { carried, endAfter, nextOrder } from './scope-carrier.js';
 import { ScopeOfRequest, type Ending, type OpenScope } from './scope-of-request.js';
 
 export interface RequestContextOptions {
-  /** `false`: no scope is ever opened and no AsyncLocalStorage is made. */
+  /** `false`: no scope is ever opened for a request. */
   readonly requestTier: boolean;
   readonly forceMiss?: ForceMissOptions | undefined;
 }
 
 /** Knows the request scope of the running code. One per module instance, so that two applications in one process do not meet. */
 export class RequestContext {
-  /** Without a request tier it is made by the first lock. */
-  private storage: AsyncLocalStorage<OpenScope> | undefined;
+  /** Made by the first scope: of a request, a job, a lock. */
+  private storage: OwnStorage<OpenScope> | undefined;
   readonly isEnabled: boolean;
+  private isAwake: boolean;
   private readonly mayForceMiss: ((request: ForceMissRequest) => boolean) | undefined;
 
   constructor(options: RequestContextOptions) {
     this.isEnabled = options.requestTier;
-    this.storage = options.requestTier ? new AsyncLocalStorage<OpenScope>() : undefined;
     this.mayForceMiss = options.forceMiss && forceMissCheck(options.forceMiss);
+    // Cached responses ask for forced misses, too.
+    this.isAwake = this.isEnabled && this.canForceMiss;
   }
+
+  /** Whether requests have no scopes, since nobody was seen yet who could read through one. */
+  get isAsleep(): boolean {
+    return this.isEnabled && !this.isAwake;
+  }
+
+  /** From the next request on there are scopes. Those under way go on without: whose they are is not known any more. */
+  readonly wake = (): void => {
+    this.isAwake = this.isEnabled;
+  };
 
   /** Whether any request could ever skip tiers. */
   get canForceMiss(): boolean {
@@ -30,8 +43,8 @@ export class RequestContext {
 
   /** The innermost scope around the running code; `undefined` outside any, and after the request was answered. */
   readonly current = (): RequestScope | undefined => {
-    if (this.storage === undefined) return undefined;
-    const own = this.storage.getStore();
+    if (this.storage === undefined && !this.isEnabled) return undefined;
+    const own = this.storage?.getStore();
     const hand = carried();
     if (hand !== undefined && (own === undefined || hand.order > own.order)) {
       let scope = hand.scopes.get(this);
@@ -60,13 +73,15 @@ export class RequestContext {
 
   /** No scope is looked for any more. A storage in use costs each promise of the process, for ever, on Node without AsyncContextFrame. */
   close(): void {
-    this.storage?.disable();
+    if (this.storage === undefined) return;
+    removeScopes(this.storage);
+    this.storage.disable();
   }
 
   private enter<T>(scope: RequestScope, fn: () => T): T {
-    const storage = (this.storage ??= new AsyncLocalStorage<OpenScope>());
+    const storage = (this.storage ??= newScopes());
     return endAfter(
-      () => storage.run({ scope, order: nextOrder() }, fn),
+      () => storage.run({ scope, order: nextOrder(), ofRequest: storage.getStore()?.ofRequest }, fn),
       () => scope.end(),
     );
   }
@@ -76,16 +91,21 @@ export class RequestContext {
    * closed, so exception filters and `finish` listeners still see it; what outlives that (a timer, a detached promise) does not.
    */
   readonly middleware = (request: unknown, response: Ending, next: () => void): void => {
-    const { storage, mayForceMiss } = this;
-    if (storage === undefined || !this.isEnabled) return next();
-    const open = new ScopeOfRequest(nextOrder(), response, mayForceMiss);
+    if (!this.isAwake) return next();
+    this.storage ??= newScopes();
+    const open = new ScopeOfRequest(nextOrder(), response, this.mayForceMiss);
     open.request = request as ForceMissRequest;
-    storage.run(open, next);
+    this.storage.run(open, next);
   };
 
-  /** On adapters whose middleware sees another request object than guards do (Fastify): names the one guards will see. */
-  recognise(request: unknown): void {
+  /**
+   * As {@link middleware}, for Fastify's hook: behind middleware it only names the request, since guards see another object than that does.
+   */
+  arrive(request: object, response: Ending, next: () => void): void {
     const open = this.storage?.getStore();
-    if (open instanceof ScopeOfRequest) open.request = request as ForceMissRequest;
+    if (!(open instanceof ScopeOfRequest) || open.response !== response)
+      return this.middleware(request, response, next);
+    open.request = request as ForceMissRequest;
+    next();
   }
 }

@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { OwnStorage } from '../core/own-storage.js';
 import { types } from 'node:util';
 import type { RequestScope } from '../core/tiers/request.scope.js';
 
@@ -17,7 +17,7 @@ export class CarriedScopes {
 }
 
 // Made at the first use, so that a process that never asks for it never pays for an AsyncLocalStorage.
-let carrier: AsyncLocalStorage<CarriedScopes> | undefined;
+let carrier: OwnStorage<CarriedScopes> | undefined;
 let opened = 0;
 
 /** Tells which of two scopes around the running code is the inner one: the later. */
@@ -33,10 +33,10 @@ export function carried(): CarriedScopes | undefined {
 
 /** Runs `fn` with a new empty hand that is closed when `fn` has returned or settled. */
 export function carry<T>(fn: () => T): T {
-  carrier ??= new AsyncLocalStorage<CarriedScopes>();
+  carrier ??= new OwnStorage<CarriedScopes>();
   const hand = new CarriedScopes(nextOrder());
   return endAfter(
-    () => (carrier as AsyncLocalStorage<CarriedScopes>).run(hand, fn),
+    () => (carrier as OwnStorage<CarriedScopes>).run(hand, fn),
     () => hand.end(),
   );
 }

@@ -14,6 +14,8 @@ export interface OpenScope {
   readonly order: number;
   /** `undefined`, or not open any more, when it is over. */
   readonly scope: RequestScope | undefined;
+  /** The scope of the HTTP request around it. */
+  readonly ofRequest: object | undefined;
 }
 
 /** The scope of an HTTP request: made for who asks first, since many requests (hits of pages among them) have nobody who does. */
@@ -24,10 +26,14 @@ export class ScopeOfRequest implements OpenScope {
 
   constructor(
     readonly order: number,
-    private readonly response: Ending,
+    readonly response: Ending,
     private readonly mayForceMiss: ((request: ForceMissRequest) => boolean) | undefined,
   ) {
     if (typeof response.closed !== 'boolean') this.made = this.make();
+  }
+
+  get ofRequest(): this {
+    return this;
   }
 
   get scope(): RequestScope | undefined {

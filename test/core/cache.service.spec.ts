@@ -242,11 +242,13 @@ describe('CacheService', () => {
     ).rejects.toThrow('upstream');
     // Those of the first portion are over by the time that there is an answer.
     const late = cacheOn();
+    const isOver = signal();
     const slowly = async (missing: number[]): Promise<Map<number, number>> => {
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await isOver.promise;
       return new Map(missing.map((id) => [id, id]));
     };
-    await expect(late.getOrSetMany(ids, slowly, { hardTimeout: 5 })).rejects.toThrow('hardTimeout');
+    const options = { hardTimeout: 5, onLoadError: isOver.resolve };
+    await expect(late.getOrSetMany(ids, slowly, options)).rejects.toThrow('hardTimeout');
   });
 
   it('a failing loader runs once for its concurrent callers, and is not remembered', async () => {

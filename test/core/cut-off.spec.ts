@@ -22,9 +22,14 @@ class FallingSilentStore extends BrokenStore {
     super.open(told);
   }
 
-  fallSilent(): void {
+  fallSilent(silentMs?: number): void {
     this.#isSilent = true;
-    this.#listener?.lost();
+    this.#listener?.lost(silentMs);
+  }
+
+  hearAgain(): void {
+    this.#isSilent = false;
+    this.#listener?.heard();
   }
 }
 
@@ -80,5 +85,19 @@ describe('what a long load offers meanwhile', () => {
     );
     load.open();
     expect(await first).toBe('loaded');
+  });
+});
+
+describe('what is in memory when it is found out that nothing was heard for a while', () => {
+  it('is served for what is left of its time', async () => {
+    const store = new FallingSilentStore();
+    const here = engineOn(store, { memory: MEMORY }).namespace('default');
+    for (const silentMs of [MOST_MS, 60_000]) {
+      await here.set('k', 'v', { ttl: '1h' });
+      expect(here.peek('k')).toBe('v');
+      store.fallSilent(silentMs);
+      expect(here.peek('k')).toBeUndefined();
+      store.hearAgain();
+    }
   });
 });

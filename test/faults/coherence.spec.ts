@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { FaultProxy } from '../servers/fault.proxy.js';
 import { RedisServer } from '../servers/redis.server.js';
 import { heard, openEngine, unhandledRejections, until, type Fleet } from './subject.js';
 
@@ -19,6 +20,22 @@ async function remembering(url = server.url): Promise<Fleet> {
   await until(async () => (await there.get('k')).tier === 'memory', 1000);
   return { here, there, listening };
 }
+
+describe('a listening connection that is half open', () => {
+  it('is found out late, and what is in memory is served no longer for it', async () => {
+    await using proxy = await FaultProxy.start(server.port);
+    const memory = { maxEntries: 10, maxBytes: 1e6, maxStaleWithoutBusMs: 2500 };
+    const listening = await heard(openEngine(`redis://127.0.0.1:${proxy.port}`, { memory }));
+    const there = listening.namespace('default');
+    await there.getOrSet('k', () => 'old', { ttl: '1h' });
+    await until(async () => (await there.get('k')).tier === 'memory', 1000);
+    proxy.blackhole();
+    const served = until(() => there.peek('k') === undefined, 10_000);
+    await until(() => !listening.inspect().isHeard, 3000);
+    expect(there.peek('k')).toBe('old');
+    expect(await served).toBeLessThan(2600);
+  });
+});
 
 async function entryKeys(): Promise<string[]> {
   return (await server.command('KEYS', 'tc:e:*')) as string[];
@@ -99,6 +116,30 @@ describe('where the server refuses to track, the memory tier of another process 
   });
 });
 
+describe('a user who may use no channels', () => {
+  it('changes what is to be changed, once, and remembers for 5 s at most', async () => {
+    await server.command('ACL', 'SETUSER', 'mute', 'on', '>pw', '~*', 'resetchannels', '+@all');
+    const muted = openEngine(`redis://mute:pw@127.0.0.1:${server.port}`);
+    const here = muted.namespace('default');
+    const { there } = await remembering();
+    const ends: Array<(key: string) => Promise<unknown>> = [
+      (key) => here.delete(key),
+      (key) => here.expire(key),
+      () => here.invalidateTags(['t']),
+      () => here.clear(),
+    ];
+    for (const end of ends) {
+      expect(await here.set('k', 'mine', { ttl: '1h', tags: ['t'] })).toBe(true);
+      await until(async () => (await there.get('k')).tier === 'memory' && there.peek('k') === 'mine', 2000);
+      await end('k');
+      await until(() => there.peek('k') === undefined, 1000);
+    }
+    expect(await here.getOrSet('loaded', () => 'value')).toBe('value');
+    expect(here.stats()).toMatchObject({ queued: 0, storeFailures: 0 });
+    expect((await here.explain('loaded')).memory?.expiresInMs ?? 0).toBeLessThanOrEqual(5000);
+  });
+});
+
 describe('what another program does to an entry in the very moment of its update', () => {
   it('is noticed within 50 ms', async () => {
     const { here, there } = await remembering();
@@ -116,7 +157,7 @@ describe('what another program does to an entry in the very moment of its update
     const deleteAtOnce = `
       local time = redis.call('TIME')
       redis.call('SET', KEYS[1], ARGV[2])
-      redis.call('PUBLISH', 'tc:upd', ARGV[1] .. string.format('%.0f', time[1] * 1000000 + time[2]) .. ':' .. ARGV[2])
+      redis.call('PUBLISH', 'tc:upd', ARGV[1] .. time[1] .. '.' .. time[2] .. ':' .. ARGV[2])
       redis.call('DEL', KEYS[1])`;
     await client.eval(deleteAtOnce, 1, key, `u${name.length}:${name}`, frame);
     await until(() => there.peek('k') === undefined, 1000);

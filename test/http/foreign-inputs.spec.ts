@@ -170,6 +170,31 @@ const GUARDED: Readonly<Record<string, Way>> = {
     read: (request) => ({ ...(request['body'] as object) }),
   },
   'a text as req.body': { put: hung('body'), read: (request) => request['body'] },
+  'a name in the parsed query': {
+    put: (request, client) => void ((request['query'] as Bag)['shop'] = client),
+    read: (request) => (request['query'] as Bag)['shop'],
+    on: 'fastify',
+  },
+  'a name in the parsed query for some': {
+    put: (request, client) => void (client === 'ann' || ((request['query'] as Bag)['shop'] = client)),
+    read: (request) => (request['query'] as Bag)['shop'] ?? null,
+    on: 'fastify',
+  },
+  'a Map in the parsed query': {
+    put: (request, client) => void ((request['query'] as Bag)['shops'] = new Map([[client, 1]])),
+    read: (request) => [...((request['query'] as Bag)['shops'] as Map<string, number>).keys()],
+    on: 'fastify',
+  },
+  'another query': {
+    put: (request, client) =>
+      void Object.defineProperty(request, 'query', { configurable: true, value: { shop: client } }),
+    read: (request) => (request['query'] as Bag)['shop'],
+  },
+  'a query on Node’s request': {
+    put: (request, client) => void (raw(request)['query'] = { shop: client }),
+    read: (request) => (raw(request)['query'] as Bag)['shop'],
+    on: 'fastify',
+  },
   'a property of the reply': {
     put: (_request, client, response) => void (response['shop'] = client),
     read: (_request, response) => response['shop'],

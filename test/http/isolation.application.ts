@@ -1,13 +1,16 @@
 import 'reflect-metadata';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   Catch,
   Controller,
   Get,
+  Inject,
   Injectable,
   NotFoundException,
   Param,
   Req,
   Res,
+  Scope,
   StreamableFile,
   Version,
   type ArgumentsHost,
@@ -19,7 +22,7 @@ import {
   type NestInterceptor,
   type Type,
 } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, HttpAdapterHost } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, HttpAdapterHost, REQUEST } from '@nestjs/core';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { map, type Observable } from 'rxjs';
@@ -58,6 +61,9 @@ export interface Client {
 export type Read =
   | 'user'
   | 'tenant'
+  | 'tenant of the context'
+  | 'context of some tenants'
+  | 'injected tenant'
   | 'host'
   | 'language'
   | 'encoding'
@@ -104,6 +110,13 @@ export const programs = new Map<string, Program>();
 export const clients = new Map<string, Client>();
 const ids = new WeakMap<object, string>();
 
+/** What middleware leaves there of every request, and of those with a tenant. */
+const every = new AsyncLocalStorage<{ readonly tenant: string | undefined }>();
+const some = new AsyncLocalStorage<string>();
+
+/** By request: also interceptors get at what a provider has made of it. */
+const injected = new WeakMap<object, string>();
+
 type Headers = Record<string, string | undefined>;
 type AnyRequest = {
   readonly raw?: IncomingMessage;
@@ -135,6 +148,12 @@ function see(request: AnyRequest, read: Read): unknown {
       return request.user?.id ?? null;
     case 'tenant':
       return request.tenant ?? null;
+    case 'tenant of the context':
+      return every.getStore()?.tenant ?? null;
+    case 'context of some tenants':
+      return some.getStore() ?? null;
+    case 'injected tenant':
+      return injected.get(raw) ?? null;
     case 'host':
       return request.host;
     case 'query':
@@ -256,6 +275,8 @@ export const POLICIES: Readonly<Record<string, ResponseCachePolicy>> = {
   rfc: { mode: 'rfc', ttl },
   rfcUser: { mode: 'rfc', ttl, key: [...everything, byUser()] },
 };
+/** Of handlers that are given what was made of the request. */
+export const INJECTED = ['injected', 'values/injected'];
 export const VALUES = [
   'plain',
   'user',
@@ -269,8 +290,17 @@ export const VALUES = [
   'accept',
 ];
 
-/** One class for each version: handlers of the same names, under the same paths. */
-function controllerOf(version: '1' | '2'): Type {
+/** Reads when it is made, before anybody could see it. */
+@Injectable({ scope: Scope.REQUEST })
+class TenantOfRequest {
+  constructor(@Inject(REQUEST) request: AnyRequest) {
+    const tenant = request.headers['x-tenant'];
+    if (tenant !== undefined) injected.set(request.raw ?? request, tenant);
+  }
+}
+
+/** One class for each version: handlers of the same names, under the same paths. @param isInjected of those that are made anew for each request */
+function controllerOf(version: '1' | '2', isInjected: boolean): Type {
   class Isolated {}
   const prototype = Isolated.prototype as Record<string, unknown>;
   const add = (name: string, path: string, decorator: MethodDecorator): void => {
@@ -286,9 +316,15 @@ function controllerOf(version: '1' | '2'): Type {
     const descriptor = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor;
     for (const decorate of [decorator, Version(version), Get(`${path}/:run`)]) decorate(prototype, name, descriptor);
   };
-  for (const [name, policy] of Object.entries(POLICIES)) add(name, name, CachePage(policy));
-  for (const name of VALUES)
-    add(`${name}Value`, `values/${name}`, CacheResponse(POLICIES[name] as ResponseCachePolicy));
+  if (isInjected) {
+    Inject(TenantOfRequest)(prototype, 'tenant');
+    add('injected', 'injected', CachePage({ ttl }));
+    add('injectedValue', 'values/injected', CacheResponse({ ttl }));
+  } else {
+    for (const [name, policy] of Object.entries(POLICIES)) add(name, name, CachePage(policy));
+    for (const name of VALUES)
+      add(`${name}Value`, `values/${name}`, CacheResponse(POLICIES[name] as ResponseCachePolicy));
+  }
   Controller('isolation')(Isolated);
   return Isolated;
 }
@@ -351,8 +387,9 @@ export async function serveIsolated(
     platform,
     {
       imports: [TieredCacheModule.forRoot()],
-      controllers: [controllerOf('1'), controllerOf('2')],
+      controllers: ([false, true] as const).flatMap((is) => [controllerOf('1', is), controllerOf('2', is)]),
       providers: [
+        TenantOfRequest,
         { provide: APP_GUARD, useClass: Recognises },
         ...(isOutermost ? [] : [{ provide: APP_INTERCEPTOR, useClass: Outside }]),
         { provide: APP_FILTER, useClass: Filter },
@@ -361,7 +398,8 @@ export async function serveIsolated(
     (application) => {
       application.use((request: IncomingMessage, _response: unknown, next: () => void) => {
         ids.set(request, request.headers['x-id'] as string);
-        next();
+        const tenant = request.headers['x-tenant'] as string | undefined;
+        every.run({ tenant }, () => (tenant === undefined ? next() : some.run(tenant, next)));
       });
       return prepare(application);
     },

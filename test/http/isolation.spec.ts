@@ -8,6 +8,7 @@ import { dispatch, type Reply } from './in-process.client.js';
 import {
   clients,
   HEADERS,
+  INJECTED,
   POLICIES,
   programs,
   serveIsolated,
@@ -75,7 +76,7 @@ const pair: fc.Arbitrary<{ clients: [Client, Client]; field: Field }> = fc
 const OF_HEADERS: Read[] = ['all headers', 'raw headers'];
 const READS_OF: Record<Field, Read[]> = {
   user: ['user', 'user', 'authorization', ...OF_HEADERS],
-  tenant: ['tenant'],
+  tenant: ['tenant', 'tenant of the context', 'context of some tenants'],
   host: ['host'],
   language: ['language', ...OF_HEADERS],
   encoding: ['encoding', ...OF_HEADERS],
@@ -126,27 +127,42 @@ function programFor(field: Field): fc.Arbitrary<Program> {
   });
 }
 
+/** Of clients that differ in their tenant some ask for what is made of an injected one. */
+function routeFor(field: Field): fc.Arbitrary<string> {
+  const all = anyOf(...Object.keys(POLICIES), ...VALUES.map((name) => `values/${name}`));
+  return field === 'tenant'
+    ? fc.oneof({ weight: 5, arbitrary: all }, { weight: 1, arbitrary: anyOf(...INJECTED) })
+    : all;
+}
+
 function none(times: number): undefined[] {
   return Array.from({ length: times }, () => undefined);
 }
 
 const scenario: fc.Arbitrary<Scenario> = pair.chain(({ clients: two, field }) =>
-  fc.record({
-    route: anyOf(...Object.keys(POLICIES), ...VALUES.map((name) => `values/${name}`)),
-    program: programFor(field),
-    steps: fc.array(
-      fc.array(
-        fc.record({
-          client: anyOf(...two),
-          method: anyOf('GET' as const, 'GET' as const, 'GET' as const, 'HEAD' as const),
-          condition: anyOf('none' as const, 'none' as const, 'none' as const, 'etag' as const, 'range' as const),
-        }),
-        { minLength: 1, maxLength: 3 },
+  fc
+    .record({
+      route: routeFor(field),
+      program: programFor(field),
+      steps: fc.array(
+        fc.array(
+          fc.record({
+            client: anyOf(...two),
+            method: anyOf('GET' as const, 'GET' as const, 'GET' as const, 'HEAD' as const),
+            condition: anyOf('none' as const, 'none' as const, 'none' as const, 'etag' as const, 'range' as const),
+          }),
+          { minLength: 1, maxLength: 3 },
+        ),
+        { minLength: 2, maxLength: 4 },
       ),
-      { minLength: 2, maxLength: 4 },
-    ),
-  }),
+    })
+    .map((drawn) => (INJECTED.includes(drawn.route) ? withInjected(drawn) : drawn)),
 );
+
+/** Such a handler always has it in its hands. */
+function withInjected({ program, ...scenario }: Scenario): Scenario {
+  return { ...scenario, program: { ...program, reads: [...program.reads, 'injected tenant'] } };
+}
 
 type Versioning = 'header' | 'media type' | 'URI';
 
@@ -326,7 +342,11 @@ function valuesFor(client: Client, route: string, versioning: Versioning, run: s
       case 'user':
         return [client.user ?? null];
       case 'tenant':
+      case 'tenant of the context':
+      case 'context of some tenants':
         return [client.tenant ?? null];
+      case 'injected tenant':
+        return [name === 'injected' ? (client.tenant ?? null) : null];
       case 'host':
         return [client.host];
       case 'query':

@@ -8,6 +8,8 @@ const TABLES = `
     updated_at timestamptz NOT NULL DEFAULT now(), deleted_at timestamptz);
   CREATE TABLE lessons (id serial PRIMARY KEY, name text NOT NULL, course_id integer REFERENCES courses ON DELETE CASCADE,
     next_id integer REFERENCES lessons);
+  CREATE TABLE course_extras (course_id integer REFERENCES courses ON DELETE CASCADE, lesson_id integer REFERENCES lessons ON DELETE CASCADE,
+    PRIMARY KEY (course_id, lesson_id));
   CREATE FUNCTION rename_course() RETURNS void LANGUAGE sql AS $$ UPDATE courses SET title = 'Renamed' WHERE id = 1 $$;`;
 
 /** Courses and their lessons in a real PostgreSQL, and a connection of which the ORM under test knows nothing. */
@@ -36,7 +38,7 @@ export class CourseDatabase {
   }
 
   async reset(): Promise<void> {
-    await this.client.query('TRUNCATE courses, lessons RESTART IDENTITY');
+    await this.client.query('TRUNCATE courses, lessons, course_extras RESTART IDENTITY');
     for (const { title, category } of COURSES)
       await this.client.query('INSERT INTO courses (title, category) VALUES ($1, $2)', [title, category]);
     for (const { name, courseId } of LESSONS)
@@ -45,7 +47,9 @@ export class CourseDatabase {
 
   /** All that is committed. */
   async rows(): Promise<unknown[]> {
-    const tables = ['courses', 'lessons'].map((table) => this.client.query(`SELECT * FROM ${table} ORDER BY id`));
+    const tables = ['courses', 'lessons', 'course_extras'].map((table) =>
+      this.client.query(`SELECT * FROM ${table} ORDER BY 1, 2`),
+    );
     return (await Promise.all(tables)).flatMap(({ rows }) => rows);
   }
 

@@ -102,6 +102,26 @@ describe('a relay', () => {
     expect(seen).toEqual([{ tags: ['a', 'b', 'c'], left: 2 }]);
   });
 
+  it('publishes no row by itself because the database would not remove them, and says so once', async () => {
+    const warned = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    await pool.query(
+      `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''kept''; END'`,
+    );
+    await pool.query('CREATE TRIGGER kept BEFORE DELETE ON tc_outbox FOR EACH STATEMENT EXECUTE FUNCTION refuse()');
+    const seen: string[][] = [];
+    try {
+      for (const tag of ['a', 'b', 'c']) await add(tag);
+      relay((tags) => void seen.push([...tags].sort()));
+      await expect.poll(() => warned.mock.calls).not.toEqual([]);
+      expect(warned.mock.calls).toEqual([['the outbox tc_outbox waits: kept']]);
+      expect(seen).toEqual([['a', 'b', 'c']]);
+    } finally {
+      await pool.query('DROP TRIGGER kept ON tc_outbox');
+    }
+    await expect.poll(left, { timeout: 5000 }).toBe(0);
+    expect(warned).toHaveBeenCalledTimes(1);
+  });
+
   it('is woken by a commit', async () => {
     const seen: string[] = [];
     relay((tags) => void seen.push(...tags), { pollMs: 60_000, listen });

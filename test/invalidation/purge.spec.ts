@@ -271,6 +271,18 @@ describe('sinks over HTTP', () => {
     expect(new Set(asked.map(({ method }) => method))).toEqual(new Set(['PURGE']));
   });
 
+  it.each([
+    ['256, which is all that Fastly takes', {}, 256],
+    ['as many as one says', { maxKeys: 7 }, 7],
+  ])('no more keys in a request than %s', async (_name, options, most) => {
+    const { url, asked } = await cache();
+    const tags = Array.from({ length: 600 }, (_, i) => `C:${i}`);
+    await purgeByHeader({ url, method: 'POST', header: 'Surrogate-Key', ...options }).purge(tags, signal);
+    const lists = asked.map((one) => (one.headers['surrogate-key'] as string).split(' '));
+    expect(lists.flat()).toEqual(tags);
+    expect(Math.max(...lists.map((list) => list.length))).toBe(most);
+  });
+
   it('POST with commas and headers of its own', async () => {
     const { url, asked } = await cache();
     const headers = { authorization: 'Bearer x' };

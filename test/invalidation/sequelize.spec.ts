@@ -5,6 +5,9 @@ import {
   literal,
   Model,
   Sequelize,
+  type BelongsToManyAddAssociationMixin,
+  type BelongsToManyRemoveAssociationMixin,
+  type BelongsToManySetAssociationsMixin,
   type CreationOptional,
   type InferAttributes,
   type InferCreationAttributes,
@@ -25,6 +28,9 @@ class Course extends Model<InferAttributes<Course>, InferCreationAttributes<Cour
   declare views: CreationOptional<number>;
   declare updatedAt: CreationOptional<Date>;
   declare deletedAt: CreationOptional<Date | null>;
+  declare addExtra: BelongsToManyAddAssociationMixin<Lesson, number>;
+  declare removeExtra: BelongsToManyRemoveAssociationMixin<Lesson, number>;
+  declare setExtras: BelongsToManySetAssociationsMixin<Lesson, number>;
 }
 
 class Lesson extends Model<InferAttributes<Lesson>, InferCreationAttributes<Lesson>> {
@@ -66,6 +72,8 @@ class SequelizeSubject implements OrmSubject<Transaction> {
     );
     Course.hasMany(Lesson, { foreignKey: 'courseId', onDelete: 'CASCADE' });
     await sequelize.authenticate();
+    const keys = { foreignKey: 'course_id', otherKey: 'lesson_id' };
+    Course.belongsToMany(Lesson, { through: 'course_extras', as: 'extras', ...keys, timestamps: false });
     return new SequelizeSubject(sequelize);
   }
 
@@ -180,6 +188,22 @@ const CALLS: ReadonlyArray<CoveredCall<SequelizeSubject>> = [
     by: '`Model.destroy()`, `Model.truncate()`',
     gone: 'everything',
     runs: [() => Course.destroy({ where, force: true }), () => Course.truncate({ cascade: true, force: true })],
+  },
+  ...(['Course', 'Lesson'] as const).map((entity): CoveredCall<SequelizeSubject> => ({
+    by: `\`addTag()\`, \`setTags()\`, \`removeTag()\` of a \`belongsToMany\`: ${entity === 'Course' ? 'this' : 'the other'} end`,
+    gone: 'everything',
+    entity,
+    given: 'INSERT INTO course_extras VALUES (1, 1)',
+    runs: [
+      async () => (await first()).addExtra(2),
+      async () => (await first()).setExtras([2]),
+      async () => (await first()).removeExtra(1),
+    ],
+  })),
+  {
+    by: 'an instance of the model of its join table: each end',
+    gone: 'its row, every list',
+    runs: [({ sequelize }) => sequelize.models['course_extras']!.create({ course_id: 1, lesson_id: 2 })],
   },
   {
     by: '`Model.increment()`, `Model.decrement()`',

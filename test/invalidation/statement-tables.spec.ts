@@ -38,6 +38,11 @@ describe('the tables that a statement may change', () => {
     ['do $$ begin perform 1 from courses; end $$', ['Course']],
     // Where the quotes end differs between dialects: then nothing is taken for a value.
     ["select 'a\\'; delete from courses where title = 'b'", ['Course']],
+    // What is quoted is carried out.
+    ["EXECUTE IMMEDIATE 'UPDATE courses SET title = ''a'''", ['Course']],
+    ["PREPARE renaming FROM 'UPDATE courses SET title = ?'", ['Course']],
+    ["EXEC sp_executesql N'UPDATE courses SET title = @t', N'@t text', @t = 'a'", ['Course']],
+    ["select dblink_exec('other', 'delete from courses')", ['Course']],
     ["select 1 -- don't\n; delete from courses where title = 'b'", ['Course']],
     ["select 1 as \"it's\" from x; delete from courses where title = 'b'", ['Course']],
   ])('%s', (sql, entities) => {

@@ -78,7 +78,7 @@ describe('the first reply is lost', () => {
     await using proxy = await FaultProxy.start(server.port);
     const { locks } = memcachedProcess(`memcached://127.0.0.1:${proxy.port}`);
     await locks.inspect('k');
-    proxy.delay(20);
+    proxy.delay(100);
     const acquiring = locks.acquire('k', { lease: '20s' });
     await until(async () => (await owned()) !== NOBODY, 1000);
     proxy.reset();
@@ -94,7 +94,7 @@ describe('the first reply is lost', () => {
     await using proxy = await FaultProxy.start(server.port);
     const { engine, locks } = memcachedProcess(`memcached://127.0.0.1:${proxy.port}`);
     await locks.inspect('k');
-    proxy.delay(20);
+    proxy.delay(100);
     const acquiring = failure(locks.acquire('k', { lease: '20s' }));
     await until(async () => (await owned()) !== NOBODY, 1000);
     proxy.cut();

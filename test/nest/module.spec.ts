@@ -1,18 +1,23 @@
 import 'reflect-metadata';
-import { Injectable, Module } from '@nestjs/common';
+import { Injectable, Module, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
+  Cached,
   CacheService,
+  EntityInvalidationService,
   InjectCache,
+  InvalidatesCache,
   MemoryStore,
   RequestCacheService,
   TieredCacheModule,
   defineEntity,
+  entityTags,
   getCacheToken,
   tieredCacheConfig,
   type TieredCacheOptions,
 } from '../../src/index.js';
+import { MemoryLockStore } from '../../src/stores/memory/memory.lock-store.js';
 import { boot, bootError, closeAll } from './boot.js';
 
 afterEach(closeAll);
@@ -62,6 +67,56 @@ describe('TieredCacheModule', () => {
     await one.get(CacheService).set('k', 'v');
     expect((await same.get(CacheService).get('k')).getValueOrDefault(undefined)).toBe('v');
     expect((await other.get(CacheService).get('k')).isFound).toBe(false);
+  });
+});
+
+describe('a second root', () => {
+  @Module({ imports: [TieredCacheModule] })
+  class Habit {}
+  @Module({ imports: [TieredCacheModule.forRoot({ defaults: { ttl: '1m' } })] })
+  class Another {}
+
+  it.each<[string, Type]>([
+    ['the class itself, in a feature module', Habit],
+    ['forRoot() in a feature module', Another],
+  ])('stops the boot, since neither would hear what is invalidated by the other: %s', async (_name, feature) => {
+    expect(await bootError([TieredCacheModule.forRoot(), feature])).toMatchObject({
+      code: 'duplicate_root',
+      message: expect.stringContaining('imported 2 times'),
+    });
+  });
+
+  it('is none where modules share what forRoot() has returned', async () => {
+    const shared = TieredCacheModule.forRoot({ isGlobal: false });
+    @Module({ imports: [shared], exports: [shared] })
+    class Feature {}
+    const app = await boot([shared, Feature]);
+    expect(await app.get(CacheService).set('k', 1)).toBe(true);
+  });
+});
+
+describe('a store that is made where a module is declared', () => {
+  it.each<[string, TieredCacheOptions]>([
+    ['remote', { remote: new MemoryStore() }],
+    ['locks.store', { locks: { store: new MemoryLockStore() } }],
+  ])('serves no second application, be the first still there or not: %s', async (field, options) => {
+    @Module({ imports: [TieredCacheModule.forRoot(options)] })
+    class App {}
+    const refusal = { code: 'store_in_use', message: expect.stringMatching(new RegExp(`^${field} is the store of `)) };
+    const first = await boot([App]);
+    expect(await bootError([App])).toMatchObject(refusal);
+    await first.close();
+    expect(await bootError([App])).toMatchObject(refusal);
+  });
+
+  it('serves any number by a function', async () => {
+    @Module({ imports: [TieredCacheModule.forRoot({ remote: () => new MemoryStore() })] })
+    class App {}
+    for (let i = 0; i < 2; i++) {
+      const app = await boot([App]);
+      expect(await app.get(CacheService).set('k', i)).toBe(true);
+      await app.close();
+    }
   });
 });
 
@@ -213,11 +268,61 @@ describe('malformed options stop the boot', () => {
   });
 });
 
+it.each([
+  ['undefined, as of a setting with a typo', undefined, 'undefined'],
+  ['null', null, 'null'],
+  ['a URL', 'redis://localhost', 'a string'],
+])(
+  'options that are none stop the boot, rather than to keep in each process what is to be shared: %s',
+  async (_name, none, found) => {
+    const error = await bootError([
+      TieredCacheModule.forRootAsync({ useFactory: () => none as unknown as TieredCacheOptions }),
+    ]);
+    expect(error).toMatchObject({
+      code: 'invalid_option',
+      message: expect.stringMatching(`^the options .*; got ${found}$`),
+    });
+    if (none !== undefined)
+      expect(() => TieredCacheModule.forRoot(none as unknown as TieredCacheOptions)).toThrow(
+        /^the options must be an object/,
+      );
+  },
+);
+
 it('can be overridden in tests like any provider', async () => {
   const testing = await Test.createTestingModule({ imports: [TieredCacheModule.forRoot()] })
     .overrideProvider(CacheService)
     .useValue({ name: 'fake' })
     .compile();
   expect(testing.get(CacheService).name).toBe('fake');
+  await testing.close();
+});
+
+it('does what decorators and entities say also where CacheService is a substitute', async () => {
+  @Injectable()
+  class Books {
+    runs = 0;
+
+    @Cached({ tags: ['books', ...entityTags('Book')] })
+    async all(): Promise<number> {
+      return ++this.runs;
+    }
+
+    @InvalidatesCache({ tags: ['books'] })
+    async add(): Promise<string> {
+      return 'added';
+    }
+  }
+  const testing = await Test.createTestingModule({ imports: [TieredCacheModule.forRoot()], providers: [Books] })
+    .overrideProvider(CacheService)
+    .useValue({})
+    .compile();
+  await testing.init();
+  const books = testing.get(Books);
+  expect([await books.all(), await books.all()]).toEqual([1, 1]);
+  expect(await books.add()).toBe('added');
+  expect(await books.all()).toBe(2);
+  await testing.get(EntityInvalidationService).invalidateEntity('Book');
+  expect(await books.all()).toBe(3);
   await testing.close();
 });

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compiledSamples } from '../servers/compiled.entry.js';
 import { RedisServer } from '../servers/redis.server.js';
-import { SampleProcess, compileSample, type Answered } from './sample.process.js';
+import { SampleProcess, type Answered } from './sample.process.js';
 
 const SAMPLE = '01-catalogue';
 const READY = 'Hit counters';
 
-beforeAll(() => compileSample(SAMPLE));
+beforeAll(() => compiledSamples());
 
 describe('sample 01-catalogue', () => {
   let sample: SampleProcess;

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { compiledSamples } from '../servers/compiled.entry.js';
 import { RedisServer } from '../servers/redis.server.js';
-import { SampleProcess, compileSample } from './sample.process.js';
+import { SampleProcess } from './sample.process.js';
 
 const SAMPLE = '02-bestsellers';
 const READY = 'State of the upstream';
@@ -16,7 +17,7 @@ interface Top {
   body: { computedAt: number; books: unknown[]; code?: string };
 }
 
-beforeAll(() => compileSample(SAMPLE));
+beforeAll(() => compiledSamples());
 
 async function top(sample: SampleProcess, country: string): Promise<Top> {
   const asked = performance.now();

@@ -6,10 +6,11 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compiledSamples } from '../servers/compiled.entry.js';
 import { PostgresServer } from '../servers/postgres.server.js';
 import { ProcessReaper } from '../servers/process.reaper.js';
 import { RedisServer } from '../servers/redis.server.js';
-import { SampleProcess, compileSample } from './sample.process.js';
+import { SampleProcess } from './sample.process.js';
 
 const SAMPLE = '03-redeem';
 const READY = 'Policies on';
@@ -25,7 +26,7 @@ let postgres: PostgresServer;
 let redis: RedisServer;
 let database: pg.Pool;
 beforeAll(async () => {
-  await compileSample(SAMPLE);
+  await compiledSamples();
   [postgres, redis] = await Promise.all([PostgresServer.start(), RedisServer.start()]);
   database = new pg.Pool({ connectionString: postgres.url, options: '-c search_path=redeem' });
 });

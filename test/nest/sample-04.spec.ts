@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compiledSamples } from '../servers/compiled.entry.js';
 import { PostgresServer } from '../servers/postgres.server.js';
 import { RedisServer } from '../servers/redis.server.js';
-import { SampleProcess, compileSample, type Answered } from './sample.process.js';
+import { SampleProcess, type Answered } from './sample.process.js';
 
 const SAMPLE = '04-courses';
 const READY = 'Courses on';
@@ -19,7 +20,7 @@ let redis: RedisServer;
 let one: SampleProcess;
 let two: SampleProcess;
 beforeAll(async () => {
-  await compileSample(SAMPLE);
+  await compiledSamples();
   [postgres, redis] = await Promise.all([PostgresServer.start(), RedisServer.start()]);
   const start = () => SampleProcess.start(SAMPLE, READY, { DATABASE_URL: postgres.url, CACHE_URL: redis.url });
   // Both find an empty database.

@@ -3,7 +3,8 @@ import { createServer, request, type IncomingMessage, type Server, type ServerRe
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { SampleProcess, compileSample } from './sample.process.js';
+import { compiledSamples } from '../servers/compiled.entry.js';
+import { SampleProcess } from './sample.process.js';
 
 const SAMPLE = '05-proxy';
 const BINARY = Buffer.from(Array.from({ length: 70_000 }, (_, index) => (index * 7) % 256));
@@ -65,7 +66,7 @@ async function ask(url: string, path: string, options: object = {}, body?: strin
   };
 }
 
-beforeAll(() => compileSample(SAMPLE));
+beforeAll(() => compiledSamples());
 
 describe('sample 05-proxy', () => {
   const origin = new TestOrigin();

@@ -1,11 +1,9 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { json } from 'node:stream/consumers';
-import { promisify } from 'node:util';
-import { compiledEntry } from '../servers/compiled.entry.js';
 import { ProcessReaper } from '../servers/process.reaper.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -32,13 +30,6 @@ function answeredBy(status: number, headers: Headers): Omit<Answered, 'body'> {
 function tierOf(cacheStatus: string | null): string | null {
   if (cacheStatus === null) return null;
   return /; hit;.*; detail=(\w+)/.exec(cacheStatus)?.[1] ?? 'loader';
-}
-
-/** Compiles the package, if need be, and the sample, which finds the package by its name. */
-export async function compileSample(name: string): Promise<void> {
-  await compiledEntry();
-  const args = [`${ROOT}node_modules/typescript/bin/tsc`, '-p', `${ROOT}sample/${name}/tsconfig.json`];
-  await promisify(execFile)(process.execPath, args);
 }
 
 /** A compiled sample, running on a free port in a process of its own that does not outlive this one. */

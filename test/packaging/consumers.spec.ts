@@ -1,12 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { compiledEntry } from '../servers/compiled.entry.js';
-import { installedConsumer } from './consumer.js';
-
-const root = fileURLToPath(new URL('../../', import.meta.url));
+import { installedConsumer, packedPackage } from './consumer.js';
 
 const MAJORS = {
   11: [
@@ -90,25 +86,22 @@ async function main() {
 main();
 `;
 
-describe.each([11, 12] as const)('the packed package under Nest %i', (major) => {
-  let consumer = '';
+const consumers = new Map<number, string>();
 
-  beforeAll(async () => {
-    await compiledEntry();
-    consumer = installedConsumer(`nest${major}`, (directory) => {
-      const [packed] = JSON.parse(
-        execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', directory], {
-          cwd: root,
-          encoding: 'utf8',
-          stdio: ['ignore', 'pipe', 'ignore'],
-        }),
-      ) as Array<{ filename: string }>;
-      return [join(directory, packed!.filename), ...MAJORS[major], 'rxjs@7', 'reflect-metadata@0.2'];
-    });
+beforeAll(async () => {
+  const packed = await packedPackage();
+  // Side by side: both wait for the network now and then.
+  const installing = Object.entries(MAJORS).map(async ([major, packages]) => {
+    const needed = [packed, ...packages, 'rxjs@7', 'reflect-metadata@0.2'];
+    const consumer = await installedConsumer(`nest${major}`, needed);
     writeFileSync(join(consumer, 'esm.mjs'), IMPORTS.esm + APPLICATION);
     writeFileSync(join(consumer, 'cjs.cjs'), IMPORTS.cjs + APPLICATION);
-  }, 180_000);
+    consumers.set(Number(major), consumer);
+  });
+  await Promise.all(installing);
+}, 240_000);
 
+describe.each([11, 12])('the packed package under Nest %i', (major) => {
   it.each([
     ['express', 'esm.mjs'],
     ['express', 'cjs.cjs'],
@@ -116,7 +109,7 @@ describe.each([11, 12] as const)('the packed package under Nest %i', (major) => 
     ['fastify', 'cjs.cjs'],
   ])('answers from the cache on %s, imported by %s', (platform, script) => {
     const printed = execFileSync(process.execPath, [script, platform], {
-      cwd: consumer,
+      cwd: consumers.get(major),
       encoding: 'utf8',
       timeout: 20_000,
     });

@@ -23,12 +23,17 @@ const SPECS = [
   ['4.14 #2 endings of a request', 'test/locks/nest/endings.http.spec.ts', 38],
   ['4.14 #2 endings of a message', 'test/locks/nest/messages.spec.ts', 45],
   ['hits that the guard sends', 'test/http/guard-answer.spec.ts', 20],
+  ['who has a request tier', 'test/nest/request-tier.readers.spec.ts', 80],
+  ['the request tier', 'test/nest/request-tier.http.spec.ts', 20],
+  ['whose pages are whose', 'test/http/routes.spec.ts', 8],
+  ['and values of resolvers', 'test/http/resolvers.spec.ts', 2],
+  ['and of functions', 'test/functions/cached.objects.spec.ts', 9],
 ] as const;
 
 describe('on Nest 11', () => {
   let verdict: Verdict;
   beforeAll(async () => {
-    const env = { TC_NEST_HOME: installedConsumer('nest11-specs', () => PACKAGES) };
+    const env = { TC_NEST_HOME: await installedConsumer('nest11-specs', PACKAGES) };
     // In one run: they compile the same sources.
     const args = [...SPECS.map(([, spec]) => spec), '--config=test/packaging/nest-11.config.ts'];
     verdict = await runVitest(args, { cwd: ROOT, env });

@@ -48,7 +48,8 @@ describe('the rooms', () => {
   });
 
   it('stores know their contract and the leaves of core, not the engine, not Nest, not each other', () => {
-    const leaves = /^(core\/(errors|clock|random|tiers\/s3-fifo)|stores\/contract\/|locks\/contract\/)/;
+    const leaves =
+      /^(core\/(errors|clock|random|oldest-keys|own-bytes|tiers\/s3-fifo)|stores\/contract\/|locks\/contract\/)/;
     for (const store of ['stores/memory/', 'stores/memcached/', 'stores/none/', 'stores/redis/']) {
       const drivers = store === 'stores/redis/' ? ['ioredis', 'cache-manager-ioredis-yet'] : [];
       expect(

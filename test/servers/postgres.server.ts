@@ -1,15 +1,11 @@
-import { spawnSync } from 'node:child_process';
-import { chownSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from './free.port.js';
 import { ensurePostgresBinary, type PostgresBinary } from './postgres.binary.js';
-import { ProcessReaper } from './process.reaper.js';
+import { createCluster, POSTGRES_USER } from './postgres.cluster.js';
 import { ServerProcess } from './server.process.js';
 
 const START_TIMEOUT_MS = 30_000;
-const USER = 'tester';
 
 /** How to start a {@link PostgresServer}. */
 export interface PostgresServerOptions {
@@ -36,10 +32,7 @@ export class PostgresServer {
   /** @throws Error with the end of the server's log when it does not come up */
   static async start({ settings = {} }: PostgresServerOptions = {}): Promise<PostgresServer> {
     const binary = ensurePostgresBinary();
-    const directory = await mkdtemp(join(tmpdir(), 'tc-postgres-data-'));
-    ProcessReaper.get().holdDirectory(directory);
-    if (binary.user) chownSync(directory, binary.user.uid, binary.user.gid);
-    createCluster(binary, directory);
+    const directory = await createCluster(binary);
     for (let attempt = 1; ; attempt++) {
       const server = new PostgresServer(await freePort(), directory, binary, settings);
       try {
@@ -55,7 +48,7 @@ export class PostgresServer {
   }
 
   get url(): string {
-    return `postgres://${USER}@127.0.0.1:${this.port}/postgres`;
+    return `postgres://${POSTGRES_USER}@127.0.0.1:${this.port}/postgres`;
   }
 
   /** Process id, or `undefined` while it is not running. */
@@ -110,15 +103,4 @@ export class PostgresServer {
     this.#process = new ServerProcess(program, ['-D', this.directory, '-p', `${this.port}`, ...args], this.directory);
     await this.#process.logged('database system is ready to accept connections', START_TIMEOUT_MS);
   }
-}
-
-function createCluster({ bin, env, user }: PostgresBinary, directory: string): void {
-  const args = ['-D', directory, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'];
-  const { status, stderr, error } = spawnSync(join(bin, 'initdb'), args, {
-    ...user,
-    cwd: directory,
-    env: { ...process.env, ...env, LC_ALL: 'C' },
-    encoding: 'utf8',
-  });
-  if (status !== 0) throw new Error(`initdb failed: ${error?.message ?? stderr.slice(-2000)}`);
 }

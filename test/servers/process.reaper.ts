@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 
+const REAPER = Symbol.for('nestjs-tiered-cache.process-reaper');
+
 // Reads "+ pid", "- pid" and "d directory" lines. End of file means that the owner is gone, by whatever signal: clean up after it.
 // The processes lead their own groups, so that a server's children (BGSAVE) go with it.
 const SCRIPT = `
@@ -23,12 +25,14 @@ IFS='
 for d in $dirs; do rm -rf -- "$d"; done
 `;
 
+/** Of this process, however often this module is evaluated in it. */
+const shared = globalThis as { [REAPER]?: ProcessReaper };
+
 /**
  * Ends the processes and removes the directories of this process when it dies, even by SIGKILL: a detached shell waits for the end of a
  * pipe that only this process holds open. One per process; it never keeps the process alive.
  */
 export class ProcessReaper {
-  static #instance: ProcessReaper | undefined;
   readonly #pipe: Socket;
 
   private constructor() {
@@ -41,7 +45,7 @@ export class ProcessReaper {
   }
 
   static get(): ProcessReaper {
-    return (this.#instance ??= new ProcessReaper());
+    return (shared[REAPER] ??= new ProcessReaper());
   }
 
   /** Ends the process group led by `pid` should this process die. */

@@ -25,6 +25,23 @@ describe('the memory store', () => {
     expect((await store.read(['b', 'c'])).map(Boolean)).toEqual([false, true]);
   });
 
+  it('keeps the tokens that are asked for', async () => {
+    const store = new MemoryStore({ maxEntries: 3 });
+    const [used] = await store.tokens(['used']);
+    for (let i = 0; i < 10; i++) expect(await store.tokens([`t${i}`, 'used'])).toContain(used);
+  });
+
+  it('keeps no memory alive that a frame is a small part of', async () => {
+    const store = new MemoryStore();
+    const pool = new Uint8Array(8192);
+    pool.set(frame(), 4000);
+    const written = pool.subarray(4000, 4000 + frame().length);
+    await store.write('a', written, 1000);
+    const [read] = (await store.read(['a'])) as [Uint8Array];
+    expect(Buffer.compare(read, written)).toBe(0);
+    expect(read.buffer.byteLength).toBeLessThan(200);
+  });
+
   it('keeps its bounds under many short-lived keys, leases and tokens', async () => {
     const clock = new TestClock();
     const store = new MemoryStore({ maxEntries: 5000, clock });

@@ -1,8 +1,10 @@
 import { Cluster, Redis } from 'ioredis';
-import { expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { CacheStore } from '../../src/stores/contract/cache-store.js';
 import { redis, redisLocks } from '../../src/stores/redis/index.js';
 import { RecordingLockListener } from '../../src/testing/lock-conformance.subject.js';
 import { RecordingListener } from '../../src/testing/recording-listener.js';
+import { FaultProxy } from '../servers/fault.proxy.js';
 import { RedisCluster } from '../servers/redis.cluster.js';
 import { RedisServer } from '../servers/redis.server.js';
 
@@ -74,4 +76,55 @@ it('the listener of one store is left alone when another one is closed that was 
   expect(client.listenerCount('error')).toBe(before);
   client.disconnect();
   await store.close();
+});
+
+it('a client that was lent may give up commands early: nothing is believed before it is known whose run it is on', async () => {
+  await using server = await RedisServer.start();
+  await using proxy = await FaultProxy.start(server.port);
+  const patient = redis({ url: server.url });
+  onTestFinished(() => patient.close());
+  const client = new Redis({ port: proxy.port, commandTimeout: 500 });
+  client.on('error', () => undefined);
+  onTestFinished(() => client.disconnect());
+  await client.ping();
+  proxy.delay(400);
+  const store = redis({ client });
+  onTestFinished(() => store.close());
+  store.open(new RecordingListener());
+  await expect(client.ping()).rejects.toThrow('timed out');
+  await proxy.heal();
+  expect(await store.tokens(['t'])).toEqual(await patient.tokens(['t']));
+});
+
+describe('a client that was lent and gives up commands early, on links that are half open', () => {
+  async function silenced(): Promise<{ client: Redis; told: RecordingListener; store: CacheStore }> {
+    const server = await RedisServer.start();
+    onTestFinished(() => server.stop());
+    const proxy = await FaultProxy.start(server.port);
+    onTestFinished(() => proxy.stop());
+    const client = new Redis({ port: proxy.port, commandTimeout: 100 });
+    client.on('error', () => undefined);
+    onTestFinished(() => client.disconnect());
+    const store = redis({ client });
+    onTestFinished(() => store.close());
+    const told = new RecordingListener();
+    store.open(told);
+    await told.until('heard');
+    proxy.blackhole();
+    return { client, told, store };
+  }
+
+  it('is told that nothing is heard any more', async () => {
+    const { told } = await silenced();
+    await told.until('lost');
+  });
+
+  it('is cut, so that it connects anew', async () => {
+    const { client, store } = await silenced();
+    let isClosed = false;
+    client.once('close', () => (isClosed = true));
+    const asked = performance.now();
+    while (!isClosed && performance.now() - asked < 5000) await expect(store.now()).rejects.toThrow();
+    expect(isClosed).toBe(true);
+  });
 });

@@ -1,7 +1,8 @@
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { CacheUsageError } from '../../src/core/errors/cache.error.js';
 import { redis, redisLocks } from '../../src/stores/redis/index.js';
+import { ownConnectionOptions } from '../../src/stores/redis/redis.options.js';
 import { parseRedisUrl } from '../../src/stores/redis/redis.url.js';
 
 const code = (run: () => unknown): string => {
@@ -57,6 +58,35 @@ describe('redis options', () => {
     expect(() => redis(misspelt)).toThrow(/^redis: unknown option "uri"; known are url, /);
     expect(() => redisLocks(misspelt)).toThrow(/^redis: unknown option "uri"/);
     expect(code(() => redisLocks({ confirmReplicas: 1, sendValuesUpTo: 5 }))).toBe('no usage error');
+  });
+
+  it('refuse to read from replicas, which have for a while what was invalidated', () => {
+    const nodes = [{ host: '127.0.0.1', port: 1 }];
+    for (const scaleReads of ['slave', 'all', (): never => undefined as never] as const) {
+      const lent = new Cluster(nodes, { scaleReads, lazyConnect: true });
+      for (const options of [
+        { cluster: { nodes, options: { scaleReads } } },
+        { client: lent },
+        { store: { client: lent } },
+      ])
+        expect(() => redis(options)).toThrow(/^redis: scaleReads must be 'master'/);
+      expect(code(() => redisLocks({ client: lent }))).toBe('no usage error');
+      lent.disconnect();
+    }
+    expect(code(() => redis({ cluster: { nodes, options: { scaleReads: 'master' } } }))).toBe('no usage error');
+  });
+
+  it('refuse a client that gives texts for numbers, unless a connection of its own is opened in its place', () => {
+    const one = new Redis({ stringNumbers: true, lazyConnect: true });
+    const many = new Cluster([{ host: '127.0.0.1', port: 1 }], {
+      redisOptions: { stringNumbers: true },
+      lazyConnect: true,
+    });
+    for (const client of [one, many]) expect(() => redis({ client })).toThrow(/must not have stringNumbers/);
+    expect(() => redisLocks({ client: many })).toThrow(/must not have stringNumbers/);
+    expect(code(() => redisLocks({ client: one }))).toBe('no usage error');
+    expect(ownConnectionOptions({ connection: { stringNumbers: true } }).stringNumbers).toBe(false);
+    for (const client of [one, many]) client.disconnect();
   });
 
   it('open no connection before the store is opened or used', () => {

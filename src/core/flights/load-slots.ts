@@ -1,9 +1,12 @@
 import type { Clock } from '../clock/clock.js';
+import { OldestKeys } from '../oldest-keys.js';
 
 /** Lets at most so many loaders of a namespace run at a time; the others take their turn, first come, first served. */
 export class LoadSlots {
   private free: number;
-  private readonly queue: Array<(isFree: boolean) => void> = [];
+  /** Not a list: thousands may lose patience at one moment. */
+  private readonly queue = new Map<(isFree: boolean) => void, true>();
+  private readonly oldest = new OldestKeys(this.queue);
 
   constructor(
     private readonly clock: Clock,
@@ -30,20 +33,25 @@ export class LoadSlots {
     if (patienceMs <= 0) return Promise.resolve(false);
     return new Promise((resolve) => {
       const cancel = this.clock.after(patienceMs, () => {
-        this.queue.splice(this.queue.indexOf(next), 1);
+        this.queue.delete(next);
+        if (this.queue.size === 0) this.oldest.rest();
         resolve(false);
       });
       const next = (isFree: boolean): void => {
         cancel();
         resolve(isFree);
       };
-      this.queue.push(next);
+      this.queue.set(next, true);
     });
   }
 
   private leave(): void {
-    const next = this.queue.shift();
-    if (next) next(true);
-    else this.free++;
+    const next = this.oldest.take();
+    if (!next) {
+      this.free++;
+      return;
+    }
+    this.queue.delete(next);
+    next(true);
   }
 }

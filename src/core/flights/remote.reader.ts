@@ -152,9 +152,11 @@ export class RemoteReader implements ReportJudge {
       if (namespace === last) continue;
       last = namespace;
       const { token } = namespace;
-      if (this.tokens.current(token) === undefined && !tokens.includes(token)) tokens.push(token);
+      if (this.tokens.current(token) !== undefined) this.tokens.use(token);
+      else if (!tokens.includes(token)) tokens.push(token);
     }
     const reading = this.guard.run('read', budget, (store) => store.read(keys));
+    this.tokens.warm(() => this.guard.budget());
     if (tokens.length === 0) return reading;
     const [frames] = await Promise.all([reading, this.tokens.read(tokens, budget)]);
     return frames;

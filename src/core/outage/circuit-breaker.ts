@@ -18,6 +18,7 @@ export class CircuitBreaker {
     private readonly clock: Clock,
     private readonly probe: () => Promise<unknown>,
     private readonly recovered: () => void,
+    private readonly isNowOpen: () => void,
   ) {}
 
   get isOpen(): boolean {
@@ -32,6 +33,7 @@ export class CircuitBreaker {
     if (++this.failures < FAILURES_TO_OPEN || this.opened) return;
     this.opened = true;
     this.scheduleProbe();
+    this.isNowOpen();
   }
 
   /** Stops probing; the breaker stays as it is. */

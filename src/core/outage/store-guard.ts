@@ -18,6 +18,15 @@ const TIMER_STEP_MS = 10;
  */
 const LEAST_LEFT_MS = 10;
 
+/** Who is told how the store is doing. Must not throw. */
+export interface StoreNews {
+  /** It does not answer, and is left alone until it does. */
+  down?(reason: StoreUnavailableError['reason']): void;
+  back?(): void;
+  /** It has answered that it will not: each time. */
+  refused?(operation: string): void;
+}
+
 /**
  * The only way to the store: every operation has a deadline, failures open a breaker, and every error that leaves is a
  * StoreUnavailableError (a driver's own error may hold a password or a cached value).
@@ -27,6 +36,7 @@ export class StoreGuard {
   /** Invalidations that the store has not acknowledged. */
   readonly queue: InvalidationQueue;
   private readonly gated: CacheStore;
+  private lastFailure: StoreUnavailableError['reason'] = 'connection';
   private closed = false;
 
   constructor(
@@ -35,6 +45,7 @@ export class StoreGuard {
     private readonly deadlineMs: number,
     recovered: () => void,
     landed: Omit<QueueEnds, 'send'>,
+    private readonly told: StoreNews = {},
   ) {
     this.queue = new InvalidationQueue(clock, {
       ...landed,
@@ -47,6 +58,10 @@ export class StoreGuard {
       () => {
         recovered();
         void this.queue.flush();
+        told.back?.();
+      },
+      () => {
+        if (!this.closed) told.down?.(this.lastFailure);
       },
     );
   }
@@ -94,7 +109,11 @@ export class StoreGuard {
     } catch (error) {
       const failure = this.wrap(operation, error);
       // A server that answers with a refusal (OOM, READONLY, LOADING) is quick: the breaker is for one that does not answer.
-      if (failure.reason !== 'refused') this.breaker.failed();
+      if (failure.reason === 'refused') this.told.refused?.(operation);
+      else {
+        this.lastFailure = failure.reason;
+        this.breaker.failed();
+      }
       throw failure;
     } finally {
       budget.remainingMs = Math.max(leastMs, budget.remainingMs - (this.clock.now() - started));

@@ -151,11 +151,11 @@ export class MemoryTier {
     this.slab.clear();
   }
 
-  /** Changes elsewhere go unheard from now on: what is here has a little more to live, what comes is capped. */
-  cutOff(): void {
+  /** Changes elsewhere have gone unheard for so long: what is here has a little more to live, what comes is capped. */
+  cutOff(silentMs: number): void {
     if (this.isCutOff) return;
     this.isCutOff = true;
-    this.dropAt = this.clock.now() + this.limits.maxStaleWithoutBusMs;
+    this.dropAt = this.clock.now() + this.limits.maxStaleWithoutBusMs - silentMs;
   }
 
   /** Changes are heard again; what is here may have missed some. */

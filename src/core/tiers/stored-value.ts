@@ -1,5 +1,6 @@
 import { deepFreeze } from '../codec/deep-freeze.js';
 import type { ValueCodec } from '../codec/value.codec.js';
+import { ownBytes } from '../own-bytes.js';
 import type { ValueSource } from './found.js';
 
 const NOTHING = new Uint8Array(0);
@@ -27,8 +28,8 @@ export class StoredValue implements ValueSource {
   }
 
   keep(): this {
-    this.payload = own(this.payload);
-    this.side = own(this.side);
+    this.payload = ownBytes(this.payload);
+    this.side = ownBytes(this.side);
     return this;
   }
 
@@ -65,9 +66,4 @@ export class SharedValue implements ValueSource {
   take(): unknown {
     return this.value;
   }
-}
-
-/** A view may hold back a chunk of what a socket read, many times its size. */
-function own(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer.byteLength <= 2 * bytes.byteLength ? bytes : new Uint8Array(bytes);
 }

@@ -33,8 +33,8 @@ export class TierCoherence implements StoreListener {
     private readonly judge: ReportJudge,
     /** The store is connected anew; it may be another server. */
     private readonly connected: () => void,
-    /** Until when may be served what is known now, when changes go unheard from now on. */
-    private readonly servableUntil: () => number,
+    /** Until when may be served what is known now, when changes have gone unheard for so long. */
+    private readonly servableUntil: (silentMs: number) => number,
   ) {}
 
   changed(keys: readonly string[]): void {
@@ -93,13 +93,13 @@ export class TierCoherence implements StoreListener {
     this.waiters.notifyAll();
   }
 
-  lost(): void {
+  lost(silentMs = 0): void {
     if (this.isHeard) {
-      const until = this.servableUntil();
+      const until = this.servableUntil(silentMs);
       for (const { flights } of this.namespaces.values()) flights.end(until);
     }
     this.isHeard = false;
-    this.memory?.cutOff();
+    this.memory?.cutOff(silentMs);
     this.waiters.notifyAll();
   }
 

@@ -5,11 +5,22 @@ import type { Grace } from './epoch.js';
 /** The name of the token that says the application's stamp. */
 export const APPLICATION_STAMP = 'stamp';
 const NAMESPACE = 'ns:';
+const TAG = 'tag:';
 /** Characters of a digest: 132 bits. */
 const DIGEST = 22;
 
 export function namespaceToken(namespace: string): string {
   return NAMESPACE + namespace;
+}
+
+/** @param label a tag, as it may stand in a name */
+export function tokenOfTag(label: string): string {
+  return TAG + label;
+}
+
+/** Of these there may be any number. */
+export function isTagToken(name: string): boolean {
+  return name.startsWith(TAG);
 }
 
 /** The name of the token that says a namespace's stamp. */

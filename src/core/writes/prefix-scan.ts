@@ -1,5 +1,6 @@
 import type { CacheKey, ScanOptions, ScanProgress } from '../cache.options.js';
 import type { CacheEngine } from '../cache-engine.js';
+import type { Clock } from '../clock/clock.js';
 import { durationMs } from '../clock/duration.js';
 import { CacheUsageError } from '../errors/cache.error.js';
 import { localOfStoreKey, type Address } from '../keys/address.js';
@@ -39,7 +40,7 @@ export class PrefixScan {
       };
       onProgress?.(progress);
       if (progress.cursor === undefined || progress.steps >= maxSteps) return progress;
-      if (pauseMs > 0) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
+      if (pauseMs > 0) await paused(clock, pauseMs, signal);
     }
   }
 
@@ -64,4 +65,18 @@ export class PrefixScan {
     }
     return { covered, undecided };
   }
+}
+
+/** Or until somebody wants it to end. */
+function paused(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel();
+      signal?.removeEventListener('abort', end);
+      resolve();
+    };
+    const cancel = clock.after(ms, end);
+    signal?.addEventListener('abort', end);
+    if (signal?.aborted) end();
+  });
 }

@@ -83,7 +83,15 @@ export function refusalOf(view: RequestView, policy: CompiledPolicy): BypassReas
 function isSafe({ kind, method, context }: RequestView): boolean {
   if (kind === 'http') return method === 'GET' || method === 'HEAD';
   // A field of another object depends on that object; a mutation and a subscription are not questions.
-  return kind !== 'graphql' || (method === 'QUERY' && (context.getArgByIndex<unknown>(0) ?? undefined) === undefined);
+  return kind !== 'graphql' || (method === 'QUERY' && isOfNothing(context));
+}
+
+/** A field of the query itself, whose object is nothing, or an empty one (Mercurius). */
+function isOfNothing(context: RequestView['context']): boolean {
+  const root = context.getArgByIndex<unknown>(0) ?? undefined;
+  const info = context.getArgByIndex<{ readonly path?: { readonly prev?: unknown } } | undefined>(3);
+  if (root === undefined) return true;
+  return typeof root === 'object' && Object.keys(root).length === 0 && info?.path?.prev === undefined;
 }
 
 function hasBody({ headers, raw }: RequestView): boolean {

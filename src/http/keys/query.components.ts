@@ -1,9 +1,10 @@
 import type { Fields, RequestView } from '../policy/request-view.js';
+import { changedQuery } from './changed-query.js';
 import type { KeyComponent } from './key-component.js';
 import { partOf, shortText } from './key-text.js';
 import { sortedQuery } from './query-pairs.js';
 import type { KeyPart } from '../../core/cache.options.js';
-import type { Bypass } from './bypass.js';
+import { Bypass } from './bypass.js';
 
 export interface ByQueryOptions {
   /** What an absent parameter is taken for, so that `/books` and `/books?page=1` share an entry. The handler sees it, too. */
@@ -15,9 +16,16 @@ export interface ByQueryOptions {
 const WHOLE_QUERY: KeyComponent = {
   name: 'query',
   covers: ['query:*'],
-  read: (view) => shortText(sortedQuery(view.search)),
-  raw: (view) => view.search,
+  read: (view) => withChanges(shortText(sortedQuery(view.search)), view),
+  raw: (view) => (changedQuery(view) === undefined ? view.search : undefined),
 };
+
+/** What the URL says, and what the handler finds in the parsed query if that is something else. */
+export function withChanges(sent: KeyPart, view: RequestView): KeyPart | Bypass {
+  const changed = changedQuery(view);
+  const part = changed && partOf({ ...changed });
+  return part instanceof Bypass || part === undefined ? (part ?? sent) : [sent, part];
+}
 
 /**
  * The query: `'*'` takes all of it, its names in any order; a list takes these parameters, and hides all others from the handler while it

@@ -3,7 +3,9 @@ import { isInSeveralPlaces } from '../policy/controller-places.js';
 import type { Fields } from '../policy/request-view.js';
 import { Bypass } from './bypass.js';
 import type { KeyComponent } from './key-component.js';
+import { changedQuery } from './changed-query.js';
 import { partOf, shortText } from './key-text.js';
+import { withChanges } from './query.components.js';
 
 const ROUTE: KeyComponent = {
   name: 'route',
@@ -46,9 +48,12 @@ const URL_AS_SENT: KeyComponent = {
   read(view) {
     if (view.kind !== 'http') return ALL_PARAMS.read(view);
     const { url, routedUrl } = view;
-    return url === routedUrl ? shortText(url) : [shortText(url), shortText(routedUrl)];
+    return withChanges(url === routedUrl ? shortText(url) : [shortText(url), shortText(routedUrl)], view);
   },
-  raw: ({ kind, url, routedUrl }) => (kind === 'http' && url === routedUrl ? url : undefined),
+  raw(view) {
+    const { kind, url, routedUrl } = view;
+    return kind === 'http' && url === routedUrl && changedQuery(view) === undefined ? url : undefined;
+  },
 };
 
 /** The handler: its class, method, path, message pattern or GraphQL field, and API versions. Leaving it out shares an entry among handlers. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Fields } from '../../http-semantics/fields/fields.js';
+import { changedQuery } from '../keys/changed-query.js';
 import { RecentTexts } from '../keys/recent-texts.js';
 import type { Place } from '../page-lookup.js';
 import type { CompiledPolicy } from '../policy/compiled.policy.js';
@@ -55,7 +56,7 @@ export class FastLane {
     const { raw } = view;
     const text = raw && textOfArrival(raw);
     // Middleware has made another request of it.
-    if (raw === undefined || text === undefined || view.url !== view.routedUrl) return;
+    if (raw === undefined || text === undefined || view.url !== view.routedUrl || changedQuery(view)) return;
     const names = this.namesOf(policy);
     const values = names && arrivedValues(raw, names);
     if (names === undefined || values === undefined) return;

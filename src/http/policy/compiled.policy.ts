@@ -1,6 +1,7 @@
 import type { CacheKey, KeyPart } from '../../core/cache.options.js';
 import { lifetimeMs, type Lifetime } from '../../core/clock/duration.js';
 import { isFieldName } from '../../http-semantics/fields/field-name.js';
+import { HandlerContexts } from '../contexts/handler-contexts.js';
 import { byCookies, byHeaders } from '../keys/header.components.js';
 import type { KeyComponent, QueryAllowance } from '../keys/key-component.js';
 import { principalPart } from '../keys/principal.components.js';
@@ -51,6 +52,8 @@ export interface CompiledPolicy {
   readonly sessionCookies: readonly string[];
   readonly autoVary: boolean;
   readonly ignoredReads: ReadonlySet<string>;
+  /** `undefined`: what AsyncLocalStorages hold does not change the response. */
+  readonly contexts: HandlerContexts | undefined;
   readonly keyTags: readonly string[];
   readonly tags: readonly string[] | ((value: never, view: RequestView) => readonly string[]);
   readonly status: OfContext<readonly number[]> | undefined;
@@ -106,6 +109,7 @@ export function compilePolicy(policy: ResponseCachePolicy, kind: CacheKind, wher
     sessionCookies,
     autoVary: autoVary !== false,
     ignoredReads: new Set(typeof autoVary === 'object' ? autoVary.ignore : []),
+    contexts: contextsOf(autoVary, !components.some(({ name }) => name === 'route')),
     keyTags: components.flatMap((component) => component.tags ?? []),
     tags: policy.tags ?? [],
     status: checked(policy, 'status', where),
@@ -157,6 +161,15 @@ function componentsOf(policy: ResponseCachePolicy, where: string): KeyComponent[
       read: (view) => principalPart(principal(view)),
     });
   return components;
+}
+
+function contextsOf(
+  autoVary: NonNullable<ResponseCachePolicy['autoVary']>,
+  sharesPages: boolean,
+): HandlerContexts | undefined {
+  const { ignore = [], ignoreContexts = [] } = typeof autoVary === 'object' ? autoVary : {};
+  if (autoVary === false || ignore.includes('context')) return undefined;
+  return new HandlerContexts(new Set(ignoreContexts), sharesPages);
 }
 
 /** What tells who asks. */

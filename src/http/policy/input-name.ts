@@ -1,9 +1,17 @@
 /**
  * One input of a handler. `header:` names are lower-case; `header:*`, `cookie:*`, `query:*` and `param:*` are all of a kind; `request:user`
- * is a property that middleware or a guard has put on the request; `url` is the request target as a whole.
+ * is a property that middleware or a guard has put on the request; `url` is the request target as a whole; `context` is what they have left in
+ * AsyncLocalStorages.
  */
 export type InputName =
-  `header:${string}` | `cookie:${string}` | `query:${string}` | `param:${string}` | `request:${string}` | 'ip' | 'url';
+  | `header:${string}`
+  | `cookie:${string}`
+  | `query:${string}`
+  | `param:${string}`
+  | `request:${string}`
+  | 'ip'
+  | 'url'
+  | 'context';
 
 /** The inputs on which a key depends; a response may depend on these and on no others. */
 export interface Covers {

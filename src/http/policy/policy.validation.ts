@@ -33,12 +33,21 @@ const isDownstream: Check = (value, field) => {
 };
 
 const isInput = matches(
-  /^(?:ip|url|(?:header|cookie|query|param|request):.+)$/,
+  /^(?:ip|url|context|(?:header|cookie|query|param|request):.+)$/,
   `an input such as 'header:user-agent', 'query:q' or 'ip'`,
 );
 
+/** By what it does: an application may have several classes of that name. */
+const isStorage: Check = (value, field) => {
+  const storage = value as { getStore?: unknown } | null | undefined;
+  if (typeof storage !== 'object' || typeof storage?.getStore !== 'function')
+    fail(field, 'an AsyncLocalStorage', value);
+};
+
 const isAutoVary: Check = (value, field) => {
-  if (typeof value !== 'boolean') fields({ ignore: listOf(isInput) }, ['ignore'])(value, field);
+  if (typeof value === 'boolean') return;
+  fields({ ignore: listOf(isInput), ignoreContexts: listOf(isStorage) })(value, field);
+  if (Object.keys(value as object).length === 0) fail(field, 'true, false or what is to be ignored', value);
 };
 
 /** One by one, so that what a function answers is checked like a value given outright. */

@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isFieldName } from '../../http-semantics/fields/field-name.js';
+import { GivenContexts } from '../contexts/given-contexts.js';
 import type { PageKey } from '../keys/page-key.js';
 import type { CompiledPolicy } from './compiled.policy.js';
 import { foreignProperties, isForeignIfAbsent } from './foreign-properties.js';
-import { isGivenRequest } from './injected-request.js';
+import { dependsOnRequest, isMadeForRequest } from './injected-request.js';
 import { isCovered, type InputName } from './input-name.js';
 import {
   fixedHeaders,
@@ -33,8 +34,9 @@ const RESOLVED = ['host', 'hostname', 'ip', 'ips', 'port', 'protocol', 'secure',
 /**
  * From now on the request shows its handler only what the key distinguishes (hidden and rewritten headers, narrowed query and cookies) and
  * notes what is read: headers, cookies, query, parameters, target, connection, and what guards and middleware have put on the request, or into
- * `res.locals`. Works on the framework's request and on Node's. Reads before it, and through objects taken from the request earlier, are not
- * seen. Outside HTTP nothing is changed or noted: there, calls of one request run side by side.
+ * `res.locals`, or left in an AsyncLocalStorage. Works on the framework's request and on Node's. Reads before it, and through objects taken from
+ * the request earlier, are not seen. Outside HTTP nothing is changed, and no more noted than that the handler's object was given the request:
+ * there, calls of one request run side by side.
  * @param reads what was noted of the request before, to be added to
  */
 export function recordReads(
@@ -44,9 +46,9 @@ export function recordReads(
   options: FillOptions = {},
   reads = new Set<InputName>(),
 ): Recording {
-  if (view.kind !== 'http' || view.raw === undefined) return { reads, stop: () => reads };
   const note = policy.autoVary ? (name: InputName) => void reads.add(name) : () => {};
-  if (isGivenRequest(view.controller)) note('request:REQUEST');
+  if (dependsOnRequest(view.controller)) note('request:REQUEST');
+  if (view.kind !== 'http' || view.raw === undefined) return { reads, stop: () => reads };
   const patched = new PatchedRequest();
   const { request, raw } = view;
   const targets: object[] = request === (raw as unknown) ? [raw] : [request, raw];
@@ -68,6 +70,9 @@ export function recordReads(
   for (const target of targets) {
     if (query !== undefined) narrow(patched, target, 'query', query);
     else if (!isCovered('query:*', covers)) watch(patched, target, 'query', (name) => note(`query:${name}`));
+    // The key knows the framework's.
+    else if (target !== request && Reflect.get(target, 'query') !== Reflect.get(request, 'query'))
+      patched.watch(target, 'query', () => note('request:query'));
     if (!isCovered('param:*', covers)) watch(patched, target, 'params', (name) => note(`param:${name}`));
     for (const name of ['cookies', 'signedCookies']) cookies(patched, target, name, policy, note);
     if (target !== request) for (const name of ['ip', 'ips']) patched.watch(target, name, () => note('ip'));
@@ -77,6 +82,11 @@ export function recordReads(
   recordConnection(patched, targets, raw, note);
   for (const target of targets) recordBody(patched, target, note);
   recordResponse(patched, view.context.switchToHttp().getResponse<object>(), note);
+  if (policy.contexts) {
+    const given = new GivenContexts(policy.contexts, () => note('context'));
+    patched.whenRestored(() => given.stop());
+    if (isMadeForRequest(view.controller)) given.readAll();
+  }
   for (const [target, names] of foreign) {
     const isAbsentByKey = (name: PropertyKey): boolean => target === request && name === 'user' && isOfNobody(policy);
     for (const name of names)

@@ -3,6 +3,7 @@ import { SSE_METADATA } from '@nestjs/common/constants.js';
 import { closestName } from '../../closest-name.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { fail } from '../../option-checks.js';
+import { storageWatch } from '../contexts/storage-watch.js';
 import { compilePolicy, type CompiledPolicy } from './compiled.policy.js';
 import { checkLanePolicy } from '../lane/lane-policy.js';
 import { mayShare } from '../shared-paths.js';
@@ -78,6 +79,8 @@ export class ResponseCachePolicies {
     }
     const policy = compilePolicy(merged(layers), nearest?.kind ?? 'page', where);
     if (policy.beforeGuards) checkLanePolicy(policy);
+    // Before the first request fills a storage.
+    if (policy.contexts) storageWatch();
     return policy;
   }
 

@@ -27,6 +27,11 @@ export interface KeyContext {
   readonly context: ExecutionContext;
 }
 
+/** An AsyncLocalStorage, of whatever. */
+export interface ContextStorage {
+  getStore(): unknown;
+}
+
 /** A function written for a narrower value than is known here. */
 type Of<V, R> = { of(value: V, view: RequestView): R }['of'];
 
@@ -67,9 +72,9 @@ export interface ResponseCachePolicy {
   /**
    * Request inputs that the handler reads and no part of the key covers: headers become part of the key, anything else keeps the response
    * from being stored. `false`: they are neither seen nor judged. `ignore`: inputs that do not change the response, e.g. `['header:user-agent', 'ip']`.
-   * Default `true`.
+   * `ignoreContexts`: instances of AsyncLocalStorage of which the same is true, a logger's, say; `ignore: ['context']`: all of them. Default `true`.
    */
-  autoVary?: boolean | { readonly ignore: readonly string[] };
+  autoVary?: boolean | { readonly ignore?: readonly string[]; readonly ignoreContexts?: readonly ContextStorage[] };
   /**
    * Labels; invalidating one makes every response that carries it a miss. A function is called with what was answered: `@CachePage()` with
    * `{ value, status, headers }`, `@CacheResponse()` with the value.

@@ -1,9 +1,9 @@
 import { ConfigurableModuleBuilder, Inject, Module } from '@nestjs/common';
 import type { BeforeApplicationShutdown, OnApplicationBootstrap, OnModuleInit } from '@nestjs/common';
-import { CacheService } from '../../core/cache.service.js';
 import { durationMs, type Duration } from '../../core/clock/duration.js';
 import { fields, isBoolean, isFunction, isText } from '../../option-checks.js';
 import type { SqlQuery } from '../../sql/sql-result.js';
+import { TagInvalidations } from '../tag-invalidations.js';
 import { OutboxRelay } from './outbox-relay.js';
 import { checkOutboxTable, createOutboxTable, type OutboxTableOptions } from './outbox-table.js';
 import type { NotifyListener } from './pg-listener.js';
@@ -45,13 +45,13 @@ export class OutboxRelayModule
   /** @throws CacheUsageError `invalid_option`, `unknown_option`, `invalid_duration` */
   constructor(
     @Inject(MODULE_OPTIONS_TOKEN) private readonly options: OutboxRelayOptions,
-    @Inject(CacheService) cache: CacheService,
+    @Inject(TagInvalidations) invalidations: TagInvalidations,
   ) {
     super();
     checkOptions(options, 'outbox');
     const { query, table, pollEvery, listen } = options;
     const pollMs = pollEvery === undefined ? undefined : durationMs(pollEvery, 'pollEvery');
-    this.relay = new OutboxRelay(query, (tags) => cache.invalidateTags(tags, { whenDown: 'reject' }), {
+    this.relay = new OutboxRelay(query, (tags) => invalidations.send(tags), {
       table,
       pollMs,
       listen,

@@ -92,29 +92,27 @@ export class OutboxRelay {
     const taken = await this.rows.take(BATCH);
     const good = taken.filter(({ tags }) => isTags(tags));
     for (const row of taken) if (!isTags(row.tags)) this.complain(row, 'tags must be a list of texts');
-    try {
-      await this.publishAll(good);
-    } catch (error) {
-      if (error instanceof StoreUnavailableError) throw await this.gaveBack(good, error);
-      // One of them spoils it for all.
-      for (const row of good) await this.publishOne(row);
-    }
+    if (await this.hasPublished(good)) await this.remove(good);
+    // One of them spoils it for all.
+    else if (good.length > 1) for (const row of good) if (await this.hasPublished([row])) await this.remove([row]);
     return taken.length === BATCH;
   }
 
-  private async publishAll(rows: readonly OutboxRow[]): Promise<void> {
-    if (rows.length === 0) return;
-    await this.publish([...new Set(rows.flatMap(({ tags }) => tags as string[]))]);
-    await this.rows.remove(rows.map(({ id }) => id));
+  /** `false`: the fault is with one of them. @throws what is the fault of none: the store is down */
+  private async hasPublished(rows: readonly OutboxRow[]): Promise<boolean> {
+    if (rows.length === 0) return true;
+    try {
+      await this.publish([...new Set(rows.flatMap(({ tags }) => tags as string[]))]);
+      return true;
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) throw await this.gaveBack(rows, error);
+      if (rows.length === 1) this.complain(rows[0] as OutboxRow, messageOf(error));
+      return false;
+    }
   }
 
-  private async publishOne(row: OutboxRow): Promise<void> {
-    try {
-      await this.publishAll([row]);
-    } catch (error) {
-      if (error instanceof StoreUnavailableError) throw await this.gaveBack([row], error);
-      this.complain(row, messageOf(error));
-    }
+  private remove(rows: readonly OutboxRow[]): Promise<void> {
+    return this.rows.remove(rows.map(({ id }) => id));
   }
 
   private async gaveBack(rows: readonly OutboxRow[], error: StoreUnavailableError): Promise<StoreUnavailableError> {

@@ -1,4 +1,4 @@
-import { fields, isCount, isHeaderName, isText, matches, oneOf } from '../../option-checks.js';
+import { fields, isCount, isHeaderName, matches, oneOf } from '../../option-checks.js';
 import { surrogateKey } from '../../http-semantics/fields/surrogate-keys.js';
 import { HttpPurge, targetChecks, type HttpPurgeTarget } from './http-purge.js';
 import type { PurgeSink } from './purge-sink.js';
@@ -18,6 +18,8 @@ export interface PurgeByHeaderOptions extends HttpPurgeTarget {
   readonly separator?: string;
   /** As many requests are sent as it takes to keep each header below this. Default 4096: servers take 8 KB, of all headers or of one. */
   readonly maxBytes?: number;
+  /** Nor does a request name more keys than these. Default 256, which is all that Fastly takes: it refuses a request with more. */
+  readonly maxKeys?: number;
 }
 
 const check = fields(
@@ -26,8 +28,9 @@ const check = fields(
     method: matches(/^[A-Za-z-]+$/, 'the name of a method, such as PURGE, BAN or POST'),
     header: isHeaderName,
     as: oneOf('keys', 'pattern'),
-    separator: isText,
+    separator: matches(/^[\t\x20-\x7e]+$/, 'visible characters or spaces'),
     maxBytes: isCount,
+    maxKeys: isCount,
   },
   ['url'],
 );
@@ -40,7 +43,8 @@ const check = fields(
  */
 export function purgeByHeader(options: PurgeByHeaderOptions): PurgeSink {
   check(options, 'purgeByHeader()');
-  const { method = 'PURGE', header = 'xkey-purge', as = 'keys', separator = ' ', maxBytes = 4096 } = options;
+  const { method = 'PURGE', header = 'xkey-purge', as = 'keys', separator = ' ' } = options;
+  const { maxBytes = 4096, maxKeys = 256 } = options;
   const target = new HttpPurge(options);
   const [form, join, wrap] =
     as === 'keys'
@@ -51,21 +55,24 @@ export function purgeByHeader(options: PurgeByHeaderOptions): PurgeSink {
     name: target.name,
     async purge(tags, signal) {
       const keys = [...new Set(tags.map((tag) => form(surrogateKey(tag))))];
-      for (const list of lists(keys, join, room))
+      for (const list of lists(keys, join, room, maxKeys))
         await target.send({ method, headers: { [header]: wrap(list) } }, signal);
     },
   };
 }
 
-/** Joined, each no longer than `room` unless a single key is. Keys are ASCII. */
-function* lists(keys: readonly string[], separator: string, room: number): Generator<string> {
+/** Joined, each no longer than `room` unless a single key is, and of `most` keys. Keys are ASCII. */
+function* lists(keys: readonly string[], separator: string, room: number, most: number): Generator<string> {
   let list = '';
+  let count = 0;
   for (const key of keys) {
-    if (list !== '' && list.length + separator.length + key.length > room) {
+    if (count === most || (list !== '' && list.length + separator.length + key.length > room)) {
       yield list;
       list = '';
+      count = 0;
     }
     list += list === '' ? key : separator + key;
+    count++;
   }
   if (list !== '') yield list;
 }

@@ -3,6 +3,7 @@ import type { EntityChange } from '../entity-change.js';
 import type { EntityInvalidationService } from '../entity-invalidation.service.js';
 import { TransactionChanges } from '../transaction-changes.js';
 import { instanceChange } from './instance-change.js';
+import { changesOfEnds } from './join-ends.js';
 import { ModelTables } from './model-tables.js';
 import type { SequelizeLike, SequelizeStatement, SequelizeTransaction } from './sequelize.types.js';
 
@@ -25,9 +26,11 @@ export function invalidateFromSequelize(sequelize: SequelizeLike, entities: Enti
 
   function changesOf(statement: SequelizeStatement, sql: string): EntityChange[] {
     const change = instanceChange(statement);
-    if (change === undefined) return tables().statements.changesOf(sql);
+    const { instance } = statement;
+    if (change === undefined || instance === undefined) return tables().changesOf(sql);
     const gone = statement.type === 'DELETE' ? tables().dependentsOf(change.entity) : [];
-    return [change, ...gone.map((entity) => ({ entity, kind: 'table' }) as const)];
+    const ends = changesOfEnds(tables().models, instance);
+    return [change, ...ends, ...gone.map((entity) => ({ entity, kind: 'table' }) as const)];
   }
 
   function pendingOf(transaction: SequelizeTransaction): TransactionChanges {

@@ -1,13 +1,22 @@
+import type { EntityChange } from '../entity-change.js';
 import { StatementTables } from '../statement-tables.js';
+import { endsOf } from './join-ends.js';
 import type { SequelizeModel, SequelizeTable } from './sequelize.types.js';
 
 /** The tables of the models there are. */
 export class ModelTables {
-  readonly statements: StatementTables;
+  private readonly statements: StatementTables;
 
   constructor(readonly models: readonly SequelizeModel[]) {
     const tables = models.map((model): [string, string] => [nameOf(model.getTableName()), model.name]);
     this.statements = new StatementTables(tables, (entity) => this.dependentsOf(entity));
+  }
+
+  /** What a statement of which no more is known than its text may have changed. */
+  changesOf(sql: string): EntityChange[] {
+    const changes = this.statements.changesOf(sql);
+    const ends = changes.flatMap(({ entity }) => endsOf(this.models, entity).map(({ model }) => model.name));
+    return [...changes, ...ends.map((entity) => ({ entity, kind: 'table' }) as const)];
   }
 
   /** The entities whose rows the database deletes or empties together with rows of this one. Asked anew: models are associated late. */

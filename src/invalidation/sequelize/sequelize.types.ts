@@ -14,7 +14,22 @@ export interface SequelizeModel {
   readonly options: { readonly paranoid?: boolean; readonly deletedAt?: string | boolean };
   readonly rawAttributes: Readonly<Record<string, SequelizeColumn>>;
   readonly sequelize?: { getDialect(): string };
+  readonly associations?: Readonly<Record<string, SequelizeAssociation>>;
   getTableName(): SequelizeTable;
+}
+
+/** What is used of an association. */
+export interface SequelizeAssociation {
+  /** The others below are those of `BelongsToMany`. */
+  readonly associationType?: string;
+  readonly source?: SequelizeModel;
+  readonly target?: SequelizeModel;
+  readonly through?: { readonly model?: SequelizeModel };
+  /** Of the join table: the attributes that tell the row at each end, and those of the rows that these refer to. */
+  readonly foreignKey?: string;
+  readonly otherKey?: string;
+  readonly sourceKey?: string;
+  readonly targetKey?: string;
 }
 
 /** With its schema, if it has one. */

@@ -6,12 +6,12 @@ import type {
   OnApplicationShutdown,
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { CacheService } from '../../core/cache.service.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { fields, isAnything, isBoolean, isText, listOf } from '../../option-checks.js';
 import { EntityInvalidationService } from '../entity-invalidation.service.js';
 import { EntityRules } from '../entity-rules.js';
 import { isPollPeriod } from '../outbox/poll-every.js';
+import { TagInvalidations } from '../tag-invalidations.js';
 import { RunnerTransactions } from './runner-transactions.js';
 import type { TypeOrmInvalidationOptions } from './typeorm-invalidation.options.js';
 import { TypeOrmOutbox } from './typeorm-outbox.js';
@@ -50,7 +50,7 @@ export class TypeOrmInvalidationModule
   /** @throws CacheUsageError `invalid_option`, `unknown_option` */
   static forRoot(options: TypeOrmInvalidationOptions = {}): DynamicModule {
     checkOptions(options, '');
-    const inject = [options.dataSource ?? DataSource, EntityInvalidationService, EntityRules, CacheService];
+    const inject = [options.dataSource ?? DataSource, EntityInvalidationService, EntityRules, TagInvalidations];
     return {
       module: TypeOrmInvalidationModule,
       // Not in a hook: what other modules write as they are initialised is heard.
@@ -75,19 +75,24 @@ export class TypeOrmInvalidationModule
   }
 }
 
-type Injected = [dataSource: DataSource, entities: EntityInvalidationService, rules: EntityRules, cache: CacheService];
+type Injected = [
+  dataSource: DataSource,
+  entities: EntityInvalidationService,
+  rules: EntityRules,
+  tags: TagInvalidations,
+];
 
 /** @throws CacheUsageError `invalid_option`, `invalid_duration`, `outbox_table_missing` */
 async function hear(
   { entities, outbox: wanted = false }: TypeOrmInvalidationOptions,
-  ...[dataSource, invalidation, rules, cache]: Injected
+  ...[dataSource, invalidation, rules, tags]: Injected
 ): Promise<Hearing> {
   if (!dataSource.isInitialized)
     throw new CacheUsageError(
       'invalid_option',
       'the DataSource of TypeOrmInvalidationModule must be initialised when the application boots; leave `manualInitialization` out',
     );
-  const outbox = wanted ? new TypeOrmOutbox(dataSource, wanted === true ? {} : wanted, rules, cache) : undefined;
+  const outbox = wanted ? new TypeOrmOutbox(dataSource, wanted === true ? {} : wanted, rules, tags) : undefined;
   await outbox?.open();
   const watched = entities && new Set(entities.map((entity) => dataSource.getMetadata(entity).name));
   const transactions = new RunnerTransactions(invalidation, outbox);

@@ -1,5 +1,4 @@
 import type { DataSource, QueryRunner } from 'typeorm';
-import type { CacheService } from '../../core/cache.service.js';
 import { durationMs, type Duration } from '../../core/clock/duration.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { askSql, type SqlQuery } from '../../sql/sql-result.js';
@@ -11,6 +10,7 @@ import { OutboxRows } from '../outbox/outbox-rows.js';
 import { checkOutboxTable, createOutboxTable, OUTBOX_TABLE, type OutboxTableOptions } from '../outbox/outbox-table.js';
 import { pgListener } from '../outbox/pg-listener.js';
 import { settledWithin } from '../outbox/settled-within.js';
+import type { TagInvalidations } from '../tag-invalidations.js';
 
 /** Until relays take a row, its writer may publish it himself, which is faster. */
 const WRITER_MS = 300;
@@ -39,7 +39,7 @@ export class TypeOrmOutbox {
     private readonly dataSource: DataSource,
     private readonly options: TypeOrmOutboxOptions,
     private readonly rules: EntityRules,
-    private readonly cache: CacheService,
+    private readonly tags: TagInvalidations,
   ) {
     const { type } = dataSource.options;
     if (type !== 'postgres')
@@ -91,7 +91,7 @@ export class TypeOrmOutbox {
   }
 
   private send(tags: readonly string[]): Promise<void> {
-    return this.cache.invalidateTags(tags, { whenDown: 'reject' });
+    return this.tags.send(tags);
   }
 
   private async insert(query: SqlQuery, changes: readonly EntityChange[]): Promise<string> {

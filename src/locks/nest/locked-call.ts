@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { OwnStorage } from '../../core/own-storage.js';
 import type { ExecutionContext } from '@nestjs/common';
 import type { Lease } from '../lease.js';
 
@@ -50,11 +50,11 @@ interface Around {
 }
 
 /** Of a process, but never shared: what is in it belongs to one call. Made at the first use. */
-let carrier: AsyncLocalStorage<Around> | undefined;
+let carrier: OwnStorage<Around> | undefined;
 
 /** Runs what belongs to a call: its pipes, its handler, and what these begin. */
 export function runAs<T>(call: LockedCall, context: ExecutionContext, fn: () => T): T {
-  carrier ??= new AsyncLocalStorage();
+  carrier ??= new OwnStorage();
   return carrier.run({ call, context, outer: carrier.getStore() }, fn);
 }
 

@@ -153,8 +153,11 @@ export interface StoreListener {
   rotated(names: readonly string[]): void;
   /** From now on every change made through this package is reported. What happened before may have been missed. */
   heard(): void;
-  /** Changes may go unreported from now on. */
-  lost(): void;
+  /**
+   * Changes may go unreported from now on.
+   * @param silentMs for so long they may have already: when that is found out, a link may have been dead for seconds. Default 0.
+   */
+  lost(silentMs?: number): void;
 }
 
 /** Asks for the right to fill a key. */

@@ -1,7 +1,8 @@
 import { systemClock, type Clock } from '../../core/clock/clock.js';
+import { OldestKeys } from '../../core/oldest-keys.js';
+import { ownBytes } from '../../core/own-bytes.js';
 import { randomText } from '../../core/random/random.text.js';
 import { SOFT_MARK, STAMP_MARK, type ScanStep, type StoreListener } from '../contract/cache-store.js';
-import { OldestKeys } from './oldest-keys.js';
 
 /** Entries looked at in one step of a scan. */
 const SCAN_STEP = 1000;
@@ -33,7 +34,7 @@ interface Entry {
 
 /**
  * What a remote server would hold, in this process: several {@link MemoryStore} sessions on one database behave like several
- * processes on one server. Frames are kept and handed out by reference: nobody may change a frame's bytes.
+ * processes on one server. Frames are handed out by reference: nobody may change a frame's bytes.
  * @example const database = new MemoryDatabase({ clock }); const a = new MemoryStore({ database }), b = new MemoryStore({ database });
  */
 export class MemoryDatabase {
@@ -81,7 +82,11 @@ export class MemoryDatabase {
     this.drop(key);
     if (--this.#putsUntilSweep <= 0) this.#sweep();
     if (key.length + frame.byteLength > this.#maxBytes) return; // evicted at once, rather than everything else
-    this.#entries.set(key, { frame, expires: this.clock.now() + Math.max(1, ttlMs), order: ++this.#writes });
+    this.#entries.set(key, {
+      frame: ownBytes(frame),
+      expires: this.clock.now() + Math.max(1, ttlMs),
+      order: ++this.#writes,
+    });
     this.#bytes += key.length + frame.byteLength;
     this.#shrink();
   }
@@ -132,7 +137,12 @@ export class MemoryDatabase {
   }
 
   token(name: string): string {
-    return this.#tokens.get(name) ?? this.#keep(name, mint(0));
+    const token = this.#tokens.get(name);
+    if (token === undefined) return this.#keep(name, mint(0));
+    // It is in use: others are to go first.
+    this.#tokens.delete(name);
+    this.#tokens.set(name, token);
+    return token;
   }
 
   /** Without making one. */

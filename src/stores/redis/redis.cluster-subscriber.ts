@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Redis, RedisOptions } from 'ioredis';
 import type { StoreListener } from '../contract/cache-store.js';
 import { RedisHeartbeat } from './redis.heartbeat.js';
@@ -21,6 +22,8 @@ export class RedisClusterSubscriber {
     () => this.#missed(),
   );
   #doubts = 0;
+  /** When all were asked who were found sound then. */
+  #soundAt = -Infinity;
   #isHeard = false;
   #closed = false;
 
@@ -70,10 +73,10 @@ export class RedisClusterSubscriber {
         this.#hearing.add(address);
         this.#heartbeat.start();
       },
-      lost: () => {
+      lost: (silentMs) => {
         if (!isHere()) return;
         this.#hearing.delete(address);
-        this.#doubt();
+        this.#doubt(silentMs);
       },
     });
     this.#ears.set(address, ear);
@@ -81,6 +84,7 @@ export class RedisClusterSubscriber {
   }
 
   async #ask(): Promise<void> {
+    const asked = performance.now();
     const doubts = this.#doubts;
     const { all } = this.masters;
     const isComplete = all.size > 0 && [...all.keys()].every((address) => this.#hearing.has(address));
@@ -88,7 +92,9 @@ export class RedisClusterSubscriber {
     if (this.#closed) return;
     if (!areSound) this.#doubt();
     if (!isComplete || !areSound) return this.masters.refresh();
-    if (doubts !== this.#doubts || this.#isHeard) return;
+    if (doubts !== this.#doubts) return;
+    this.#soundAt = asked;
+    if (this.#isHeard) return;
     this.#isHeard = true;
     this.listener.heard();
   }
@@ -118,10 +124,11 @@ export class RedisClusterSubscriber {
     this.#heartbeat.start();
   }
 
-  #doubt(): void {
+  /** @param silentMs for how long one of them was not heard */
+  #doubt(silentMs = 0): void {
     this.#doubts++;
     if (!this.#isHeard) return;
     this.#isHeard = false;
-    if (!this.#closed) this.listener.lost();
+    if (!this.#closed) this.listener.lost(Math.max(silentMs, performance.now() - this.#soundAt));
   }
 }

@@ -1,8 +1,8 @@
 import type { Cluster } from 'ioredis';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
 import { isCluster, ownClient, type RedisClient } from './redis.driver.js';
-import { unavailable } from './redis.errors.js';
-import { ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
+import { refusalCode, unavailable } from './redis.errors.js';
+import { linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
 import { closeClient, firstOutcome } from './redis.lifecycle.js';
 import { evalsha, isUnknown, RedisScriptLoader, type RedisArgument } from './redis.script-loader.js';
 import type { RedisScript } from './redis.scripts.js';
@@ -66,12 +66,12 @@ export class RedisConnection {
     this.#watchdog.begin();
     return attempt(() => evalsha(client, script, keys, args)).then(
       (reply) => {
-        this.#watchdog.end();
+        this.#watchdog.end(true);
         const waiting = this.beforeReply();
         return waiting ? waiting.then(() => read(reply)) : read(reply);
       },
       (error: unknown) => {
-        this.#watchdog.end();
+        this.#watchdog.end(refusalCode(error) !== undefined);
         if (!isUnknown(error)) throw unavailable(operation, error);
         return this.#send(client, operation, () => this.scripts.loadAndRun(client, script, keys, args)).then(read);
       },
@@ -103,11 +103,11 @@ export class RedisConnection {
     this.#watchdog.begin();
     return attempt(() => command(client)).then(
       (reply) => {
-        this.#watchdog.end();
+        this.#watchdog.end(true);
         return this.beforeReply()?.then(() => reply) ?? reply;
       },
       (error: unknown) => {
-        this.#watchdog.end();
+        this.#watchdog.end(refusalCode(error) !== undefined);
         throw unavailable(operation, error);
       },
     );
@@ -153,7 +153,7 @@ export class RedisConnection {
     const { cluster } = this.options;
     const own = ownConnectionOptions(this.options);
     if (!cluster) return own;
-    const redisOptions = { ...own, ...cluster.options?.redisOptions };
+    const redisOptions = { ...own, ...cluster.options?.redisOptions, ...linkOptions(this.options) };
     return {
       nodes: cluster.nodes,
       options: { enableOfflineQueue: false, ...cluster.options, lazyConnect: true, redisOptions },

@@ -9,6 +9,7 @@ export class RedisHeartbeat {
   #asked: number | undefined;
 
   constructor(
+    /** Rejects when there was no answer; a refusal is one. */
     private readonly question: () => Promise<unknown>,
     private readonly onMissed: () => void,
   ) {}
@@ -41,7 +42,7 @@ export class RedisHeartbeat {
     const answered = (): void => {
       if (this.#asked === asked) this.#asked = undefined;
     };
-    // A refusal is an answer too; a closed connection stops the heartbeat anyway.
-    this.question().then(answered, answered);
+    // A closed connection stops the heartbeat anyway.
+    this.question().then(answered, () => {});
   }
 }

@@ -4,6 +4,7 @@ import { refusalCode } from './redis.errors.js';
 import { SOFT_MARK, STAMP_MARK } from '../contract/cache-store.js';
 
 const RUN_LENGTH = 10;
+const ASK_AGAIN_MS = 100;
 
 /** A server as one connection knows it. */
 export interface KnownServer {
@@ -52,12 +53,8 @@ export class RedisLineage {
   readonly ask = (): void => {
     const client = this.#client;
     if (!client) return;
-    this.#connections++;
-    const since = performance.now();
-    const asking: Promise<string> = askRun(client).then(
-      (run) => this.#learn(asking, { run, since }),
-      // The connection has gone.
-      () => '',
+    const asking: Promise<string> = this.#untilTold(client, ++this.#connections).then((server) =>
+      server ? this.#learn(asking, server) : '',
     );
     this.#run = this.#asking = asking;
   };
@@ -67,6 +64,19 @@ export class RedisLineage {
     this.#client?.off('ready', this.ask);
     this.#client?.off('close', this.#lose);
     this.#client = this.#asking = undefined;
+  }
+
+  /** A client that is lent may be impatient: what it has given up is asked again. `undefined`: the connection has gone. */
+  async #untilTold(client: Redis, connection: number): Promise<KnownServer | undefined> {
+    while (connection === this.#connections && this.#client) {
+      const since = performance.now();
+      try {
+        return { run: await askRun(client), since };
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS).unref());
+      }
+    }
+    return undefined;
   }
 
   readonly #lose = (): void => {

@@ -1,4 +1,6 @@
+import { performance } from 'node:perf_hooks';
 import type { Redis, RedisOptions } from 'ioredis';
+import { refusalCode } from './redis.errors.js';
 import { RedisHeartbeat } from './redis.heartbeat.js';
 import { closeClient } from './redis.lifecycle.js';
 import { cut, guardHandshake } from './redis.watchdog.js';
@@ -18,6 +20,7 @@ export interface LinkEvents {
 export class RedisListeningLink {
   readonly client: Redis;
   readonly #heartbeat: RedisHeartbeat;
+  #heardUntil = -Infinity;
   #closed = false;
 
   /** @param options on top of those of `source`; key prefixes are part of what is subscribed to */
@@ -28,7 +31,7 @@ export class RedisListeningLink {
   ) {
     this.client = source.duplicate({ ...options, keyPrefix: '', enableAutoPipelining: false });
     this.#heartbeat = new RedisHeartbeat(
-      () => this.client.ping(),
+      () => this.#ping(),
       () => {
         this.#lose();
         cut(this.client);
@@ -44,11 +47,17 @@ export class RedisListeningLink {
     return this.#closed;
   }
 
+  /** For how long there is no telling whether something was missed. */
+  get silentMs(): number {
+    return performance.now() - this.#heardUntil;
+  }
+
   open(): void {
     const { client } = this;
     client.on('error', ignore);
     guardHandshake(client, client.options.connectTimeout ?? 1000);
     client.on('ready', () => {
+      this.#heardUntil = performance.now();
       this.#heartbeat.start();
       this.events.ready().catch(ignore);
     });
@@ -64,6 +73,17 @@ export class RedisListeningLink {
     this.#closed = true;
     this.#heartbeat.stop();
     await closeClient(this.client);
+  }
+
+  /** What was sent before the answer has come before it. */
+  async #ping(): Promise<void> {
+    const asked = performance.now();
+    try {
+      await this.client.ping();
+    } catch (error) {
+      if (refusalCode(error) === undefined) throw error;
+    }
+    this.#heardUntil = asked;
   }
 
   #lose(): void {

@@ -19,7 +19,7 @@ import { checkRedisLockOptions, type RedisLockStoreOptions } from './redis.lock-
 import { roleOf } from './redis.lock-role.js';
 import * as scripts from './redis.lock-scripts.js';
 import { RedisLockSubscriber } from './redis.lock-subscriber.js';
-import { linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
+import { checkNumbers, linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
 import { placeOf, type RedisPlace } from './redis.place.js';
 import type { RedisScript } from './redis.scripts.js';
 
@@ -43,6 +43,7 @@ export class RedisLockStore implements LockStore {
   constructor(options: RedisLockStoreOptions = {}) {
     checkRedisLockOptions(options);
     this.#options = ownLink(options);
+    checkNumbers(lentBy(this.#options));
     ownConnectionOptions(this.#options);
     this.#blind = (options.cluster ?? lentBy(options)?.isCluster) ? '1' : '';
     this.#keyspace = new RedisLockKeyspace(options.prefix ?? 'tc', randomBytes(9).toString('base64url'));

@@ -1,4 +1,4 @@
-import type { RedisOptions } from 'ioredis';
+import type { ClusterOptions, RedisOptions } from 'ioredis';
 import { fitsTimer, TIMER_RANGE } from '../../core/clock/clock.js';
 import { CacheUsageError } from '../../core/errors/cache.error.js';
 import type { RedisClient, RedisClusterTarget } from './redis.driver.js';
@@ -13,7 +13,7 @@ export interface RedisStoreOptions {
   url?: string | undefined;
   /** Start nodes of a Redis Cluster. */
   cluster?: RedisClusterTarget | undefined;
-  /** An ioredis client of yours. It is never closed or reconfigured. */
+  /** An ioredis client of yours, without `stringNumbers`; one of a cluster, that reads from masters. It is never closed or reconfigured. */
   client?: RedisClient | undefined;
   /** A store of cache-manager-ioredis-yet, of which only the `client` is used. */
   store?: { readonly client: RedisClient } | undefined;
@@ -46,6 +46,26 @@ export function checkRedisOptions(options: RedisStoreOptions, more: readonly str
   if (timeout !== undefined && !fitsTimer(timeout)) throw invalid(`connectTimeout must be ${TIMER_RANGE}`);
   const { sendValuesUpTo } = options;
   if (sendValuesUpTo !== undefined && !(sendValuesUpTo >= 0)) throw invalid('sendValuesUpTo must be bytes >= 0');
+}
+
+/**
+ * A replica that lags has entries and tokens of before an invalidation that was acknowledged.
+ * @throws CacheUsageError `invalid_redis_options`
+ */
+export function checkReadsMasters({ cluster, client, store }: RedisStoreOptions): void {
+  const { scaleReads } = ((client ?? store?.client)?.options ?? cluster?.options ?? {}) as ClusterOptions;
+  if (scaleReads !== undefined && scaleReads !== 'master')
+    throw invalid("scaleReads must be 'master': replicas still have what was invalidated, for as long as they lag");
+}
+
+/**
+ * Texts in the place of numbers would be taken for refusals.
+ * @throws CacheUsageError `invalid_redis_options`
+ */
+export function checkNumbers(lent: RedisClient | undefined): void {
+  const { stringNumbers, redisOptions } = (lent?.options ?? {}) as RedisOptions & ClusterOptions;
+  if (stringNumbers || redisOptions?.stringNumbers)
+    throw invalid('the client must not have stringNumbers: give url or connection, or lend another one');
 }
 
 /** What a connection opened here is told: fail fast, never queue, never repeat a command, reconnect for ever. */
@@ -82,6 +102,9 @@ export function linkOptions(options: RedisStoreOptions): RedisOptions {
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
     enableAutoPipelining: false,
+    stringNumbers: false,
+    // What is given up early looks answered: a link that is half open would never be found out.
+    commandTimeout: undefined,
     // A sentinel lets a master that it has replaced go on for seconds, and leaves its clients there.
     failoverDetector: true,
     maxRetriesPerRequest: 0,

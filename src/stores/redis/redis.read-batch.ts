@@ -68,12 +68,3 @@ function takeAll(reply: Array<Buffer | null>): Found {
   reply.length = 0;
   return found;
 }
-
-/** The driver hands out views of what the socket read (64 kB): a kept frame must not keep that alive. */
-export function own(value: Buffer | null): Buffer | undefined {
-  if (value === null) return undefined;
-  if (value.buffer.byteLength <= 2 * value.byteLength) return value;
-  const copy = Buffer.allocUnsafeSlow(value.byteLength);
-  value.copy(copy);
-  return copy;
-}

@@ -25,10 +25,11 @@ local function store(key, frame, ttl)
   if ttl == '' then redis.call('SET', key, frame) else redis.call('SET', key, frame, 'PX', ttl) end
 end`;
 
-// In the same step as the change, for who cannot have the server track it. No channel on a cluster, where each message would go to all.
+// In the same step as the change, for who cannot have the server track it. No channel on a cluster, where each message would go to all. Who may
+// not publish has changed it all the same: taken for a failure, it would be tried again for ever.
 const REPORT = `
 local function report(channel, message)
-  if channel ~= '' then redis.call('PUBLISH', channel, message) end
+  if channel ~= '' then redis.pcall('PUBLISH', channel, message) end
 end`;
 
 // Told with the server's time, `seconds.microseconds`: replies may be ahead of reports.
@@ -91,7 +92,7 @@ return 1`);
 export const RELEASE = script(`${OWNS}
 if not owns(KEYS[1], ARGV[1]) then return 0 end
 redis.call('DEL', KEYS[1])
-redis.call('PUBLISH', ARGV[2], ARGV[3])
+redis.pcall('PUBLISH', ARGV[2], ARGV[3])
 return 1`);
 
 /**
@@ -103,7 +104,7 @@ local call = redis.call
 call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 call('DEL', KEYS[2])
 local time = call('TIME')
-call('PUBLISH', ARGV[3], ARGV[4] .. ${TIMED} .. ARGV[1])
+redis.pcall('PUBLISH', ARGV[3], ARGV[4] .. ${TIMED} .. ARGV[1])
 return 1`);
 
 /** KEYS entry, lease; ARGV frame, ttl, conditional, identity seen, absent, report channel, report, whether the frame is sent with it. Replies 1, or what stood in the way. */
@@ -125,7 +126,7 @@ return 1`);
  */
 export const REMOVE = script(`${REPORT}
 local removed = redis.call('UNLINK', KEYS[1])
-if redis.call('DEL', KEYS[2]) == 1 and removed == 0 then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+if redis.call('DEL', KEYS[2]) == 1 and removed == 0 then redis.pcall('PUBLISH', ARGV[1], ARGV[2]) end
 report(ARGV[3], ARGV[4])
 return removed`);
 

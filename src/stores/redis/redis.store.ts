@@ -10,6 +10,7 @@ import {
   type WriteCondition,
   type WriteOutcome,
 } from '../contract/cache-store.js';
+import { ownBytes } from '../../core/own-bytes.js';
 import { randomText } from '../../core/random/random.text.js';
 import type { LockStore, LockStoreSource } from '../../locks/contract/lock-store.js';
 import { RedisClusterLineage } from './redis.cluster-lineage.js';
@@ -19,12 +20,19 @@ import type { CommandLink } from './redis.common-server.js';
 import { inOneWrite } from './redis.cork.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
 import { RedisKeyspace } from './redis.keyspace.js';
-import { checkRedisOptions, linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
+import {
+  checkNumbers,
+  checkReadsMasters,
+  checkRedisOptions,
+  linkOptions,
+  ownConnectionOptions,
+  type RedisStoreOptions,
+} from './redis.options.js';
 import { RedisLineage } from './redis.lineage.js';
 import { RedisLockStore } from './redis.lock-store.js';
 import { RedisMasters } from './redis.masters.js';
 import { placeOf, type RedisPlace } from './redis.place.js';
-import { own, RedisReadBatch } from './redis.read-batch.js';
+import { RedisReadBatch } from './redis.read-batch.js';
 import { entryReport, releaseReport, tokenReport, updateReport } from './redis.reports.js';
 import type { RedisArgument } from './redis.script-loader.js';
 import * as scripts from './redis.scripts.js';
@@ -54,8 +62,10 @@ export class RedisStore implements CacheStore, LockStoreSource {
   /** @throws CacheUsageError `invalid_redis_options`, `invalid_url` */
   constructor(options: RedisStoreOptions = {}) {
     checkRedisOptions(options);
+    checkReadsMasters(options);
     ownConnectionOptions(options);
     const client = options.client ?? options.store?.client;
+    checkNumbers(client);
     const isOne = client ? !isCluster(client) : options.cluster === undefined;
     // A cluster would have to be scanned server by server, while slots move.
     const can = { lease: true, cas: true, bus: true, binary: true, scan: isOne };
@@ -93,7 +103,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
     const reply = await this.#run('acquire', scripts.ACQUIRE, this.#pair(key), args);
     const [outcome, detail] = reply as [number, unknown];
     if (outcome === 0) return { outcome: 'lease', grantedAt: Number(detail) };
-    if (outcome === 1) return { outcome: 'value', frame: own(detail as Buffer) as Buffer };
+    if (outcome === 1) return { outcome: 'value', frame: ownBytes(detail as Buffer) };
     return { outcome: 'held', remainingMs: Math.max(0, Number(detail)) };
   }
 
@@ -140,7 +150,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
       flag(isSent),
     ];
     const reply = await this.#run('write', scripts.WRITE, this.#pair(key), args);
-    return reply === 1 ? WRITTEN : { written: false, frame: own(reply as Buffer | null) };
+    return reply === 1 ? WRITTEN : { written: false, frame: reply === null ? undefined : ownBytes(reply as Buffer) };
   }
 
   async remove(keys: readonly string[]): Promise<number> {

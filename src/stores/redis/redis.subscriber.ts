@@ -141,6 +141,6 @@ export class RedisSubscriber {
     if (isHeard === this.#hearing) return;
     this.#hearing = isHeard;
     if (isHeard) this.listener.heard();
-    else if (!this.#link.isClosed) this.listener.lost();
+    else if (!this.#link.isClosed) this.listener.lost(this.#link.silentMs);
   }
 }

@@ -10,6 +10,8 @@ const SILENCE_MS = 1000;
  */
 export class RedisWatchdog {
   #due = 0;
+  /** The driver has given one up: its answer is as missing as before. */
+  #isOwed = false;
   #since = 0;
   #bytes = -1;
   #timer: NodeJS.Timeout | undefined;
@@ -25,13 +27,16 @@ export class RedisWatchdog {
   }
 
   begin(): void {
-    if (this.#due++ === 0) this.#since = performance.now();
+    if (this.#due++ === 0 && !this.#isOwed) this.#since = performance.now();
     if (this.#client && !this.#timer) this.#timer = setInterval(() => this.#check(), SILENCE_MS / 2).unref();
   }
 
-  end(): void {
+  /** @param isAnswered be it by a refusal */
+  end(isAnswered: boolean): void {
     this.#due--;
-    this.#since = performance.now();
+    if (isAnswered) this.#since = performance.now();
+    // On a connection that has ended nothing is to be waited for.
+    else this.#isOwed = this.#client?.status === 'ready';
   }
 
   stop(): void {
@@ -40,12 +45,22 @@ export class RedisWatchdog {
   }
 
   #check(): void {
-    if (this.#due === 0) return this.stop();
     const received = this.#received();
-    const silent = received === this.#bytes && performance.now() - this.#since >= SILENCE_MS;
+    const isSilent = received === this.#bytes;
     this.#bytes = received;
+    if (!isSilent) this.#isOwed = false;
+    if (!this.#isDueOrOwed) return this.stop();
+    if (!isSilent || performance.now() - this.#since < SILENCE_MS) return;
     // After a blocked event loop the answers may just not have been read yet: let them in first.
-    if (silent) setImmediate(() => this.#due > 0 && this.#received() === received && cut(this.#client));
+    setImmediate(() => {
+      if (!this.#isDueOrOwed || this.#received() !== received) return;
+      this.#isOwed = false;
+      cut(this.#client);
+    });
+  }
+
+  get #isDueOrOwed(): boolean {
+    return this.#due > 0 || this.#isOwed;
   }
 
   #received(): number {
