@@ -3,6 +3,14 @@ import type { Fork, PageParts } from './page.js';
 import type { Hit, Place } from './page-lookup.js';
 import type { HeaderFields } from './wire/index.js';
 
+/** What the handler has read that the key does not tell, and by which its pages can be told apart. */
+export interface LearnedInputs {
+  /** Names of request fields. */
+  readonly vary: readonly string[];
+  /** Whether the request came with contexts. */
+  readonly isContextual?: true;
+}
+
 /** What a fill is to do, and for whom. */
 export interface FillOrder {
   readonly place: Place;
@@ -32,6 +40,6 @@ export interface FillOrder {
   readonly keepsAllFields: boolean;
   /** Whether a header field of the request is as the client has sent it, and as a cache in front has seen it. */
   readonly isAsArrived: (name: string) => boolean;
-  /** What the handler has read that is in no key: names to vary by, or why nothing may be kept. */
-  readonly reads: () => { readonly vary: readonly string[] } | { readonly refuse: string };
+  /** What was read so far; or why nothing may be kept. */
+  readonly reads: () => LearnedInputs | { readonly refuse: string };
 }

@@ -6,9 +6,9 @@ import { isOriginError } from '../http-semantics/judge.js';
 import { merge304, mergeHead, type HeadEffect, type Merged } from '../http-semantics/merge304.js';
 import { isOfTheRequest } from '../http-semantics/storable.js';
 import { varyNames } from '../http-semantics/vary.js';
-import type { FillOrder } from './fill-order.js';
+import type { FillOrder, LearnedInputs } from './fill-order.js';
 import { OriginError } from './origin.error.js';
-import type { Held, Page } from './page.js';
+import { BY_CONTEXTS, type Held, type Page } from './page.js';
 import { PageKeeper } from './page-keeper.js';
 import { PageMaker } from './page-maker.js';
 import { PageSender } from './page-sender.js';
@@ -24,7 +24,7 @@ export class PageFill {
   private readonly keeper: PageKeeper;
   private merged: Merged | undefined;
   private failure: OriginError | undefined;
-  private vary: readonly string[] | undefined;
+  private inputs: LearnedInputs = { vary: [] };
   private refusal: string | undefined;
   private headEffect: HeadEffect | undefined;
 
@@ -60,7 +60,7 @@ export class PageFill {
     }
     if (this.order.method === 'HEAD') this.headEffect = stale && this.compared(stale.page, head);
     const isKept = this.order.method !== 'HEAD' && this.refusal === undefined;
-    const made = isKept ? this.maker.make(head, body, this.vary) : undefined;
+    const made = isKept ? this.maker.make(head, body, this.inputs) : undefined;
     return made?.isStorable ? this.sender.stored(made, head, body) : this.sender.passed(head, this.refusal);
   }
 
@@ -77,13 +77,13 @@ export class PageFill {
     // While its body was written more may have been read.
     this.judgeReads();
     if (this.refusal !== undefined) return this.keeper.notShared();
-    const made = this.maker.make(outcome, outcome.body, this.vary);
+    const made = this.maker.make(outcome, outcome.body, this.inputs);
     if (!made.isStorable) {
       // What was stored before is not true any more, whether or not this may be stored.
       if (stale && outcome.status < 500 && !isOfTheRequest(made.reason)) await this.keeper.remove();
       return this.keeper.notShared();
     }
-    const parts = this.maker.partsOf(made, outcome.body, outcome.headers);
+    const parts = { ...this.maker.partsOf(made, outcome.body, outcome.headers), ...this.contexts() };
     if (!this.order.shouldCache(parts)) return this.keeper.notShared();
     return this.keeper.keep(parts, this.maker.lateTags(made));
   }
@@ -91,7 +91,12 @@ export class PageFill {
   private judgeReads(): void {
     const reads = this.order.reads();
     if ('refuse' in reads) this.refusal = reads.refuse;
-    else this.vary = reads.vary;
+    else this.inputs = reads;
+  }
+
+  private contexts(): Pick<Page, 'contexts'> {
+    const contexts = this.inputs.isContextual && this.order.place.contexts?.variant;
+    return contexts === undefined ? {} : { contexts };
   }
 
   private mergedWith({ stored, headers }: Page, head: ResponseHead): Merged | undefined {
@@ -109,12 +114,12 @@ export class PageFill {
   /** Of a page, and what confirms it: both may name what it varies by. */
   private semanticsOf(page: Fields, { headers }: ResponseHead): CachePolicy {
     const names = [varyNames(page), varyNames(headers)];
-    return this.maker.semanticsFor(names.includes('*') ? '*' : (names as string[][]).flat());
+    return this.maker.semanticsFor(names.includes('*') ? '*' : (names as string[][]).flat(), this.inputs.isContextual);
   }
 
   private async keepMerged({ stored, headers, isWithdrawn }: Merged, page: Page): Promise<Held> {
     // Confirmed without an answer of its own: it keeps the labels that it has.
-    if (stored) return this.keeper.keep({ ...page, stored, headers }, page.tags);
+    if (stored) return this.keeper.keep({ ...page, ...this.contexts(), stored, headers }, page.tags);
     if (isWithdrawn) await this.keeper.remove();
     return this.keeper.notShared();
   }
@@ -131,7 +136,8 @@ export class PageFill {
   private failed({ status = 0 }: TapOutcome): Held {
     this.judgeReads();
     if (this.refusal !== undefined) return this.keeper.notShared();
-    return this.keeper.failed(Math.max(500, status), this.vary ?? []);
+    const { vary, isContextual } = this.inputs;
+    return this.keeper.failed(Math.max(500, status), isContextual ? [...vary, BY_CONTEXTS] : vary);
   }
 }
 

@@ -3,7 +3,7 @@ import type { LoadRun } from '../core/flights/load-run.js';
 import { makeEntityTag } from '../http-semantics/fields/entity-tag.js';
 import { usableUntil } from '../http-semantics/stored-response.js';
 import type { FillOrder } from './fill-order.js';
-import { ABANDONED, NOT_SHARED, type Fork, type Held, type Page, type PageParts } from './page.js';
+import { ABANDONED, BY_CONTEXTS, NOT_SHARED, type Fork, type Held, type Page, type PageParts } from './page.js';
 import { keyOfVariant } from './page-lookup.js';
 
 /** What those who wait for a fill are told, and what is kept of it. */
@@ -25,7 +25,9 @@ export class PageKeeper {
     const late = labels.filter((tag) => !order.tags.includes(tag));
     if (late.length > 0) run.setTags(late);
     const page: Page = { kind: 'page', ...made, tags: [...order.tags, ...late] };
-    const names = [...new Set([...(order.fork?.names ?? []), ...(stored.vary ?? []).map(([name]) => name)])].sort();
+    const learned = (stored.vary ?? []).map(([name]) => name);
+    if (made.contexts !== undefined) learned.push(BY_CONTEXTS);
+    const names = [...new Set([...(order.fork?.names ?? []), ...learned])].sort();
     if (names.length > 0 && !(await this.forked(names))) run.skip();
     return page;
   }
@@ -57,13 +59,16 @@ export class PageKeeper {
   private async forked(names: readonly string[]): Promise<boolean> {
     const { place, fork, key, maxVariants, tags } = this.order;
     const target = keyOfVariant(place, names);
-    const variants = fork?.variants ?? [];
-    const variant = makeEntityTag(Buffer.from(target));
-    if (variants.includes(variant)) return true;
-    if (variants.length >= maxVariants) return false;
-    const next: Fork = { kind: 'fork', names, variants: [...variants, variant] };
-    await this.cache.set(place.primary, next, { ttl: '1d', tags });
     if (target !== key) this.run.storeUnder(target);
+    // Clients make up values of fields. Contexts they do not, and each process has its own.
+    const fields = names.filter((name) => name !== BY_CONTEXTS);
+    const variant = makeEntityTag(Buffer.from(keyOfVariant(place, fields)));
+    const variants = fork?.variants ?? [];
+    const isKnown = variants.includes(variant);
+    if (isKnown && fork?.names.length === names.length) return true;
+    if (!isKnown && variants.length >= maxVariants) return false;
+    const next: Fork = { kind: 'fork', names, variants: isKnown ? variants : [...variants, variant] };
+    await this.cache.set(place.primary, next, { ttl: '1d', tags });
     return true;
   }
 }

@@ -7,7 +7,8 @@ import { markStale } from '../http-semantics/stored-response.js';
 import { selects, variantKey } from '../http-semantics/vary.js';
 import { digestOf } from './keys/primary-keys.js';
 import { RecentTexts } from './keys/recent-texts.js';
-import type { Fork, Held, Page } from './page.js';
+import type { ContextVariant } from './contexts/handler-contexts.js';
+import { BY_CONTEXTS, type Fork, type Held, type Page } from './page.js';
 
 /** A request's place among the stored pages. */
 export interface Place {
@@ -15,6 +16,8 @@ export interface Place {
   readonly primary: string;
   readonly headers: Fields;
   readonly semantics: CachePolicy;
+  /** `undefined`: what AsyncLocalStorages hold does not change the response. */
+  readonly contexts: ContextVariant | undefined;
 }
 
 /** What is stored for a request. */
@@ -56,9 +59,9 @@ export class PageLookup {
   }
 
   /** Whether a page answers this request, whatever the key under which it was found. */
-  matches(page: Page, { headers, semantics }: Place): boolean {
-    const { vary } = page.stored;
-    return vary === undefined || selects(vary, headers, semantics);
+  matches({ stored: { vary }, contexts }: Page, place: Place): boolean {
+    if (contexts !== undefined && contexts !== variantOf(place)) return false;
+    return vary === undefined || selects(vary, place.headers, place.semantics);
   }
 
   private located(place: Place, key: string, fork: Fork | undefined, response: CachedResponse<Held>): Located {
@@ -73,12 +76,19 @@ export class PageLookup {
   }
 }
 
-export function keyOfVariant({ primary, headers, semantics }: Place, names: readonly string[]): string {
-  const variant = variantKey(names, headers, semantics);
+export function keyOfVariant(place: Place, names: readonly string[]): string {
+  const { primary, headers, semantics } = place;
+  // No field has the other name: in the text it stands with null, as one that is not sent.
+  const byFields = variantKey(names, headers, semantics);
+  const variant = names.includes(BY_CONTEXTS) ? `${byFields}${variantOf(place) ?? '?'}` : byFields;
   const known = variants.get(variant);
   const digest = known ?? digestOf(variant);
   if (known === undefined) variants.set(variant, digest);
   return `${primary}:${digest}`;
+}
+
+function variantOf({ contexts }: Place): string | undefined {
+  return contexts === undefined ? '' : contexts.variant;
 }
 
 /** Few, and asked for again and again: the languages, types and codings that clients accept. */

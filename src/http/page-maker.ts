@@ -8,7 +8,7 @@ import { storable, type Storable } from '../http-semantics/storable.js';
 import { isPromisedToClient } from '../http-semantics/stored-response.js';
 import { mergeVary, varyNames } from '../http-semantics/vary.js';
 import { appendedTo, isTheirs, removedOf } from './field-changes.js';
-import type { FillOrder } from './fill-order.js';
+import type { FillOrder, LearnedInputs } from './fill-order.js';
 import type { PageParts } from './page.js';
 import { groupTag } from './response-tags.js';
 import type { ResponseHead } from './wire/index.js';
@@ -30,8 +30,7 @@ export class PageMaker {
     if (this.fault) throw this.fault;
   }
 
-  /** @param vary names of header fields that the handler has read, and no key covers */
-  make(head: ResponseHead, body: Buffer | undefined, vary: readonly string[] = []): Storable {
+  make(head: ResponseHead, body: Buffer | undefined, { vary, isContextual }: LearnedInputs): Storable {
     const { place } = this.order;
     const headers: Record<string, string | readonly string[]> = { ...head.headers };
     const allVary = mergeVary(headers['vary'], vary);
@@ -40,15 +39,16 @@ export class PageMaker {
     headers['date'] ??= formatHttpDate(Date.now());
     const exchange = this.exchange({ status: head.status, headers });
     const size = body && { bytes: body.length, isComplete: true };
-    const semantics = this.semanticsFor(varyNames(headers));
+    const semantics = this.semanticsFor(varyNames(headers), isContextual);
     const made = storable(size ? { ...exchange, body: size } : exchange, semantics);
     return made.isStorable ? this.labelled(made, semantics) : made;
   }
 
   /** A cache in front cannot tell apart what middleware has made of a request; nor what it had when the page was made that is refreshed. */
-  semanticsFor(vary: readonly string[] | '*'): CachePolicy {
+  semanticsFor(vary: readonly string[] | '*', isContextual = false): CachePolicy {
     const { place, stale, isAsArrived } = this.order;
-    const isTold = !(stale && isPromisedToClient(stale.page.stored)) && (vary === '*' || vary.every(isAsArrived));
+    const isTold =
+      !isContextual && !(stale && isPromisedToClient(stale.page.stored)) && (vary === '*' || vary.every(isAsArrived));
     return isTold ? place.semantics : { ...place.semantics, promiseTo: 'client' };
   }
 

@@ -48,6 +48,7 @@ export class PageRequests {
       primary: keyed.primary,
       headers: view.headers as Fields,
       semantics: this.semanticsOf(view, policy),
+      contexts: policy.contexts,
     };
     const key = (): PageKey => this.withVersions(keyed.key(), view);
     return new PolicedRequest(view, policy, place, this.cacheName, this.surrogateKeys, key);
@@ -106,9 +107,10 @@ class PolicedRequest implements PageRequest {
     return this.policy.contexts?.isApart === true;
   }
   get placeToFill(): Place {
-    const { place } = this;
-    if (this.settings.isToldDownstream) return place;
-    return { ...place, semantics: { ...place.semantics, promiseTo: 'client' } };
+    const { semantics, contexts } = this.place;
+    // As they are now: handlers may enter some.
+    const place = { ...this.place, contexts: contexts && { variant: contexts.variant } };
+    return this.settings.isToldDownstream ? place : { ...place, semantics: { ...semantics, promiseTo: 'client' } };
   }
   get tags(): readonly string[] {
     return this.settings.tags;
@@ -244,7 +246,8 @@ function guardInputs(
     reads: () => {
       const judged = judgeReads(recording.reads, key.covers, policy.ignoredReads);
       if ('refuse' in judged && judged.refuse === 'unkeyed') tellUnkeyed(policy, judged.input);
-      return 'refuse' in judged ? { refuse: judged.refuse } : { vary: [...new Set([...key.vary, ...judged.vary])] };
+      if ('refuse' in judged) return { refuse: judged.refuse };
+      return { ...judged, vary: [...new Set([...key.vary, ...judged.vary])] };
     },
     isAsArrived,
     done: () => void recording.stop(),

@@ -9,6 +9,8 @@ export interface Page extends FieldChanges {
   /** Its own fields: what middleware and static decorators set is set anew on every request. */
   readonly headers: Fields;
   readonly body: Buffer;
+  /** Made where an AsyncLocalStorage was empty: for requests whose `Place.contexts` have this variant. */
+  readonly contexts?: string;
   /** Its tags, so that it keeps them when it is confirmed or held over. */
   readonly tags: readonly string[];
 }
@@ -16,10 +18,13 @@ export interface Page extends FieldChanges {
 /** What a page is made of. */
 export type PageParts = Omit<Page, 'kind' | 'tags'>;
 
+/** Stands, where names of request fields do, for whether the request comes with contexts. No field is called so. */
+export const BY_CONTEXTS = ':contexts';
+
 /** Stands where a page would, when pages under this key differ by request fields: those name the key of the page. */
 export interface Fork {
   readonly kind: 'fork';
-  /** Lower-case names, sorted. */
+  /** Lower-case names, sorted; and {@link BY_CONTEXTS}. */
   readonly names: readonly string[];
   /** Digests of the variants stored so far; a flood of made-up values ends here. */
   readonly variants: readonly string[];

@@ -1,11 +1,12 @@
 import type { CallHandler, HttpServer } from '@nestjs/common';
 import { lastValueFrom, type Observable, from } from 'rxjs';
-import type { CallOptions, LoadContext } from '../core/cache.options.js';
+import type { CacheKey, CallOptions, LoadContext } from '../core/cache.options.js';
 import { DEFAULT_TTL_MS, lifetimeOf } from './lifetimes.js';
 import type { CacheService } from '../core/cache.service.js';
 import { jsonCodec } from '../core/codec/json.codec.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
 import { cachePolicy } from '../http-semantics/cache-policy.js';
+import type { ContextVariant } from './contexts/handler-contexts.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import { storable } from '../http-semantics/storable.js';
 import { settingFor, type CompiledPolicy } from './policy/compiled.policy.js';
@@ -27,6 +28,8 @@ interface HeldValue {
   readonly headers?: HeaderFields;
   /** It depends on something that no key covers: for one caller only. */
   readonly isNotShared?: true;
+  /** As of {@link Page.contexts}. Values of other contexts have keys of their own. */
+  readonly contexts?: string;
 }
 
 /** What a handler has thrown may depend, as what it returns, on something that no key covers. */
@@ -62,11 +65,13 @@ export class ValueCache {
 
   private async look(view: RequestView, policy: CompiledPolicy, key: PageKey, next: CallHandler): Promise<unknown> {
     // What is made for HEAD may lack what GET asks for (RFC 9110 9.3.2): it takes, and leaves nothing.
+    const { contexts } = policy;
+    const suits = (held: HeldValue): boolean => held.contexts === undefined || held.contexts === variantOf(contexts);
     if (view.method === 'HEAD') {
-      const held = await this.cache.get<HeldValue>(['v', key.key as never]);
-      if (!held.isFound || isApart(policy)) return lastValueFrom(next.handle(), { defaultValue: undefined });
-      this.restore(view, held.value);
-      return held.value.value;
+      const held = await this.stored(key, contexts, suits);
+      if (held === undefined || isApart(policy)) return lastValueFrom(next.handle(), { defaultValue: undefined });
+      this.restore(view, held);
+      return held.value;
     }
     let own: Run | undefined;
     let hasRun = false;
@@ -86,16 +91,29 @@ export class ValueCache {
     };
     let held: HeldValue;
     try {
-      held = await this.cache.getOrSet<HeldValue>(['v', key.key as never], load, this.options(view, policy, key));
+      const options = this.options(view, policy, key);
+      held = await this.cache.getOrSet<HeldValue>(keyOf(key), load, options);
+      if (!own && !suits(held)) held = await this.cache.getOrSet<HeldValue>(keyOf(key, contexts), load, options);
     } catch (error) {
       if (error instanceof FailureOfOne && error.view === view) throw error.cause;
       if (!(error instanceof FailureOfOne) && (hasRun || !isApart(policy))) throw error;
       return lastValueFrom(next.handle(), { defaultValue: undefined });
     }
     if (own) return own.returned;
-    if (held.isNotShared || isApart(policy)) return lastValueFrom(next.handle(), { defaultValue: undefined });
+    if (held.isNotShared || !suits(held) || isApart(policy))
+      return lastValueFrom(next.handle(), { defaultValue: undefined });
     if (view.kind === 'http') this.restore(view, held);
     return held.value;
+  }
+
+  private async stored(
+    key: PageKey,
+    contexts: ContextVariant | undefined,
+    suits: (held: HeldValue) => boolean,
+  ): Promise<HeldValue | undefined> {
+    let held = await this.cache.get<HeldValue>(keyOf(key));
+    if (held.isFound && !suits(held.value)) held = await this.cache.get<HeldValue>(keyOf(key, contexts));
+    return held.isFound && suits(held.value) ? held.value : undefined;
   }
 
   private async run(view: RequestView, policy: CompiledPolicy, key: PageKey, next: CallHandler): Promise<Run> {
@@ -103,11 +121,16 @@ export class ValueCache {
     const response = view.kind === 'http' ? view.context.switchToHttp().getResponse<object>() : undefined;
     const baseline = response && baselineOf(response);
     const statusBefore = response && statusOf(response);
-    // Values have no variants: what is read must be part of the key.
+    // As they are now: handlers may enter some.
+    const variant = variantOf(policy.contexts);
+    let contexts: Pick<HeldValue, 'contexts'> = {};
+    // Values have no variants by fields: what is read must be part of the key.
     const isOfOne = (): boolean => {
       const judged = judgeReads(recording.stop(), key.covers, policy.ignoredReads);
       if ('refuse' in judged && judged.refuse === 'unkeyed') tellUnkeyed(policy, judged.input);
-      return 'refuse' in judged || judged.vary.length > 0;
+      if ('refuse' in judged || judged.vary.length > 0) return true;
+      if (judged.isContextual) contexts = { contexts: variant };
+      return false;
     };
     let returned: unknown;
     let value: unknown;
@@ -126,7 +149,7 @@ export class ValueCache {
     }
     const notShared: Run = { returned, made: { value, isNotShared: true } };
     if (isOfOne()) return notShared;
-    if (!response || !baseline) return { returned, made: { value } };
+    if (!response || !baseline) return { returned, made: { value, ...contexts } };
     const all = baselineOf(response);
     const status = statusOf(response);
     if (!isStorable(status, all, view, policy, key)) return notShared;
@@ -134,7 +157,7 @@ export class ValueCache {
     const differs = status !== statusBefore && { status };
     return {
       returned,
-      made: { value, ...differs, ...(Object.keys(headers).length > 0 && { headers }) },
+      made: { value, ...contexts, ...differs, ...(Object.keys(headers).length > 0 && { headers }) },
       groups: groupTags(all as Fields),
     };
   }
@@ -159,6 +182,15 @@ export class ValueCache {
     for (const [name, value] of Object.entries(headerFields(headers)))
       adapter.setHeader(response, name, value as string);
   }
+}
+
+/** @param contexts of whose variant it is, where the one without has another's value */
+function keyOf({ key }: PageKey, contexts?: ContextVariant): CacheKey {
+  return contexts ? ['v', key as never, variantOf(contexts)] : ['v', key as never];
+}
+
+function variantOf(contexts: ContextVariant | undefined): string {
+  return contexts?.variant ?? '';
 }
 
 /** What was made for others is not for this request: it has a store where their handler has found none. */

@@ -29,6 +29,7 @@ import { map, type Observable } from 'rxjs';
 import {
   CachePage,
   CacheResponse,
+  MemoryStore,
   TieredCacheModule,
   byAccept,
   byHeaders,
@@ -38,6 +39,7 @@ import {
   byRoute,
   byTenant,
   byUser,
+  type MemoryDatabase,
   type ResponseCachePolicy,
 } from '../../src/index.js';
 import { serve, type Platform } from '../nest/boot.js';
@@ -90,6 +92,8 @@ export interface Program {
   readonly outside: readonly Read[];
   /** What it makes part of the answer, and has read before it let the request go on. */
   readonly before: readonly Read[];
+  /** Whether middleware leaves a store for each request, in a storage for those who read that of the context. */
+  readonly hasContext: boolean;
   readonly form: 'json' | 'text' | 'bytes' | 'file' | 'iterable' | 'response' | 'error';
   readonly pauses: number;
   readonly status: number;
@@ -110,9 +114,29 @@ export const programs = new Map<string, Program>();
 export const clients = new Map<string, Client>();
 const ids = new WeakMap<object, string>();
 
-/** What middleware leaves there of every request, and of those with a tenant. */
+/** What middleware leaves there of every request, where the run has contexts. */
 const every = new AsyncLocalStorage<{ readonly tenant: string | undefined }>();
-const some = new AsyncLocalStorage<string>();
+/** And of those with a tenant: a storage for each run, of which nothing is known when it begins. */
+const some = new Map<string, AsyncLocalStorage<string>>();
+
+function someOf(request: { readonly url: string }): AsyncLocalStorage<string> {
+  const run = nameOf(request);
+  const storage = some.get(run) ?? new AsyncLocalStorage();
+  some.set(run, storage);
+  return storage;
+}
+
+function nameOf({ url }: { readonly url: string }): string {
+  return (url.split('?')[0] as string).split('/').at(-1) as string;
+}
+
+/** There is nothing left of a run. */
+export function forget(run: string): void {
+  programs.delete(run);
+  // Node copies all storages in use into each promise.
+  some.get(run)?.disable();
+  some.delete(run);
+}
 
 /** By request: also interceptors get at what a provider has made of it. */
 const injected = new WeakMap<object, string>();
@@ -151,7 +175,7 @@ function see(request: AnyRequest, read: Read): unknown {
     case 'tenant of the context':
       return every.getStore()?.tenant ?? null;
     case 'context of some tenants':
-      return some.getStore() ?? null;
+      return someOf(request).getStore() ?? null;
     case 'injected tenant':
       return injected.get(raw) ?? null;
     case 'host':
@@ -377,16 +401,20 @@ class Filter implements ExceptionFilter {
   }
 }
 
-/** @param isOutermost whether no interceptor stands outside of the cache's */
+/**
+ * One of the processes of the application.
+ * @param isOutermost whether no interceptor stands outside of the cache's
+ */
 export async function serveIsolated(
   platform: Platform,
   isOutermost: boolean,
+  database: MemoryDatabase,
   prepare: (app: INestApplication) => unknown,
 ): Promise<INestApplication> {
   const { app } = await serve(
     platform,
     {
-      imports: [TieredCacheModule.forRoot()],
+      imports: [TieredCacheModule.forRoot({ remote: new MemoryStore({ database }) })],
       controllers: ([false, true] as const).flatMap((is) => [controllerOf('1', is), controllerOf('2', is)]),
       providers: [
         TenantOfRequest,
@@ -399,7 +427,9 @@ export async function serveIsolated(
       application.use((request: IncomingMessage, _response: unknown, next: () => void) => {
         ids.set(request, request.headers['x-id'] as string);
         const tenant = request.headers['x-tenant'] as string | undefined;
-        every.run({ tenant }, () => (tenant === undefined ? next() : some.run(tenant, next)));
+        const go = (): void => (tenant === undefined ? next() : someOf(request as { url: string }).run(tenant, next));
+        if (programs.get(nameOf(request as { url: string }))?.hasContext) every.run({ tenant }, go);
+        else go();
       });
       return prepare(application);
     },

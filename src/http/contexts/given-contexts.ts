@@ -1,7 +1,6 @@
 import { requestAtHand } from '../../request-cache/request-at-hand.js';
 import { noteFilled, type HandlerContexts } from './handler-contexts.js';
 import { storageWatch, type Ear, type Storage } from './storage-watch.js';
-import { isTracingStorage } from './tracing-storage.js';
 
 /** Who was given a store of one storage. */
 interface Holders {
@@ -68,10 +67,10 @@ export class GivenContexts {
   readonly stores: ReadonlyMap<Storage, unknown>;
   private isNoted = false;
 
-  /** @param note called once, when an input was read */
+  /** @param note called when an input was read, once for each of the two */
   constructor(
     private readonly contexts: HandlerContexts,
-    private readonly note: () => void,
+    private readonly note: (input: 'context' | 'no-context') => void,
   ) {
     const watch = storageWatch();
     const stores = new Map<Storage, unknown>();
@@ -86,18 +85,20 @@ export class GivenContexts {
   }
 
   read(storage: Storage): void {
-    if (this.isNoted || this.isIgnored(storage)) return;
+    if (this.isNoted || this.contexts.isIgnored(storage)) return;
     this.isNoted = true;
-    this.note();
+    this.note('context');
   }
 
   readEmpty(storage: Storage): void {
-    if (this.isNoted || this.stores.has(storage) || this.isIgnored(storage)) return;
+    if (this.isNoted || this.stores.has(storage) || this.contexts.isIgnored(storage)) return;
     if (this.contexts.isInput(storage)) this.read(storage);
+    else this.note('no-context');
   }
 
-  /** As if all there are had been read. */
+  /** As if all there are had been read, those included that nobody has filled yet. */
   readAll(): void {
+    this.note('no-context');
     for (const storage of storageWatch().storages())
       if (this.stores.has(storage)) this.read(storage);
       else this.readEmpty(storage);
@@ -106,10 +107,6 @@ export class GivenContexts {
   /** Idempotent. */
   stop(): void {
     holdings.end(this);
-  }
-
-  private isIgnored(storage: Storage): boolean {
-    return this.contexts.ignored.has(storage) || isTracingStorage(storage);
   }
 }
 

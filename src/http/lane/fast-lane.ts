@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Fields } from '../../http-semantics/fields/fields.js';
+import { UNKNOWN_CONTEXTS } from '../contexts/handler-contexts.js';
 import { changedQuery } from '../keys/changed-query.js';
 import { RecentTexts } from '../keys/recent-texts.js';
 import type { Place } from '../page-lookup.js';
@@ -75,7 +76,8 @@ export class FastLane {
     if (way === undefined || this.options.leavesAlone(request)) return false;
     const { primary, semantics, pages } = way;
     const method = request.method as string;
-    const near = pages.near({ primary, semantics, headers: request.headers as Fields }, method, this.options.cacheName);
+    const place = { primary, semantics, headers: request.headers as Fields, contexts: UNKNOWN_CONTEXTS };
+    const near = pages.near(place, method, this.options.cacheName);
     if (near === undefined) return false;
     writeNear(response, near, method);
     return true;

@@ -1,7 +1,7 @@
 /**
  * One input of a handler. `header:` names are lower-case; `header:*`, `cookie:*`, `query:*` and `param:*` are all of a kind; `request:user`
  * is a property that middleware or a guard has put on the request; `url` is the request target as a whole; `context` is what they have left in
- * AsyncLocalStorages.
+ * AsyncLocalStorages, `no-context` that they have left nothing there.
  */
 export type InputName =
   | `header:${string}`
@@ -11,7 +11,8 @@ export type InputName =
   | `request:${string}`
   | 'ip'
   | 'url'
-  | 'context';
+  | 'context'
+  | 'no-context';
 
 /** The inputs on which a key depends; a response may depend on these and on no others. */
 export interface Covers {

@@ -3,8 +3,8 @@ import { isCovered, type Covers, type InputName } from './input-name.js';
 import { CREDENTIAL_HEADERS, HARMLESS_HEADERS } from './input-lists.js';
 
 export type Judgement =
-  /** The response may be stored as one of several, which differ in these request headers (lower-case, sorted; often none). */
-  | { readonly vary: readonly string[] }
+  /** The response may be stored as one of several, which differ in these request headers (lower-case, sorted; often none), and, if it is contextual, by whether it comes with contexts. */
+  | { readonly vary: readonly string[]; readonly isContextual?: true }
   /** It must not be stored: `input` was read, and nothing in the key tells its values apart. */
   | { readonly refuse: 'credentials' | 'unkeyed'; readonly input: InputName };
 
@@ -19,7 +19,12 @@ export function judgeReads(
   ignored: ReadonlySet<string> = new Set(),
 ): Judgement {
   const vary = new Set<string>();
+  let isContextual = false;
   for (const input of reads) {
+    if (input === 'no-context') {
+      isContextual = true;
+      continue;
+    }
     if (ignored.has(input) || isCovered(input, covers)) continue;
     const header = input.startsWith('header:') ? input.slice('header:'.length) : undefined;
     if (header !== undefined && HARMLESS_HEADERS.has(header)) continue;
@@ -32,7 +37,7 @@ export function judgeReads(
     } else if (CREDENTIAL_HEADERS.has(header)) return { refuse: 'credentials', input };
     else vary.add(header);
   }
-  return { vary: [...vary].sort() };
+  return { vary: [...vary].sort(), ...(isContextual && { isContextual }) };
 }
 
 function isCredential(input: InputName): boolean {

@@ -83,7 +83,7 @@ export function recordReads(
   for (const target of targets) recordBody(patched, target, note);
   recordResponse(patched, view.context.switchToHttp().getResponse<object>(), note);
   if (policy.contexts) {
-    const given = new GivenContexts(policy.contexts, () => note('context'));
+    const given = new GivenContexts(policy.contexts, note);
     patched.whenRestored(() => given.stop());
     if (isMadeForRequest(view.controller)) given.readAll();
   }
