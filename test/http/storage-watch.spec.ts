@@ -18,7 +18,7 @@ function begin(ignored: object[] = []): { readonly noted: () => number; stop(): 
   const note = vi.fn();
   const contexts = new GivenContexts(new HandlerContexts(new Set(ignored)), note);
   given.push(contexts);
-  return { noted: () => note.mock.calls.length, stop: () => contexts.stop() };
+  return { noted: () => note.mock.calls.filter(([input]) => input === 'context').length, stop: () => contexts.stop() };
 }
 beforeEach(() => void storageWatch());
 afterEach(() => given.splice(0).forEach((contexts) => contexts.stop()));

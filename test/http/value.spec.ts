@@ -3,6 +3,7 @@ import { Controller, Get, InternalServerErrorException, type Type } from '@nestj
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CacheResponse, TieredCacheModule, type ResponseCachePolicy } from '../../src/index.js';
 import { closeAll, serve, type Platform } from '../nest/boot.js';
+import { pass } from './passing-time.js';
 import { Gate } from './subject.js';
 import { ask } from './wire/wire.client.js';
 
@@ -51,6 +52,7 @@ describe.each<Platform>(['express', 'fastify'])('a value on %s', (platform) => {
   ])('is served while one request makes the next one: %o', async (policy) => {
     const get = await start(policy);
     expect(await get()).toMatchObject({ run: 1 });
+    pass(2);
     let refreshed: ReturnType<typeof get> | undefined;
     await expect
       .poll(() => {
@@ -66,6 +68,7 @@ describe.each<Platform>(['express', 'fastify'])('a value on %s', (platform) => {
   it('is waited for by all, if it may be stale after an error only', async () => {
     const get = await start({ ttl: 1, staleIfError: '1m' });
     await get();
+    pass(2);
     let refreshed: ReturnType<typeof get> | undefined;
     await expect
       .poll(() => {
@@ -89,6 +92,7 @@ describe.each<Platform>(['express', 'fastify'])('a value on %s', (platform) => {
   ])('is served when the next one fails, if its policy says so: %o', async (policy, status) => {
     const get = await start(policy);
     await get();
+    pass(2);
     isBroken = true;
     gate.release();
     const seen: number[] = [];

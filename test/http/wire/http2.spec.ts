@@ -16,6 +16,7 @@ import { connect, type Http2ServerRequest, type Http2ServerResponse, type Incomi
 import { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { byIp, byRoute, CachePage, TieredCacheModule } from '../../../src/index.js';
+import { pass } from '../passing-time.js';
 import { fastifyOf, Wire, WireInterceptor } from './wire.application.js';
 
 @Controller()
@@ -157,6 +158,7 @@ it('Fastify over HTTP/2: a page that is private, or goes with a cookie, is kept 
       cookie = undefined;
       await ask(path);
       if (path === '/everybodys') cookie = 'id=1';
+      pass(2);
       const { headers } = await ask(path);
       expect(headers['cache-status']).toContain(path === '/failing' ? '; fwd-status=503' : '; hit');
       expect(headers[':status']).toBe(200);
