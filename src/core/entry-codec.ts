@@ -7,14 +7,14 @@ import type { EncodedValue } from './codec/value.codec.js';
 import type { Address } from './keys/address.js';
 import type { Namespace } from './namespace.js';
 import type { Found, Tier, ValueSource } from './tiers/found.js';
-import { RecentValues } from './tiers/recent-values.js';
+import { RecentVersions } from './tiers/recent-versions.js';
 import { decodeFrozen, SharedValue, StoredValue } from './tiers/stored-value.js';
 import type { Epoch, Fence } from './tokens/epoch.js';
 import { epochsOf, makeFence } from './tokens/epoch.js';
 
 /** Turns values into frames and frames into values with a life on this process's clock. */
 export class EntryCodec {
-  private readonly recent = new RecentValues();
+  private readonly recent = new RecentVersions();
 
   constructor(
     private readonly clock: Clock,
@@ -57,6 +57,21 @@ export class EntryCodec {
     return frame.expiresAt > readAt ? frame : undefined;
   }
 
+  /** What such bytes came to before; `undefined` if they are to be parsed, judged and decoded. */
+  recall(
+    namespace: Namespace,
+    { store }: Address,
+    bytes: Uint8Array,
+    fence: Fence,
+    readAt = this.storeClock.now(),
+  ): Found | undefined {
+    const version = this.recent.find(bytes);
+    if (version === undefined || version.namespace !== namespace || version.storeKey !== store) return undefined;
+    const { found, size, expiresAt, offset } = version;
+    const isSame = found.fence === fence && size === bytes.length && offset === this.storeClock.offsetNow;
+    return isSame && expiresAt > readAt ? found : undefined;
+  }
+
   /** The frame's value for this process, with its remaining life. `undefined` when the payload does not decode. */
   found(namespace: Namespace, frame: Frame, fence: Fence, tier: Tier): Found | undefined {
     let value: ValueSource;
@@ -65,7 +80,7 @@ export class EntryCodec {
       if (frame.rebuild || namespace.isolation === 'copy') {
         value = new StoredValue(namespace.codec, frame.payload, frame.side, true).check();
       } else {
-        value = new SharedValue(this.recent.find(frame) ?? this.decode(namespace, frame));
+        value = new SharedValue(this.recent.value(frame.bytes) ?? this.decode(namespace, frame));
       }
     } catch {
       namespace.counters.rejected++;
@@ -84,9 +99,17 @@ export class EntryCodec {
     };
   }
 
+  /** For {@link recall}: what a frame came to that carries the token of its namespace, as it is now, and no other. */
+  remember(namespace: Namespace, frame: Frame, found: Found): void {
+    const { bytes, key: storeKey, expiresAt } = frame;
+    if (found.value.perReader || !this.recent.isKept(bytes)) return;
+    const offset = this.storeClock.offsetNow;
+    this.recent.keep(bytes, { namespace, storeKey, size: bytes.length, expiresAt, found, offset });
+  }
+
   private decode(namespace: Namespace, frame: Frame): unknown {
     const value = decodeFrozen(namespace.codec, frame.bytes, frame.side, frame.sideEnd);
-    this.recent.note(frame, value);
+    this.recent.note(frame.bytes, value);
     return value;
   }
 

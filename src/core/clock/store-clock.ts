@@ -55,6 +55,11 @@ export class StoreClock {
     return this.toLocal(storeTime) - this.error - DRIFT * (this.clock.now() - this.measuredAt);
   }
 
+  /** By how much the store's time is ahead of this process's clock, as far as is known now. */
+  get offsetNow(): number {
+    return this.known();
+  }
+
   private known(): number {
     if (this.offset === undefined) throw new Error('the store clock was read before it was measured');
     return this.offset;

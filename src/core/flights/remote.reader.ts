@@ -29,6 +29,8 @@ export type Claim =
 /** A promise only if a token had to be asked for. */
 export type Answer = Reading | Promise<Reading>;
 
+const NOTHING: Reading = { frame: undefined, found: undefined };
+
 /** A key to be read, and how long its caller may still wait for the store. */
 interface Question {
   readonly namespace: Namespace;
@@ -138,7 +140,7 @@ export class RemoteReader implements ReportJudge {
     // While an invalidation of this process waits, the store does not know of it.
     if (this.storeClock.ready() || !this.guard.queue.isEmpty) return undefined;
     const frame = this.entries.parse(namespace, { store: storeKey }, bytes);
-    return frame && this.judgeByKnown(namespace, frame)?.found;
+    return frame && this.judgeByKnown(namespace, frame, this.tokens.current(namespace.token))?.found;
   }
 
   /** The frames. Namespaces' tokens that are not known are asked for in the same tick, so that they travel with the values. */
@@ -176,9 +178,14 @@ export class RemoteReader implements ReportJudge {
     budget: WaitBudget,
     readAt?: number,
   ): Reading | Promise<Reading> {
-    const frame = bytes && this.entries.parse(namespace, address, bytes, readAt);
+    if (bytes === undefined) return NOTHING;
+    // Most entries carry their namespace's token alone.
+    const only = this.tokens.current(namespace.token);
+    const again = only && this.entries.recall(namespace, address, bytes, only.fence, readAt);
+    if (again) return { frame: bytes, found: again };
+    const frame = this.entries.parse(namespace, address, bytes, readAt);
     if (frame === undefined) return { frame: bytes, found: undefined };
-    const known = this.judgeByKnown(namespace, frame);
+    const known = this.judgeByKnown(namespace, frame, only);
     if (known) return known;
     const { tags } = frame;
     const names = tags.map((tag) => tag.name);
@@ -186,10 +193,12 @@ export class RemoteReader implements ReportJudge {
   }
 
   /** As {@link judge}; `undefined` where a token must be asked for. */
-  private judgeByKnown(namespace: Namespace, frame: Frame): Reading | undefined {
-    // Most entries carry their namespace's token alone.
-    const only = this.tokens.current(namespace.token);
-    if (only && frame.isTagged(only.tag.encoded)) return this.reading(namespace, frame, only.fence);
+  private judgeByKnown(namespace: Namespace, frame: Frame, only: Epoch | undefined): Reading | undefined {
+    if (only && frame.isTagged(only.tag.encoded)) {
+      const reading = this.reading(namespace, frame, only.fence);
+      if (reading.found) this.entries.remember(namespace, frame, reading.found);
+      return reading;
+    }
     const { tags } = frame;
     const epochs = this.tokens.known(tags.map((tag) => tag.name));
     return epochs && this.compare(namespace, frame, tags, epochs);

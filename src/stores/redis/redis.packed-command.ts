@@ -2,8 +2,8 @@ import { Command, Redis } from 'ioredis';
 import { isCluster, type RedisClient } from './redis.driver.js';
 
 /**
- * A command with bytes among its arguments, in one buffer from the start. The driver makes a buffer for each argument and joins them, which
- * takes as long as all else that this process does for an update.
+ * A command in one buffer from the start. Of bytes among its arguments the driver makes a buffer each, and joins them, which takes as long as
+ * all else that this process does for an update; of many keys it measures each, and converts their text while the server waits for it.
  */
 class PackedCommand extends Command {
   constructor(

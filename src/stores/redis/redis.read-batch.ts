@@ -2,6 +2,7 @@ import { READS_AT_ONCE } from '../contract/cache-store.js';
 import type { RedisConnection } from './redis.connection.js';
 import { inOneWrite } from './redis.cork.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
+import { sendPacked } from './redis.packed-command.js';
 
 type Found = Array<Buffer | undefined>;
 
@@ -48,22 +49,28 @@ export class RedisReadBatch {
   }
 }
 
-async function fetch(client: RedisClient, keys: string[]): Promise<Array<Buffer | null>> {
-  if (!isCluster(client) && keys.length <= KEYS_PER_COMMAND) return client.mgetBuffer(keys);
+type Reply = Array<Buffer | null>;
+
+async function fetch(client: RedisClient, keys: string[]): Promise<Reply> {
+  if (!isCluster(client) && keys.length <= KEYS_PER_COMMAND) return mget(client, keys);
   return inOneWrite(client, async () => {
     if (isCluster(client)) return Promise.all(keys.map((key) => client.getBuffer(key)));
-    const parts: Array<Promise<Array<Buffer | null>>> = [];
+    const parts: Array<Promise<Reply>> = [];
     for (let i = 0; i < keys.length; i += KEYS_PER_COMMAND)
-      parts.push(client.mgetBuffer(keys.slice(i, i + KEYS_PER_COMMAND)));
+      parts.push(mget(client, keys.slice(i, i + KEYS_PER_COMMAND)));
     return (await Promise.all(parts)).flatMap((part) => part.splice(0));
   });
+}
+
+function mget(client: RedisClient, keys: string[]): Promise<Reply> {
+  return (sendPacked(client, 'mget', keys) as Promise<Reply> | undefined) ?? client.mgetBuffer(keys);
 }
 
 /**
  * The values, views of what the socket read: good to decode at once, too large to keep. The reply is left empty: V8 keeps the promises of
  * successive replies alive in a chain until a major collection, which all they held would only bring nearer.
  */
-function takeAll(reply: Array<Buffer | null>): Found {
+function takeAll(reply: Reply): Found {
   const found = reply.map((value) => value ?? undefined);
   reply.length = 0;
   return found;
