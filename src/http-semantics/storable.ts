@@ -71,7 +71,8 @@ export function storable(exchange: Exchange, policy: CachePolicy): Storable {
 }
 
 function statusRefusal(status: number, policy: CachePolicy): Refusal | undefined {
-  if (status < 200 || status === 205 || status === 206 || status === 304) return 'status';
+  // What is beyond 599 is invalid, and nobody knows what it means (RFC 9110 15).
+  if (status < 200 || status > 599 || status === 205 || status === 206 || status === 304) return 'status';
   if (policy.mode === 'rfc') return undefined;
   return policy.statuses.includes(status) || policy.negative?.statuses.includes(status) ? undefined : 'status';
 }

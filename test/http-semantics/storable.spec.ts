@@ -34,7 +34,7 @@ describe('what may be stored, rfc mode, shared', () => {
           string,
         ],
     ),
-    ...[100, 103, 205, 206, 304].map(
+    ...[100, 103, 205, 206, 304, 600, 999].map(
       (status) =>
         [`S2: ${status} never`, { status, headers: { ...FRESH, etag: '"a"' } }, 'status'] as [
           string,
