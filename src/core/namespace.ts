@@ -10,7 +10,7 @@ import { shorten, storePrefix } from './keys/store-key.js';
 import { Failures } from './flights/failures.js';
 import { FlightTable } from './flights/flight-table.js';
 import { LoadSlots } from './flights/load-slots.js';
-import type { SlotIndex } from './tiers/s3-fifo.slab.js';
+import { SlotIndex } from './tiers/slot.index.js';
 import { namespaceToken, tokenOfTag } from './tokens/token-parts.js';
 
 const NAME = /^[A-Za-z][A-Za-z0-9._-]{0,47}$/;
@@ -58,7 +58,7 @@ export class Namespace {
   readonly prefixes: ReadonlyArray<{ readonly encoded: string; readonly token: string }>;
   /** The name under which the store keeps this namespace's token. */
   readonly token: string;
-  readonly index: SlotIndex = new Map();
+  readonly index = new SlotIndex();
   readonly flights = new FlightTable();
   /** What its keys in the store begin with. */
   readonly storePrefix: string;

@@ -1,12 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { coherenceContestants } from './coherence.contestants.mjs';
+import { now } from '../servers/machine.clock.mjs';
 
 const PAUSE_MS = 3;
 const [, , name, port, role] = process.argv;
 const { read, update } = await coherenceContestants[name](Number(port));
-
-// performance.timeOrigin makes the clocks of the processes of one host comparable.
-const now = () => performance.timeOrigin + performance.now();
 
 const roles = {
   /** When each update was begun. */

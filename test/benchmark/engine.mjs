@@ -3,6 +3,7 @@ const dist = process.env.TC_DIST ? `${process.env.TC_DIST}/` : new URL('../../di
 
 export const { CacheEngine } = await import(`${dist}core/cache-engine.js`);
 export const { S3FifoSlab } = await import(`${dist}core/tiers/s3-fifo.slab.js`);
+export const { SlotIndex } = await import(`${dist}core/tiers/slot.index.js`);
 export const { Cached, CachePage, CacheService, TieredCacheModule } = await import(`${dist}index.js`);
 const { MemoryStore } = await import(`${dist}stores/memory/memory.store.js`);
 const { redis } = await import(`${dist}stores/redis/index.js`);

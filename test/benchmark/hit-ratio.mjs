@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { beladyHits } from './belady.mjs';
-import { S3FifoSlab } from './engine.mjs';
+import { S3FifoSlab, SlotIndex } from './engine.mjs';
 import { fact, heading } from './table.mjs';
 
 const FOLDER = new URL('../../../shared/traces/', import.meta.url);
@@ -29,7 +29,7 @@ export function hitRatios() {
 
 function s3FifoHits(trace, maxEntries) {
   const slab = new S3FifoSlab({ maxEntries, maxBytes: Infinity });
-  const index = new Map();
+  const index = new SlotIndex();
   let hits = 0;
   for (const key of trace) {
     const slot = index.get(key);

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { openLocks } from './engine.mjs';
 import { lockPeers } from './lock.peers.mjs';
+import { now } from '../servers/machine.clock.mjs';
 
 /** The process that waits: `node locks.worker.mjs <port>`. Says when it had a lock, and when it heard a bare message. */
 const port = Number(process.argv[2]);
@@ -10,8 +11,6 @@ lockers.set('ours', {
   acquire: (key) => locks.acquire(key, { wait: '30s' }),
   release: (lease) => lease.release(),
 });
-const now = () => performance.timeOrigin + performance.now();
-
 const client = new Redis({ port });
 await client.subscribe('bare');
 client.on('message', () => process.send({ at: now() }));

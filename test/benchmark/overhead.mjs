@@ -1,4 +1,4 @@
-import { S3FifoSlab } from './engine.mjs';
+import { S3FifoSlab, SlotIndex } from './engine.mjs';
 import { fact, heading } from './table.mjs';
 
 const ENTRIES = 500_000;
@@ -12,7 +12,7 @@ export function overheadOfAnEntry() {
   // Hashing a key flattens its string: let that be over before measuring.
   new Set(keys).clear();
   const before = usedBytes();
-  const index = new Map();
+  const index = new SlotIndex();
   const slab = new S3FifoSlab({ maxEntries: ENTRIES, maxBytes: Infinity });
   let at = 0;
   for (const [moment, end] of [

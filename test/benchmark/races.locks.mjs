@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openLocks } from './engine.mjs';
 import { lockPeers } from './lock.peers.mjs';
 import { fact, heading } from './table.mjs';
+import { now } from '../servers/machine.clock.mjs';
 
 const LEASE_MS = 10_000;
 const CYCLES = 64;
@@ -72,7 +73,6 @@ const MOST_TIMES = 2;
 const QUEUED_MS = 20;
 /** Before a message: who waits has gone to sleep by then, as it mostly has, and the bare listener, too. */
 const REST_MS = 2;
-const now = () => performance.timeOrigin + performance.now();
 const quantile = (times, share) => times.toSorted((a, b) => a - b)[Math.floor(share * times.length)];
 const show = (times) => `p50 ${quantile(times, 0.5).toFixed(2)} p95 ${quantile(times, 0.95).toFixed(2)} ms`;
 

@@ -1,10 +1,8 @@
 import { openEngine } from './engine.mjs';
+import { now } from '../servers/machine.clock.mjs';
 
 const [, , port, callers, loaderMs] = process.argv.map(Number);
 const cache = (await openEngine({ port })).namespace('default');
-
-// performance.timeOrigin makes the clocks of the processes of one host comparable.
-const now = () => performance.timeOrigin + performance.now();
 
 process.on('message', async ({ key, at }) => {
   let loads = 0;

@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { beladyHits } from '../benchmark/belady.mjs';
 import { S3FifoSlab } from '../../src/core/tiers/s3-fifo.slab.js';
+import { SlotIndex } from '../../src/core/tiers/slot.index.js';
 
 const FOLDER = new URL('../../../shared/traces/', import.meta.url);
 const RECORDED = ['web07', 'orm-busy'];
@@ -37,7 +38,7 @@ function zipfWithScans(seed: number): string[] {
 
 function s3FifoHits(trace: readonly string[], maxEntries: number): number {
   const slab = new S3FifoSlab<string, null>({ maxEntries, maxBytes: Infinity });
-  const index = new Map<string, number>();
+  const index = new SlotIndex();
   let hits = 0;
   for (const key of trace) {
     const slot = index.get(key);

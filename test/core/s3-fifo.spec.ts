@@ -1,8 +1,9 @@
+import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { CacheUsageError } from '../../src/core/errors/cache.error.js';
 import { GhostTable } from '../../src/core/tiers/ghost.table.js';
 import { S3FifoSlab } from '../../src/core/tiers/s3-fifo.slab.js';
-import type { SlotIndex } from '../../src/core/tiers/s3-fifo.slab.js';
+import { SlotIndex } from '../../src/core/tiers/slot.index.js';
 
 /** The same numbers in every run. */
 function generator(seed: number): () => number {
@@ -25,7 +26,7 @@ describe('S3FifoSlab bounds', () => {
     const limits = { maxEntries: 10_000, maxBytes: 8 * 2 ** 20 };
     let bytes = 0;
     const slab = new S3FifoSlab<number, null>(limits, (_index, _key, size) => (bytes -= size));
-    const index: SlotIndex = new Map();
+    const index = new SlotIndex();
     let violations = 0;
     let fullest = { entries: 0, bytes: 0 };
     for (let i = 0; i < 1_000_000; i++) {
@@ -46,7 +47,7 @@ describe('S3FifoSlab bounds', () => {
 
   it('grows from 1024 by doubling, stops at exactly maxEntries, and reuses slots', () => {
     const slab = new S3FifoSlab<number, null>({ maxEntries: 5_000, maxBytes: 1e6 });
-    const index: SlotIndex = new Map();
+    const index = new SlotIndex();
     const lengths = new Set<number>();
     for (let i = 0; i < 100_000; i++) {
       const slot = put(slab, index, String(i), i);
@@ -58,13 +59,15 @@ describe('S3FifoSlab bounds', () => {
       Array(4).fill(5000),
     );
     const emptied = new S3FifoSlab<number, null>({ maxEntries: 5_000, maxBytes: 1e6 });
-    for (let i = 0; i < 100_000; i++) emptied.remove(put(emptied, index, `again:${i}`, i));
+    const other = new SlotIndex();
+    for (let i = 0; i < 100_000; i++) emptied.remove(put(emptied, other, `again:${i}`, i));
     expect(emptied.payloads.length).toBe(1024);
+    expect(() => put(emptied, index, 'a', 1)).toThrow('belongs to one slab');
   });
 
   it('refuses an entry larger than the small queue, and forgets what the key held', () => {
     const slab = new S3FifoSlab<string, null>({ maxEntries: 10, maxBytes: 1_000 });
-    const index: SlotIndex = new Map();
+    const index = new SlotIndex();
     expect(slab.maxEntryBytes).toBe(250);
     expect(put(slab, index, 'a', 'old', 250)).toBeGreaterThanOrEqual(0);
     expect(put(slab, index, 'a', 'new', 251)).toBe(-1);
@@ -86,7 +89,7 @@ describe('S3FifoSlab bounds', () => {
 describe('S3FifoSlab order', () => {
   it('keeps what is read through a scan of keys that are read once', () => {
     const slab = new S3FifoSlab<number, null>({ maxEntries: 100, maxBytes: 1e6 });
-    const [hot, scan]: SlotIndex[] = [new Map(), new Map()] as [SlotIndex, SlotIndex];
+    const [hot, scan] = [new SlotIndex(), new SlotIndex()];
     for (let i = 0; i < 50; i++) slab.touch(put(slab, hot, String(i), i));
     for (let i = 0; i < 10_000; i++) put(slab, scan, String(i), i);
     expect(hot.size).toBe(50);
@@ -94,8 +97,8 @@ describe('S3FifoSlab order', () => {
 
   it('an entry that comes back soon after its eviction outlives the entries around it', () => {
     const slab = new S3FifoSlab<number, null>({ maxEntries: 100, maxBytes: 1e6 });
-    const index: SlotIndex = new Map();
-    const other: SlotIndex = new Map();
+    const index = new SlotIndex();
+    const other = new SlotIndex();
     for (let i = 0; i < 130; i++) put(slab, index, String(i), i);
     expect(index.has('20')).toBe(false);
     put(slab, index, '20', 20);
@@ -108,7 +111,7 @@ describe('S3FifoSlab order', () => {
   it('an overwritten entry keeps its place, and is not what makes room for itself', () => {
     const gone: string[] = [];
     const slab = new S3FifoSlab<number, null>({ maxEntries: 8, maxBytes: 100 }, (_index, key) => gone.push(key));
-    const index: SlotIndex = new Map();
+    const index = new SlotIndex();
     for (const key of ['a', 'b', 'c', 'd']) put(slab, index, key, 1, 20);
     const slot = index.get('a') as number;
     expect(put(slab, index, 'a', 2, 25)).toBe(slot);
@@ -136,7 +139,7 @@ describe('S3FifoSlab order', () => {
       const random = generator(11);
       const gone: string[] = [];
       const slab = new S3FifoSlab<number, null>(limits, (_index, key) => gone.push(key));
-      const index: SlotIndex = new Map();
+      const index = new SlotIndex();
       for (let i = 0; i < 100_000; i++) {
         const key = String(Math.floor(20_000 * random() ** 3));
         const slot = index.get(key);
@@ -153,7 +156,7 @@ describe('S3FifoSlab order', () => {
 describe('S3FifoSlab slotOf', () => {
   it('takes no hint for another key, another index, or what has gone', () => {
     const slab = new S3FifoSlab<number, null>({ maxEntries: 10, maxBytes: 1e6 });
-    const [one, two]: [SlotIndex, SlotIndex] = [new Map(), new Map()];
+    const [one, two] = [new SlotIndex(), new SlotIndex()];
     const slots = [put(slab, one, 'a', 1, 1), put(slab, one, 'b', 2, 1), put(slab, two, 'a', 3, 1)] as const;
     for (const hint of [0, 1, 2, 5, 5000]) {
       expect(slab.slotOf(one, 'a', hint)).toBe(slots[0]);
@@ -171,7 +174,7 @@ describe('S3FifoSlab slotOf', () => {
 describe('S3FifoSlab answers', () => {
   it('are one promise for all readers, as long as the entry holds what it held', async () => {
     const slab = new S3FifoSlab<number, null>({ maxEntries: 3000, maxBytes: 1e6 });
-    const index: SlotIndex = new Map();
+    const index = new SlotIndex();
     const slot = put(slab, index, 'a', 1, 1);
     const first = slab.answer(slot);
     expect(slab.answer(slot)).toBe(first);
@@ -187,7 +190,7 @@ describe('S3FifoSlab answers', () => {
 
   it('are let go with their entries', async () => {
     const slab = new S3FifoSlab<number, null>({ maxEntries: 1, maxBytes: 1e6 });
-    const index: SlotIndex = new Map();
+    const index = new SlotIndex();
     for (const [round, leave] of [
       () => slab.remove(0),
       () => slab.clear(),
@@ -205,13 +208,13 @@ describe('S3FifoSlab answers', () => {
 describe('GhostTable', () => {
   const known = (ghost: GhostTable, from: number, to: number): number => {
     let count = 0;
-    for (let i = from; i < to; i++) if (ghost.take(GhostTable.hash(`key:${i}`, 1))) count++;
+    for (let i = from; i < to; i++) if (ghost.take(GhostTable.hash(crc32(`key:${i}`), 1))) count++;
     return count;
   };
   const filled = (keys: number): GhostTable => {
     const ghost = new GhostTable();
     ghost.resize(10_000);
-    for (let i = 0; i < keys; i++) ghost.add(GhostTable.hash(`key:${i}`, 1));
+    for (let i = 0; i < keys; i++) ghost.add(GhostTable.hash(crc32(`key:${i}`), 1));
     return ghost;
   };
 

@@ -9,14 +9,13 @@ import { RedisServer } from '../servers/redis.server.js';
 import type { WorkerProcess } from '../servers/worker.process.js';
 import { compiledEntry, forkWorker } from '../servers/worker.process.js';
 import { heard, openEngine, until } from './subject.js';
+import { now } from '../servers/machine.clock.mjs';
 
 // What invalidation has to show on real servers, by number.
 
 const SCRIPT = fileURLToPath(new URL('../servers/workers/cache.mjs', import.meta.url));
 /** A busy machine is not an outage. */
 const PATIENT: Partial<EngineOptions> = { deadlineMs: 5000 };
-const now = (): number => performance.timeOrigin + performance.now();
-
 async function started(args: string[] = []): Promise<RedisServer> {
   const server = await RedisServer.start({ args });
   onTestFinished(() => server.stop());

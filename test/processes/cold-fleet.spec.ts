@@ -4,6 +4,7 @@ import { quantile, until } from '../faults/subject.js';
 import { RedisServer } from '../servers/redis.server.js';
 import type { WorkerProcess } from '../servers/worker.process.js';
 import { compiledEntry, forkWorker } from '../servers/worker.process.js';
+import { now } from '../servers/machine.clock.mjs';
 
 const PROCESSES = 50;
 const CALLERS = 20;
@@ -34,8 +35,6 @@ afterAll(async () => {
   await Promise.all(workers.map((worker) => worker.kill()));
   await server?.stop();
 });
-
-const now = (): number => performance.timeOrigin + performance.now();
 
 /** All processes call; `spread` milliseconds between one and the next. */
 function release(

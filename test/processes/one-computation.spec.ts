@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisServer } from '../servers/redis.server.js';
 import type { WorkerProcess } from '../servers/worker.process.js';
 import { compiledEntry, forkWorker } from '../servers/worker.process.js';
+import { now } from '../servers/machine.clock.mjs';
 
 const WORKERS = 4;
 const CALLERS = 250;
@@ -36,8 +37,6 @@ async function start(): Promise<WorkerProcess> {
   await worker.call('warm');
   return worker;
 }
-
-const now = (): number => performance.timeOrigin + performance.now();
 
 /** All workers call at the same moment, a little from now. */
 function stampede(key: string, loadMs: number, options: object = {}): Array<Promise<Answer[]>> {

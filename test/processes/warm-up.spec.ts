@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { WarmUpStatus } from '../../src/index.js';
 import { RedisServer } from '../servers/redis.server.js';
 import { compiledEntry, forkWorker, type WorkerProcess } from '../servers/worker.process.js';
+import { now } from '../servers/machine.clock.mjs';
 
 const WORKERS = 4;
 const worker = (name: string): string => fileURLToPath(new URL(`../servers/workers/${name}`, import.meta.url));
@@ -61,8 +62,6 @@ const allDone = (): Promise<void> =>
   expect
     .poll(async () => (await statuses()).map(({ state }) => state), { timeout: 15_000 })
     .toEqual(fleet.map(() => 'done'));
-const now = (): number => performance.timeOrigin + performance.now();
-
 describe(`${WORKERS} applications that boot on one Redis`, () => {
   it('one of them runs, and has not delayed any boot', async () => {
     await start(WORKERS, server.url, 'once', 1000, {});

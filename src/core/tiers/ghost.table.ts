@@ -10,11 +10,9 @@ export class GhostTable {
   private table = new Uint32Array(WAYS);
   private buckets = 1;
 
-  /** `space` keeps equal keys of different namespaces apart. */
-  static hash(key: string, space: number): number {
-    let hash = space ^ 0x811c9dc5;
-    for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  /** @param ofKey a good one @param space keeps equal keys of different namespaces apart */
+  static hash(ofKey: number, space: number): number {
+    let hash = Math.imul(ofKey ^ Math.imul(space, 0x9e3779b1), 0x85ebca6b);
     hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
     // 0 marks an empty place.
     return (hash ^ (hash >>> 16)) >>> 0 || 1;

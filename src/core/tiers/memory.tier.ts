@@ -5,7 +5,7 @@ import { isAlive } from '../tokens/epoch.js';
 import type { Found, ValueSource } from './found.js';
 import { RecentReplies } from './recent-replies.js';
 import { S3FifoSlab } from './s3-fifo.slab.js';
-import type { SlotIndex } from './s3-fifo.slab.js';
+import type { SlotIndex } from './slot.index.js';
 import { SharedValue } from './stored-value.js';
 
 export interface MemoryLimits {

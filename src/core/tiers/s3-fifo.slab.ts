@@ -2,12 +2,10 @@ import { CacheUsageError } from '../errors/cache.error.js';
 import { GhostTable } from './ghost.table.js';
 import { S3FifoQueues, SMALL_SHARE } from './s3-fifo.queues.js';
 import { SettledAnswers } from './settled-answers.js';
-
-/** Where one namespace's keys live: key -> slot. Only the slab writes to it. */
-export type SlotIndex = Map<string, number>;
+import { hashOf, SlotKeys, type SlotIndex } from './slot.index.js';
 
 export interface SlabLimits {
-  /** At most 2^23 = 8,388,608 count: a Map throws beyond 2^24, and needs twice the places it uses when entries come and go. */
+  /** At most 2^23 = 8,388,608 count. */
   readonly maxEntries: number;
   readonly maxBytes: number;
 }
@@ -40,10 +38,8 @@ export class S3FifoSlab<P, F> {
 
   private readonly maxEntries: number;
   private readonly answers = new SettledAnswers<P>();
-  private keys: Array<string | undefined> = [];
-  private owners = new Uint32Array(0);
+  private slots = new SlotKeys();
   private indexes: SlotIndex[] = [];
-  private ids = new Map<SlotIndex, number>();
   private queues: S3FifoQueues;
   private ghost = new GhostTable();
 
@@ -87,14 +83,15 @@ export class S3FifoSlab<P, F> {
     expiresAt: number,
     createdAt = 0,
   ): number {
-    let slot = index.get(key) ?? -1;
+    const hash = hashOf(key);
+    let slot = index.find(key, hash) ?? -1;
     if (!(size >= 0 && size <= this.maxEntryBytes)) {
       if (slot >= 0) this.remove(slot);
       return -1;
     }
     const bytes = Math.ceil(size);
     if (slot < 0) {
-      slot = this.admit(index, key, bytes);
+      slot = this.admit(index, key, hash, bytes);
     } else {
       this.makeRoom(0, bytes - (this.queues.sizes[slot] as number), slot);
       this.queues.resize(slot, bytes);
@@ -111,7 +108,7 @@ export class S3FifoSlab<P, F> {
 
   /** The slot of a key that was at `hint` when it was last looked for. */
   slotOf(index: SlotIndex, key: string, hint: number): number | undefined {
-    const isThere = this.keys[hint] === key && this.indexes[this.owners[hint] as number] === index;
+    const isThere = this.slots.keys[hint] === key && this.slots.owners[hint] === index.owner;
     return isThere ? hint : index.get(key);
   }
 
@@ -131,11 +128,12 @@ export class S3FifoSlab<P, F> {
 
   /** Removes the entry, also from its index; a free slot is left alone. */
   remove(slot: number): void {
-    const key = this.keys[slot];
-    if (key === undefined) return;
-    this.indexes[this.owners[slot] as number]?.delete(key);
+    const { keys, owners } = this.slots;
+    if (keys[slot] === undefined) return;
+    this.indexes[owners[slot] as number]?.leave(slot);
     this.queues.leave(slot);
-    this.keys[slot] = this.payloads[slot] = this.fences[slot] = undefined;
+    keys[slot] = undefined;
+    this.payloads[slot] = this.fences[slot] = undefined;
     this.answers.forget(slot);
     this.expiresAt[slot] = Infinity;
   }
@@ -144,33 +142,29 @@ export class S3FifoSlab<P, F> {
   clear(): void {
     for (const index of this.indexes) index.clear();
     this.indexes = [];
-    this.ids = new Map();
-    this.keys = [];
+    this.slots = new SlotKeys();
     this.payloads = [];
     this.answers.clear();
     this.fences = [];
     this.expiresAt = this.freshUntil = this.createdAt = new Float64Array(0);
     this.kinds = new Uint8Array(0);
-    this.owners = new Uint32Array(0);
     this.queues = new S3FifoQueues(this.maxEntries, this.limits.maxBytes);
     this.ghost = new GhostTable();
   }
 
-  private admit(index: SlotIndex, key: string, size: number): number {
-    let owner = this.ids.get(index);
-    if (owner === undefined) {
-      owner = this.indexes.push(index) - 1;
-      this.ids.set(index, owner);
-    }
+  private admit(index: SlotIndex, key: string, hash: number, size: number): number {
+    if (index.owner < 0) index.owner = this.indexes.push(index) - 1;
     // Asked before the evictions below can make it forget.
-    const cameBack = this.ghost.take(GhostTable.hash(key, owner));
+    const cameBack = this.ghost.take(GhostTable.hash(hash, index.owner));
     this.makeRoom(1, size, -1);
     if (this.queues.free() < 0) this.grow();
     const slot = this.queues.free();
-    index.set(key, slot);
+    const { slots } = this;
+    slots.keys[slot] = key;
+    slots.hashes[slot] = hash;
+    slots.owners[slot] = index.owner;
+    index.enter(slots, slot);
     this.queues.enter(slot, size, cameBack);
-    this.keys[slot] = key;
-    this.owners[slot] = owner;
     return slot;
   }
 
@@ -178,10 +172,11 @@ export class S3FifoSlab<P, F> {
     for (;;) {
       const slot = this.queues.victim(entries, bytes, keep);
       if (slot < 0) return;
-      const owner = this.owners[slot] as number;
-      const key = this.keys[slot] as string;
+      const { keys, hashes, owners } = this.slots;
+      const owner = owners[slot] as number;
+      const key = keys[slot] as string;
       const payload = this.payloads[slot] as P;
-      if (!this.queues.isInMain(slot)) this.ghost.add(GhostTable.hash(key, owner));
+      if (!this.queues.isInMain(slot)) this.ghost.add(GhostTable.hash(hashes[slot] as number, owner));
       this.remove(slot);
       this.evictions++;
       this.onEvict?.(this.indexes[owner] as SlotIndex, key, payload);
@@ -190,18 +185,18 @@ export class S3FifoSlab<P, F> {
 
   /** Doubles, but stops at exactly `maxEntries`, so that a full slab has no slack. */
   private grow(): void {
-    const capacity = Math.min(this.maxEntries, Math.max(FIRST_CAPACITY, 2 * this.keys.length));
-    this.keys = grownArray(this.keys, capacity);
+    const { slots } = this;
+    const capacity = Math.min(this.maxEntries, Math.max(FIRST_CAPACITY, 2 * slots.keys.length));
+    slots.keys = grownArray(slots.keys, capacity);
+    slots.hashes = copied(new Int32Array(capacity), slots.hashes);
+    slots.owners = copied(new Uint32Array(capacity), slots.owners);
+    slots.next = copied(new Uint32Array(capacity), slots.next);
     this.payloads = grownArray(this.payloads, capacity);
     this.fences = grownArray(this.fences, capacity);
     this.expiresAt = grownNumbers(this.expiresAt, capacity);
     this.freshUntil = grownNumbers(this.freshUntil, capacity);
     this.createdAt = grownNumbers(this.createdAt, capacity);
-    const { kinds, owners } = this;
-    this.kinds = new Uint8Array(capacity);
-    this.kinds.set(kinds);
-    this.owners = new Uint32Array(capacity);
-    this.owners.set(owners);
+    this.kinds = copied(new Uint8Array(capacity), this.kinds);
     this.queues.grow(capacity);
     this.ghost.resize(capacity * (1 - SMALL_SHARE));
   }
@@ -213,6 +208,11 @@ function grownArray<T>(old: ReadonlyArray<T | undefined>, capacity: number): Arr
   grown.length = capacity;
   for (let slot = 0; slot < capacity; slot++) grown[slot] = slot < old.length ? old[slot] : undefined;
   return grown;
+}
+
+function copied<T extends Int32Array | Uint32Array | Uint8Array>(target: T, source: T): T {
+  target.set(source);
+  return target;
 }
 
 function grownNumbers(old: Float64Array, capacity: number): Float64Array<ArrayBuffer> {

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { CacheEngine } from '../../../dist/core/cache-engine.js';
 import { redis } from '../../../dist/stores/redis/index.js';
 import { serve } from './serve.mjs';
+import { now } from '../machine.clock.mjs';
 
 // One process of a fleet that shares the Redis at argv[2].
 const [url] = process.argv.slice(2);
@@ -18,9 +19,6 @@ function deferred() {
   made.promise = new Promise((resolve) => (made.resolve = resolve));
   return made;
 }
-
-/** The machine's clock, which all processes share, in milliseconds with fractions. */
-const now = () => performance.timeOrigin + performance.now();
 
 serve({
   /** Resolves when the connections stand. */

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { CacheEngine } from '../../../dist/core/cache-engine.js';
 import { redis } from '../../../dist/stores/redis/index.js';
 import { serve } from './serve.mjs';
+import { now } from '../machine.clock.mjs';
 
 // One process of a fleet that shares the Redis at argv[2] and is released all at once.
 const [url] = process.argv.slice(2);
@@ -22,8 +23,6 @@ const cache = engine.namespace('default');
 // Loaders sign the list `runs:<key>`, and end when somebody pushes to the list `end:<pid>`.
 const ledger = new Redis(url, { maxRetriesPerRequest: null });
 ledger.on('error', () => undefined);
-
-const now = () => performance.timeOrigin + performance.now();
 
 serve({
   async warm() {

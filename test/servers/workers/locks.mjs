@@ -4,6 +4,7 @@ import { LockEngine } from '../../../dist/locks/lock-engine.js';
 import { memcachedLocks } from '../../../dist/stores/memcached/index.js';
 import { redisLocks } from '../../../dist/stores/redis/index.js';
 import { serve } from './serve.mjs';
+import { now } from '../machine.clock.mjs';
 
 // One process of a fleet that keeps its locks in the Redis or Memcached at argv[2].
 const [url] = process.argv.slice(2);
@@ -18,9 +19,6 @@ for (const operation of ['acquire', 'release', 'renew']) {
 }
 const locks = new CacheLockService(new LockEngine({ store, acceptLossy: true }));
 const held = new Map();
-
-/** The machine's clock, which all processes share, in milliseconds with fractions. */
-const now = () => performance.timeOrigin + performance.now();
 
 serve({
   /** Connects, and begins to hear of hand-overs. */

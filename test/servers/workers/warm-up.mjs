@@ -4,14 +4,12 @@ import { NestFactory } from '@nestjs/core';
 import { Redis } from 'ioredis';
 import { CacheWarmer, TieredCacheModule } from '../../../dist/index.js';
 import { serve } from './serve.mjs';
+import { now } from '../machine.clock.mjs';
 
 // One application of a fleet; runs sign the list `runs` in the Redis at argv[2].
 const [ledgerUrl] = process.argv.slice(2);
 const ledger = new Redis(ledgerUrl);
 let app;
-
-/** The machine's clock, which all processes share, in milliseconds with fractions. */
-const now = () => performance.timeOrigin + performance.now();
 
 serve({
   /** Boots an application on that store with one warm-up, which takes `runMs`; resolves to how long the boot took. */
