@@ -11,6 +11,8 @@ export interface Arrival {
   /** The key it came with: an interceptor may change what the key is made of. `undefined`: it was not asked for. */
   readonly primary?: string;
   readonly found?: Found;
+  /** Of {@link found}: an interceptor may fill a storage. */
+  readonly contexts?: string | undefined;
   /** What was asked for, by a handler of which nobody but guards has seen the request since. */
   readonly asked?: PageRequest | BypassedPage;
   /** Where the handler will run: what the interceptors read. */

@@ -5,7 +5,7 @@ import type { Fields } from '../http-semantics/fields/fields.js';
 import { isOriginError } from '../http-semantics/judge.js';
 import { merge304, mergeHead, type HeadEffect, type Merged } from '../http-semantics/merge304.js';
 import { isOfTheRequest } from '../http-semantics/storable.js';
-import { varyNames } from '../http-semantics/vary.js';
+import { mergeVary, varyNames } from '../http-semantics/vary.js';
 import type { FillOrder, LearnedInputs } from './fill-order.js';
 import { OriginError } from './origin.error.js';
 import { BY_CONTEXTS, type Held, type Page } from './page.js';
@@ -52,7 +52,7 @@ export class PageFill {
     this.judgeReads();
     if (stale && isConditional && head.status === 304) {
       this.merged = this.mergedWith(stale.page, head);
-      if (this.merged) return this.sender.confirmed(stale.page, this.merged);
+      if (this.merged) return this.sender.confirmed(stale.page, this.merged, this.refusal);
     }
     if (stale && isUsableOnError && isOriginError(head.status)) {
       this.failure = new OriginError(head.status);
@@ -100,24 +100,35 @@ export class PageFill {
   }
 
   private mergedWith({ stored, headers }: Page, head: ResponseHead): Merged | undefined {
-    const answered = this.maker.ownHead(head);
+    const answered = this.asRead(headers, this.maker.ownHead(head));
     return merge304(stored, headers, this.maker.exchange(answered), this.semanticsOf(headers, answered));
   }
 
   private compared({ stored, headers, body }: Page, head: ResponseHead): HeadEffect | undefined {
     // A body that came in chunks has a length by now.
     const known = { ...headers, 'content-length': String(body.length) };
-    const answered = this.maker.ownHead(head);
+    const answered = this.asRead(headers, this.maker.ownHead(head));
     return mergeHead(stored, known, this.maker.exchange(answered), this.semanticsOf(headers, answered));
+  }
+
+  /** With the names by which pages can be told apart that depend on what was read for it. */
+  private asRead(page: Fields, head: ResponseHead): ResponseHead {
+    const { vary } = this.inputs;
+    if (vary.length === 0) return head;
+    const own = head.headers['vary'] ?? page['vary'];
+    return { ...head, headers: { ...head.headers, vary: mergeVary(own, vary) as string } };
   }
 
   /** Of a page, and what confirms it: both may name what it varies by. */
   private semanticsOf(page: Fields, { headers }: ResponseHead): CachePolicy {
     const names = [varyNames(page), varyNames(headers)];
-    return this.maker.semanticsFor(names.includes('*') ? '*' : (names as string[][]).flat(), this.inputs.isContextual);
+    const isOfOne = this.refusal !== undefined || this.inputs.isContextual;
+    return this.maker.semanticsFor(names.includes('*') ? '*' : (names as string[][]).flat(), isOfOne);
   }
 
   private async keepMerged({ stored, headers, isWithdrawn }: Merged, page: Page): Promise<Held> {
+    // Its new fields may be of this request alone.
+    if (stored && this.refusal !== undefined) return this.keeper.notShared();
     // Confirmed without an answer of its own: it keeps the labels that it has.
     if (stored) return this.keeper.keep({ ...page, ...this.contexts(), stored, headers }, page.tags);
     if (isWithdrawn) await this.keeper.remove();

@@ -44,11 +44,14 @@ export class PageMaker {
     return made.isStorable ? this.labelled(made, semantics) : made;
   }
 
-  /** A cache in front cannot tell apart what middleware has made of a request; nor what it had when the page was made that is refreshed. */
-  semanticsFor(vary: readonly string[] | '*', isContextual = false): CachePolicy {
+  /**
+   * A cache in front cannot tell apart what middleware has made of a request; nor what it had when the page was made that is refreshed.
+   * @param isOfOne whether what was read besides is in no field of the request
+   */
+  semanticsFor(vary: readonly string[] | '*', isOfOne = false): CachePolicy {
     const { place, stale, isAsArrived } = this.order;
     const isTold =
-      !isContextual && !(stale && isPromisedToClient(stale.page.stored)) && (vary === '*' || vary.every(isAsArrived));
+      !isOfOne && !(stale && isPromisedToClient(stale.page.stored)) && (vary === '*' || vary.every(isAsArrived));
     return isTold ? place.semantics : { ...place.semantics, promiseTo: 'client' };
   }
 

@@ -1,6 +1,7 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { Duration } from '../core/clock/duration.js';
 import type { FillOrder } from './fill-order.js';
+import type { Page } from './page.js';
 import type { Place } from './page-lookup.js';
 import type { InputName } from './policy/input-name.js';
 
@@ -36,6 +37,8 @@ export interface PageRequest {
   goOnNoting(reads: Set<InputName> | undefined): void;
   /** What others were answered is not for it: a storage is filled that their handler has found empty. It runs its own, and fills nothing. */
   readonly isApart: boolean;
+  /** To be called when it is answered with a page. */
+  noteServed(page: Page): void;
   /** Nothing is filled, or not yet: the request is again as it came. Idempotent. */
   release(): void;
   /** Shows the handler what it may see while it fills an entry, and keeps an eye on what it reads. */

@@ -3,6 +3,7 @@ import type { Duration } from '../core/clock/duration.js';
 import { DEFAULT_TTL_MS, lifetimeOf } from './lifetimes.js';
 import { cachePolicy, type CachePolicy } from '../http-semantics/cache-policy.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
+import { noteServed } from './contexts/given-contexts.js';
 import { unheard } from './contexts/storage-watch.js';
 import { changedQuery } from './keys/changed-query.js';
 import type { BypassedPage, PageKey } from './keys/page-key.js';
@@ -172,6 +173,10 @@ class PolicedRequest implements PageRequest {
     void this.settings;
     this.readBefore = reads;
     this.recording = noteReads(this.view, this.policy, reads);
+  }
+
+  noteServed({ contexts }: Page): void {
+    if (contexts !== undefined && this.policy.contexts) noteServed(this.policy.contexts);
   }
 
   release(): void {

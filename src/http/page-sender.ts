@@ -52,9 +52,10 @@ export class PageSender {
     return { action: 'swallow', replaceWith: () => this.replay(page, now, { fwd: 'stale', fwdStatus }) };
   }
 
-  /** The page, of which the handler says that it has not changed. */
-  confirmed(page: Page, { stored, headers }: Merged): TapDecision {
-    const status = { fwd: 'stale', fwdStatus: 304, stored: stored !== undefined } as const;
+  /** The page, of which the handler says that it has not changed. @param refusal why it is not stored with the fields that it has now */
+  confirmed(page: Page, { stored, headers }: Merged, refusal: string | undefined): TapDecision {
+    const isStored = stored !== undefined && refusal === undefined;
+    const status = { fwd: 'stale', fwdStatus: 304, stored: isStored, ...(refusal && { detail: refusal }) } as const;
     const merged = { ...page, stored: stored ?? page.stored, headers };
     return { action: 'swallow', replaceWith: () => this.replay(merged, Date.now(), status) };
   }

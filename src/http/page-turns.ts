@@ -141,6 +141,7 @@ export class PageTurns {
 
   private send({ page, now }: Hit, status: Omit<CacheStatus, 'cache'>): Observable<unknown> {
     const { context, method, place, cacheName } = this.request;
+    this.request.noteServed(page);
     const options = { now, length: page.body.length, status: { cache: cacheName, ...status } };
     const made = answer(page.stored, page.headers, { method, headers: place.headers }, options);
     return of(replay(this.tools.adapter, context, storedOf({ page, made }, method)));

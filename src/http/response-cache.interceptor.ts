@@ -77,8 +77,9 @@ export class ResponseCacheInterceptor implements NestInterceptor {
     const request = this.caches.requests.of(view, policy);
     if ('bypass' in request) return true;
     const { primary } = request.place;
+    const contexts = request.place.contexts?.variant;
     const leave = (found: Found): true => {
-      leaveArrival(view, { primary, found, ...(!found.isAnswer && { recording: noteReads(view, policy) }) });
+      leaveArrival(view, { primary, found, contexts, ...(!found.isAnswer && { recording: noteReads(view, policy) }) });
       return true;
     };
     const found = this.caches.pagesOf(policy.namespace).find(request);
@@ -99,7 +100,8 @@ export class ResponseCacheInterceptor implements NestInterceptor {
   ): Found | undefined {
     if (this.caches.behindOthers.get(view.controller, view.handler) === undefined) return undefined;
     request.goOnNoting(arrival?.recording?.reads);
-    if (arrival?.primary === request.place.primary) return arrival.found;
+    if (arrival?.primary === request.place.primary)
+      return arrival.contexts === request.place.contexts?.variant ? arrival.found : undefined;
     if (arrival === undefined || arrival.primary !== undefined) this.caches.keyedLate.add(policy);
     return undefined;
   }

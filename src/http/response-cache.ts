@@ -45,6 +45,7 @@ export class ResponseCache {
     const near = found?.near ?? this.near(place, method, cacheName);
     if (near && !request.isApart) {
       request.release();
+      request.noteServed(near.page);
       return of(replay(this.adapter(), context, storedOf(near, method)));
     }
     return from(this.far(request, next, found?.located)).pipe(concatAll());
@@ -61,6 +62,7 @@ export class ResponseCache {
     const response = context.switchToHttp().getResponse<object>();
     const fields = decorated.map(({ name, value }) => [name, typeof value === 'function' ? value() : value] as const);
     for (const [name, value] of fields) this.adapter().setHeader(response, name, value);
+    request.noteServed(near.page);
     writeAtOnce(response, storedOf(near, method));
     return true;
   }

@@ -6,6 +6,7 @@ import type { CacheService } from '../core/cache.service.js';
 import { jsonCodec } from '../core/codec/json.codec.js';
 import { CacheUsageError } from '../core/errors/cache.error.js';
 import { cachePolicy } from '../http-semantics/cache-policy.js';
+import { noteServed } from './contexts/given-contexts.js';
 import type { ContextVariant } from './contexts/handler-contexts.js';
 import type { Fields } from '../http-semantics/fields/fields.js';
 import { storable } from '../http-semantics/storable.js';
@@ -70,6 +71,7 @@ export class ValueCache {
     if (view.method === 'HEAD') {
       const held = await this.stored(key, contexts, suits);
       if (held === undefined || isApart(policy)) return lastValueFrom(next.handle(), { defaultValue: undefined });
+      if (held.contexts !== undefined && contexts) noteServed(contexts);
       this.restore(view, held);
       return held.value;
     }
@@ -102,6 +104,7 @@ export class ValueCache {
     if (own) return own.returned;
     if (held.isNotShared || !suits(held) || isApart(policy))
       return lastValueFrom(next.handle(), { defaultValue: undefined });
+    if (held.contexts !== undefined && contexts) noteServed(contexts);
     if (view.kind === 'http') this.restore(view, held);
     return held.value;
   }

@@ -1,5 +1,5 @@
 import { OwnStorage } from '../core/own-storage.js';
-import type { OpenScope } from './scope-of-request.js';
+import type { OpenScope, RequestAtHand } from './scope-of-request.js';
 
 /** Of all applications of the process. */
 const storages = new Set<OwnStorage<OpenScope>>();
@@ -16,7 +16,7 @@ export function removeScopes(storage: OwnStorage<OpenScope>): void {
 }
 
 /** Something that is the same for all code that runs for one HTTP request, and for no other; `undefined` if nobody knows. */
-export function requestAtHand(): object | undefined {
+export function requestAtHand(): RequestAtHand | undefined {
   for (const storage of storages) {
     const request = storage.getStore()?.ofRequest;
     if (request !== undefined) return request;

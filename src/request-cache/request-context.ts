@@ -93,7 +93,7 @@ export class RequestContext {
   readonly middleware = (request: unknown, response: Ending, next: () => void): void => {
     if (!this.isAwake) return next();
     this.storage ??= newScopes();
-    const open = new ScopeOfRequest(nextOrder(), response, this.mayForceMiss);
+    const open = new ScopeOfRequest(nextOrder(), response, this.mayForceMiss, this.storage.getStore()?.ofRequest);
     open.request = request as ForceMissRequest;
     this.storage.run(open, next);
   };

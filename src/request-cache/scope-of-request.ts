@@ -8,6 +8,12 @@ export interface Ending {
   once(event: 'close', listener: () => void): unknown;
 }
 
+/** One HTTP request. */
+export interface RequestAtHand {
+  /** The one whose handler has sent it, where it was sent within the process (`inject()`). */
+  readonly around: RequestAtHand | undefined;
+}
+
 /** A scope that code runs in. */
 export interface OpenScope {
   /** Of two scopes around the running code, the later is the inner one. */
@@ -15,11 +21,11 @@ export interface OpenScope {
   /** `undefined`, or not open any more, when it is over. */
   readonly scope: RequestScope | undefined;
   /** The scope of the HTTP request around it. */
-  readonly ofRequest: object | undefined;
+  readonly ofRequest: RequestAtHand | undefined;
 }
 
 /** The scope of an HTTP request: made for who asks first, since many requests (hits of pages among them) have nobody who does. */
-export class ScopeOfRequest implements OpenScope {
+export class ScopeOfRequest implements OpenScope, RequestAtHand {
   /** The request as guards see it. */
   request: ForceMissRequest | undefined;
   private made: RequestScope | undefined;
@@ -28,6 +34,7 @@ export class ScopeOfRequest implements OpenScope {
     readonly order: number,
     readonly response: Ending,
     private readonly mayForceMiss: ((request: ForceMissRequest) => boolean) | undefined,
+    readonly around: RequestAtHand | undefined,
   ) {
     if (typeof response.closed !== 'boolean') this.made = this.make();
   }

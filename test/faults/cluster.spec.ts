@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ClusterOptions } from 'ioredis';
 import { CacheEngine } from '../../src/core/cache-engine.js';
 import type { CacheService } from '../../src/core/cache.service.js';
@@ -135,6 +135,7 @@ describe('a slot moves', () => {
     await cluster.migrate(await slotOf(await keyOn(from)), spare, from);
     const { here, there, listening } = await remembering();
     const key = await keyOn(from);
+    const lost = vi.spyOn(listening.coherence, 'lost');
     await withoutSlots(async () => {
       await cluster.migrate(await slotOf(key), from, spare);
       // It has gone from where it was read, so that the server that has it now is asked.
@@ -142,7 +143,8 @@ describe('a slot moves', () => {
       // On a busy machine not within the deadline at once.
       const isAnswered = (): Promise<boolean> => there.getManyShared([key]).then(Boolean, () => false);
       await until(isAnswered, 5000);
-      expect(listening.inspect().isHeard).toBe(false);
+      // On a busy machine it may be heard again by now.
+      expect(lost).toHaveBeenCalled();
     });
     await heard(listening);
     await until(async () => (await here.set(key, 'new', { ttl: '1h' })) && (await there.get(key)).isFound, 2000);
@@ -188,8 +190,10 @@ describe('a master is replaced by its replica', () => {
     await here.deleteMany(keys);
     await heard(listening);
     expect(await served(there)).not.toContain('old');
-    await replica.command('ACL', 'SETUSER', 'default', '+psync', '+sync');
+    // Not SYNC before that: who was refused PSYNC a moment ago would take it, and follow by it without an offset, and without what comes.
+    await replica.command('ACL', 'SETUSER', 'default', '+psync');
     await until(async () => String(await first.command('INFO', 'replication')).includes('link_status:up'), 10_000);
+    await replica.command('ACL', 'SETUSER', 'default', '+sync');
   });
 
   it('that has missed the last invalidations: they hold all the same', async () => {

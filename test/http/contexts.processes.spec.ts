@@ -1,6 +1,20 @@
 import 'reflect-metadata';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Controller, Get, Inject, Injectable, Scope, StreamableFile, type INestApplication } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Inject,
+  Injectable,
+  Scope,
+  StreamableFile,
+  type CallHandler,
+  type ExecutionContext,
+  type INestApplication,
+  type NestInterceptor,
+  type Provider,
+} from '@nestjs/common';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import { Observable } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   byParams,
@@ -111,18 +125,34 @@ interface Answer {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+type Headers = Readonly<Record<string, string | undefined>>;
 type Asked = (path: string, tenant?: string, headers?: Record<string, string>, method?: string) => Promise<Answer>;
 
+/** By Node's request: who is a tenant only by an interceptor. */
+const late = new WeakMap<object, string>();
+
+/** Fills the storage later than middleware does, between what the cache has found and what it answers. */
+@Injectable()
+class Fills implements NestInterceptor {
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const request = context.switchToHttp().getRequest<{ raw?: object }>();
+    const tenant = late.get(request.raw ?? request);
+    if (tenant === undefined) return next.handle();
+    return new Observable((subscriber) => tenants.run(tenant, () => next.handle().subscribe(subscriber)));
+  }
+}
+
 /** One more process of the application. */
-async function start(platform: Platform): Promise<Asked> {
+async function start(platform: Platform, providers: Provider[] = []): Promise<Asked> {
   const metadata = {
     imports: [TieredCacheModule.forRoot({ remote: new MemoryStore({ database }) })],
     controllers: [Pages, Made],
-    providers: [Told],
+    providers: [Told, ...providers],
   };
   const { url } = await serve(platform, metadata, (app: INestApplication) =>
-    app.use(({ headers }: { headers: Record<string, string> }, _response: unknown, next: () => void) => {
-      const tenant = headers['x-tenant'];
+    app.use((request: { headers: Headers; raw?: object }, _response: unknown, next: () => void) => {
+      const { 'x-tenant': tenant, 'x-late-tenant': other } = request.headers;
+      if (other !== undefined) late.set(request.raw ?? request, other);
       const go = (): void => (tenant === undefined ? next() : tenants.run(tenant, next));
       if (tracing) tracing.run('span', go);
       else go();
@@ -155,6 +185,20 @@ describe.each<Platform>(['express', 'fastify'])('on %s', (platform) => {
       expect(await restarted(path, 'bob')).toMatchObject({ tenant: 'bob' });
     },
   );
+
+  it.each([
+    ['page', false],
+    ['page', true],
+    ['value', true],
+  ] as const)('nor for who is one by an interceptor further out (%s, in memory: %s)', async (path, isNear) => {
+    const providers = [{ provide: APP_INTERCEPTOR, useClass: Fills }];
+    const here = await start(platform, providers);
+    const there = await start(platform, providers);
+    expect(await here(path)).toMatchObject({ tenant: null, run: 1 });
+    if (isNear) expect(await there(path)).toMatchObject({ tenant: null, run: 1 });
+    expect(await there(path, undefined, { 'x-late-tenant': 'bob' })).toMatchObject({ tenant: 'bob' });
+    expect(await there(path)).toMatchObject({ tenant: null, run: 1 });
+  });
 
   it('nor is it confirmed to one', async () => {
     const here = await start(platform);

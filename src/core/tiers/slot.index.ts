@@ -78,11 +78,12 @@ export class SlotIndex {
     return undefined;
   }
 
+  /** The slot whose number is out may be removed; nothing may be entered meanwhile. */
   *values(): Generator<number> {
-    // A slot may be removed while its number is out.
+    const { next } = this.slots;
     for (const first of this.buckets)
       for (let link = first, after; link !== 0; link = after) {
-        after = this.slots.next[link - 1] as number;
+        after = next[link - 1] as number;
         yield link - 1;
       }
   }

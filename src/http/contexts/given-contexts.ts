@@ -1,4 +1,5 @@
 import { requestAtHand } from '../../request-cache/request-at-hand.js';
+import type { RequestAtHand } from '../../request-cache/scope-of-request.js';
 import { noteFilled, type HandlerContexts } from './handler-contexts.js';
 import { storageWatch, type Ear, type Storage } from './storage-watch.js';
 
@@ -12,18 +13,22 @@ interface Holders {
 /** Finds who was given what is read. */
 class Holdings implements Ear {
   private readonly active = new Set<GivenContexts>();
+  /** Nobody knows of which request they are. */
+  private readonly unnamed = new Set<GivenContexts>();
   private readonly ofRequest = new WeakMap<object, Set<GivenContexts>>();
   private readonly ofStorage = new WeakMap<Storage, Holders>();
 
   begin(holder: GivenContexts): void {
     this.active.add(holder);
     if (holder.request !== undefined) addTo(this.ofRequest, holder.request, holder);
+    else this.unnamed.add(holder);
     for (const [storage, store] of holder.stores) addTo(this.holders(storage).byStore, store, holder);
     storageWatch().ears.add(this);
   }
 
   end(holder: GivenContexts): void {
     this.active.delete(holder);
+    this.unnamed.delete(holder);
     if (holder.request !== undefined) removeFrom(this.ofRequest, holder.request, holder);
     for (const [storage, store] of holder.stores) removeFrom(this.holders(storage).byStore, store, holder);
     if (this.active.size === 0) storageWatch().ears.delete(this);
@@ -39,11 +44,24 @@ class Holdings implements Ear {
       else before.delete(holder);
   }
 
-  /** That there is no store does not tell whose request it is. */
+  /** A page is served that was made where these were empty, and perhaps others: to whoever is at it now that is reading them. */
+  served(empty: Iterable<Storage>): void {
+    if (this.active.size === 0) return;
+    const holders = [...this.atHand()];
+    for (const holder of holders) holder.readOther();
+    for (const storage of empty) for (const holder of holders) holder.readEmpty(storage);
+  }
+
   private readEmpty(storage: Storage): void {
-    const request = requestAtHand();
-    const holders = request === undefined ? this.active : (this.ofRequest.get(request) ?? []);
-    for (const holder of holders) holder.readEmpty(storage);
+    for (const holder of this.atHand()) holder.readEmpty(storage);
+  }
+
+  /** That there is no store does not tell whose request it is. */
+  private *atHand(): Generator<GivenContexts> {
+    let request: RequestAtHand | undefined = requestAtHand();
+    if (request === undefined) return yield* this.active;
+    yield* this.unnamed;
+    for (; request !== undefined; request = request.around) yield* this.ofRequest.get(request) ?? [];
   }
 
   private holders(storage: Storage): Holders {
@@ -57,6 +75,11 @@ class Holdings implements Ear {
 }
 
 const holdings = new Holdings();
+
+/** To be called when what was made where a storage was empty is served: who has asked for it may be making a page of that. */
+export function noteServed(contexts: HandlerContexts): void {
+  holdings.served(contexts.emptyStorages());
+}
 
 /**
  * What middleware and guards have left in AsyncLocalStorages for the code that runs from here on. Reading it is reading an input of the
@@ -96,9 +119,14 @@ export class GivenContexts {
     else this.note('no-context');
   }
 
+  /** A storage that is empty, and that this process does not know. */
+  readOther(): void {
+    if (!this.isNoted) this.note('no-context');
+  }
+
   /** As if all there are had been read, those included that nobody has filled yet. */
   readAll(): void {
-    this.note('no-context');
+    this.readOther();
     for (const storage of storageWatch().storages())
       if (this.stores.has(storage)) this.read(storage);
       else this.readEmpty(storage);

@@ -18,15 +18,20 @@ class EmptyStorages {
     this.refs.add(new WeakRef(storage));
   }
 
-  /** Whether one of them has a store for the request at hand. */
-  get isOneFilled(): boolean {
+  *[Symbol.iterator](): Generator<Storage> {
     for (const ref of this.refs) {
       const storage = ref.deref();
       if (storage === undefined) this.refs.delete(ref);
-      else if (storageWatch().storeOf(storage) !== undefined) {
-        filled.add(storage);
-        return true;
-      }
+      else yield storage;
+    }
+  }
+
+  /** Whether one of them has a store for the request at hand. */
+  get isOneFilled(): boolean {
+    for (const storage of this) {
+      if (storageWatch().storeOf(storage) === undefined) continue;
+      filled.add(storage);
+      return true;
     }
     return false;
   }
@@ -77,6 +82,11 @@ export class HandlerContexts implements ContextVariant {
     for (const storage of watch.storages())
       if (!this.isIgnored(storage) && watch.storeOf(storage) !== undefined) return this.empty.knower;
     return '';
+  }
+
+  /** Those that the handler has found empty here. */
+  emptyStorages(): Iterable<Storage> {
+    return this.empty;
   }
 
   isIgnored(storage: Storage): boolean {
