@@ -25,11 +25,19 @@ class FakeNode extends EventEmitter {
 function subject() {
   const nodes = [new FakeNode('aaaaaaaaaaaa'), new FakeNode('bbbbbbbbbbbb')] as const;
   const all = new Map(nodes.map((node, i) => [`host:${i}`, node as unknown as Redis]));
-  const masters = { all, watch: () => undefined, look: () => undefined } as unknown as RedisMasters;
+  let seen = (): void => undefined;
+  const watch = (watcher: () => void): void => void (seen = watcher);
+  const masters = { all, watch, look: () => undefined } as unknown as RedisMasters;
   const changed = vi.fn();
   const lineage = new RedisClusterLineage(async () => undefined, changed);
   const mark = async () => (await lineage.mark('read', async () => ['t']))[0];
-  return { nodes, all, masters, changed, lineage, mark };
+  /** The driver has learned that a server is a master, or is none. */
+  const turn = (address: string, node?: FakeNode): void => {
+    if (node) all.set(address, node as unknown as Redis);
+    else all.delete(address);
+    seen();
+  };
+  return { nodes, all, masters, changed, lineage, mark, turn };
 }
 
 it.each(['BUSY Redis is busy running a script', 'LOADING Redis is loading the dataset', 'NOPERM this user'])(
@@ -72,3 +80,26 @@ it('nobody is asked again who is no master any more, has gone, or after the end'
   other.lineage.close();
   expect(vi.getTimerCount()).toBe(0);
 });
+
+it.each(['has told its run', 'is telling its run'])(
+  'a master that is none for a moment, as another server sees it, when it %s, counts again',
+  async (when) => {
+    const { nodes, masters, lineage, mark, turn } = subject();
+    const [, flapping] = nodes;
+    lineage.watch(masters);
+    const first = await mark();
+    turn('host:1');
+    const without = await mark();
+    expect(without).not.toBe(first);
+    if (when === 'is telling its run') {
+      turn('host:1', flapping);
+      turn('host:1');
+    }
+    turn('host:1', flapping);
+    await vi.waitFor(async () => {
+      await lineage.known();
+      expect(await mark()).toBe(first);
+    });
+    expect(lineage.known()).toBeUndefined();
+  },
+);

@@ -18,6 +18,7 @@ export class RedisClusterLineage {
   readonly #runs = new Map<string, string>();
   /** Which connection told it. */
   readonly #toldOn = new Map<string, Redis>();
+  /** Questions under way. A master that was none for a moment, as others saw it, is asked again: what it has told is forgotten. */
   readonly #asking = new WeakMap<Redis, Promise<void>>();
   /** The first question to each address. */
   readonly #first = new Map<string, Promise<void>>();
@@ -91,14 +92,13 @@ export class RedisClusterLineage {
     const asking = node.info('server').then(
       (info) => this.#learn(address, node, runOf(info)),
       (error: unknown) => {
-        this.#asking.delete(node);
         if (refusalCode(error) === undefined) return;
         this.#learn(address, node, '');
         this.#askLater(address, node);
       },
     );
     this.#asking.set(node, asking);
-    return asking;
+    return asking.finally(() => this.#asking.delete(node));
   }
 
   #learn(address: string, node: Redis, run: string): void {
@@ -124,7 +124,6 @@ export class RedisClusterLineage {
   #listenTo(address: string, node: Redis): void {
     const closed = (): void => {
       this.#listeners.delete(node);
-      this.#asking.delete(node);
       clearTimeout(this.#again.get(node));
       this.#again.delete(node);
       if (this.#toldOn.get(address) === node) this.#toldOn.delete(address);
