@@ -11,7 +11,7 @@ const SCRIPT = fileURLToPath(new URL('../servers/workers/cold-http.mjs', import.
 
 /** What other routes and the event loop saw, in milliseconds: each request, and the lag at p99 of each round. */
 interface Seen {
-  readonly others: number[];
+  readonly others: number[][];
   readonly lags: number[];
 }
 
@@ -78,7 +78,7 @@ it(
       for (const path of ['refused', 'cold'] as const) {
         await server.call('lag');
         const { answers: own, others } = await storm(port, `/${path}`);
-        seen[path].others.push(...others);
+        seen[path].others.push(others);
         seen[path].lags.push(await server.call<number>('lag'));
         if (path === 'cold') answers.push(...own);
       }
@@ -93,10 +93,15 @@ it(
     expect(await request(port, '/cold', agent)).toMatchObject({ status: 200, retryAfter: undefined });
     agent.destroy();
 
-    // Of all rounds together, for one has few of them. And loosely: what else runs on the machine is not to be measured.
+    // What this does to others it does in every round; what else runs on the machine, in one or another.
+    const usual = (rounds: number[][], share: number): number =>
+      quantile(
+        rounds.map((times) => quantile(times, share)),
+        0.5,
+      );
     const { refused, cold } = seen;
     for (const share of [0.5, 0.99])
-      expect(quantile(cold.others, share)).toBeLessThan(2 * quantile(refused.others, share) + 50);
+      expect(usual(cold.others, share)).toBeLessThan(2 * usual(refused.others, share) + 50);
     expect(quantile(cold.lags, 0.5)).toBeLessThan(2 * quantile(refused.lags, 0.5) + 20);
   },
 );
