@@ -54,16 +54,16 @@ export class EntryWriter {
     const { engine } = this;
     const budget = engine.guard.budget();
     const names = this.space.tokenNames(address.encoded, tags);
+    // Nearly always all is known. Then the command is on its way before anything else is done, in the same turn, by which nobody can tell.
+    const writing = this.send(address, names, encoded, lives, condition, budget);
     if (!condition) this.near.forget([address]);
     const moment = engine.watch.begin();
     let found: Found | undefined;
     let isShared = false;
     try {
-      // Nearly always all is known; then the command is on its way before this is waited for.
-      if (engine.storeClock.ready()) await engine.reader.ready(budget);
-      const epochs = engine.tokens.known(names) ?? (await engine.tokens.read(names, budget));
-      isShared = await this.writeUnlessAlive(address, encoded, epochs, lives, condition, budget);
-      if (isShared) found = engine.entries.loaded(this.space, encoded, epochs, lives);
+      const epochs = await writing;
+      isShared = epochs !== undefined;
+      if (epochs) found = engine.entries.loaded(this.space, encoded, epochs, lives);
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
       this.space.counters.storeFailures++;
@@ -82,6 +82,21 @@ export class EntryWriter {
       }
     }
     return isShared;
+  }
+
+  /** The epochs it was written under; `undefined`: it was not. */
+  private async send(
+    address: Address,
+    names: readonly string[],
+    encoded: EncodedValue,
+    lives: Lives,
+    condition: WriteCondition | undefined,
+    budget: WaitBudget,
+  ): Promise<readonly Epoch[] | undefined> {
+    const { engine } = this;
+    if (engine.storeClock.ready()) await engine.reader.ready(budget);
+    const epochs = engine.tokens.known(names) ?? (await engine.tokens.read(names, budget));
+    return (await this.writeUnlessAlive(address, encoded, epochs, lives, condition, budget)) ? epochs : undefined;
   }
 
   /** `add` must not be refused by an entry that is there physically but void or expired. */

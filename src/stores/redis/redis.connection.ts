@@ -78,6 +78,11 @@ export class RedisConnection {
     );
   }
 
+  /** Whether a command would be sent at once, and no other is under way. */
+  get isIdle(): boolean {
+    return !this.#watchdog.isDue && this.#usable() !== undefined;
+  }
+
   /** What is to be waited for before a command can be sent: the first connection; `undefined`: nothing. */
   opening(operation: string): Promise<unknown> | undefined {
     return this.#usable() ? undefined : this.#firstUse(operation);

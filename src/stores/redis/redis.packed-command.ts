@@ -1,6 +1,9 @@
 import { Command, Redis } from 'ioredis';
 import { isCluster, type RedisClient } from './redis.driver.js';
 
+/** A command's name and its arguments; one that is text and then bytes need not be joined for it. */
+export type PackedParts = readonly [name: string, ...args: Array<string | Buffer | [text: string, bytes: Buffer]>];
+
 /**
  * A command in one buffer from the start. Of bytes among its arguments the driver makes a buffer each, and joins them, which takes as long as
  * all else that this process does for an update; of many keys it measures each, and converts their text while the server waits for it.
@@ -8,7 +11,7 @@ import { isCluster, type RedisClient } from './redis.driver.js';
 class PackedCommand extends Command {
   constructor(
     name: string,
-    args: Array<string | Buffer>,
+    args: Array<string | Buffer | [string, Buffer]>,
     private readonly packed: Buffer,
   ) {
     super(name, args, { replyEncoding: null });
@@ -25,30 +28,58 @@ export function sendPacked(
   name: string,
   args: Array<string | Buffer>,
 ): Promise<unknown> | undefined {
-  if (isCluster(client) || !(client instanceof Redis)) return undefined;
-  const { keyPrefix, enableAutoPipelining, showFriendlyErrorStack } = client.options;
-  if (keyPrefix || enableAutoPipelining || showFriendlyErrorStack) return undefined;
-  const packed = pack(name, args);
+  if (!writesOnly(client)) return undefined;
+  const packed = pack([[name, ...args]]);
   return packed && (client.sendCommand(new PackedCommand(name, args, packed)) as Promise<unknown>);
 }
 
+/** Whether {@link sendTogether} can: the driver must not send some of the commands again on its next connection. */
+export function canSendTogether(client: RedisClient): client is Redis {
+  return writesOnly(client) && client.options.autoResendUnfulfilledCommands === false;
+}
+
 /**
- * The wire format of a request (RESP): an array of bulk strings, each with its length in bytes. The texts between the bytes are joined, for each
+ * Sends commands in one buffer; resolves to the reply of the last, rejects with the first refusal. `undefined` where it cannot.
+ */
+export function sendTogether(client: RedisClient, commands: readonly PackedParts[]): Promise<unknown> | undefined {
+  if (!canSendTogether(client)) return undefined;
+  const packed = pack(commands);
+  if (packed === undefined) return undefined;
+  // The first takes all with it; the others wait for their replies only.
+  const nowhere = { isPipeline: true as const, write: () => true, destination: { redis: client } };
+  const replies = commands.map(([name, ...args], i) =>
+    client.sendCommand(new PackedCommand(name, args, packed), i === 0 ? undefined : nowhere),
+  );
+  return Promise.all(replies).then((all) => all.at(-1));
+}
+
+function writesOnly(client: RedisClient): client is Redis {
+  if (isCluster(client) || !(client instanceof Redis)) return false;
+  const { keyPrefix, enableAutoPipelining, showFriendlyErrorStack } = client.options;
+  return !keyPrefix && !enableAutoPipelining && !showFriendlyErrorStack;
+}
+
+/**
+ * The wire format of requests (RESP): each an array of bulk strings, each with its length in bytes. The texts between the bytes are joined, for each
  * call into the runtime takes as long as all else here. `undefined` if a text is not ASCII: then its length is not that of its bytes.
  */
-function pack(name: string, args: ReadonlyArray<string | Buffer>): Buffer | undefined {
+function pack(commands: readonly PackedParts[]): Buffer | undefined {
   const texts: string[] = [];
   const bytes: Buffer[] = [];
-  let text = `*${args.length + 1}\r\n$${name.length}\r\n${name}\r\n`;
+  let text = '';
   let size = 0;
-  for (const arg of args) {
-    if (typeof arg === 'string') {
-      text += `$${arg.length}\r\n${arg}\r\n`;
-    } else {
-      texts.push(`${text}$${arg.length}\r\n`);
-      bytes.push(arg);
-      size += arg.length;
-      text = '\r\n';
+  for (const parts of commands) {
+    text += `*${parts.length}\r\n`;
+    for (const part of parts) {
+      if (typeof part === 'string') {
+        text += `$${part.length}\r\n${part}\r\n`;
+      } else {
+        const [head, tail] = Array.isArray(part) ? part : ['', part];
+        texts.push(`${text}$${head.length + tail.length}\r\n${head}`);
+        bytes.push(tail);
+        size += tail.length;
+        text = '\r\n';
+      }
     }
   }
   texts.push(text);

@@ -37,6 +37,7 @@ import { entryReport, releaseReport, tokenReport, updateReport } from './redis.r
 import type { RedisArgument } from './redis.script-loader.js';
 import * as scripts from './redis.scripts.js';
 import { RedisSubscriber } from './redis.subscriber.js';
+import { RedisUpdateTransaction, type RedisUpdate } from './redis.update-transaction.js';
 
 /** Default of `sendValuesUpTo`: a few of them still travel in one packet. */
 const SENT_BYTES = 1024;
@@ -51,6 +52,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   readonly #options: RedisStoreOptions;
   readonly #connection: RedisConnection;
   readonly #reads: RedisReadBatch;
+  readonly #transaction: RedisUpdateTransaction;
   readonly #lineage: RedisLineage | RedisClusterLineage;
   #keyspace: RedisKeyspace;
   #client: RedisClient | undefined;
@@ -79,6 +81,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
       () => this.#lineage.known(),
     );
     this.#reads = new RedisReadBatch(this.#connection);
+    this.#transaction = new RedisUpdateTransaction(this.#connection);
     const connected = (): Promise<void> => this.#connection.start();
     const changed = (): void => this.#listener?.flushed();
     const found = (): void => {
@@ -131,12 +134,16 @@ export class RedisStore implements CacheStore, LockStoreSource {
     const { updates } = this.#keyspace;
     const isSent = this.#isSent(frame);
     if (condition === undefined && isSent && updates !== '' && ttlMs !== Infinity) {
-      await this.#run('write', scripts.SEND_UPDATE, this.#pair(key), [
-        bytes(frame),
-        ttl(ttlMs),
-        updates,
-        updateReport(key),
-      ]);
+      const [entry, lease] = this.#pair(key);
+      const update = {
+        entry,
+        lease,
+        frame: bytes(frame),
+        ttl: ttl(ttlMs),
+        channel: updates,
+        report: updateReport(key),
+      };
+      if ((await this.#transaction.send(update)) !== true) await this.#sendByScript(update);
       return WRITTEN;
     }
     const args = [
@@ -201,8 +208,10 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   async now(): Promise<number> {
-    const [seconds, micros] = await this.#connection.run('now', (client) => client.time());
-    return Number(seconds) * 1000 + Number(micros) / 1000;
+    return this.#transaction.noteTime(async () => {
+      const [seconds, micros] = await this.#connection.run('now', (client) => client.time());
+      return Number(seconds) * 1000 + Number(micros) / 1000;
+    });
   }
 
   /** Locks on the same server, under the same prefix, through connections of their own. */
@@ -218,6 +227,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   close(): Promise<void> {
     this.#masters?.close();
     this.#lineage.close();
+    this.#transaction.close();
     this.#closing ??= Promise.all([this.#connection.close(), this.#subscriber?.close()]).then(() => {});
     return this.#closing;
   }
@@ -225,6 +235,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   #adopt(client: RedisClient): void {
     this.#keyspace = new RedisKeyspace(this.#keyspace.prefix, client.options.keyPrefix, !isCluster(client));
     this.#client = client;
+    this.#transaction.watch(client);
     if (this.#lineage instanceof RedisLineage) this.#lineage.watch(client as Redis);
     else this.#lineage.watch((this.#masters = new RedisMasters(client as Cluster)));
     this.#listen();
@@ -265,6 +276,10 @@ export class RedisStore implements CacheStore, LockStoreSource {
     return minted.map(String);
   }
 
+  async #sendByScript({ entry, lease, frame, ttl, channel, report }: RedisUpdate): Promise<void> {
+    await this.#run('write', scripts.SEND_UPDATE, [entry, lease], [frame, ttl, channel, report]);
+  }
+
   #run(operation: string, script: scripts.RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
     return this.#connection.runScript(operation, script, keys, args, asIs);
   }
@@ -286,7 +301,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
     return frame.byteLength <= (this.#options.sendValuesUpTo ?? SENT_BYTES);
   }
 
-  #pair(key: string): string[] {
+  #pair(key: string): [entry: string, lease: string] {
     return [this.#keyspace.entry(key), this.#keyspace.lease(key)];
   }
 }
