@@ -100,8 +100,9 @@ describe(`${PROCESSES} processes with ${CALLERS} callers each`, () => {
     for (const { asked } of others) expect(asked).toEqual(['acquire']);
   });
 
-  it('on a cold key, onCold throw, arriving one after the other: refused within 20 ms', async () => {
-    const { others } = await outcomesOf('spread', release('spread', { onCold: 'throw' }, { spread: 20 }));
+  // At one instant it is a question of processors: fifty processes need 35 ms of them, as they do for twenty bare GETs each.
+  it('on a cold key, onCold throw, all within 50 ms: refused within 20 ms', async () => {
+    const { others } = await outcomesOf('spread', release('spread', { onCold: 'throw' }, { spread: 1 }));
     expect(tally(others)).toEqual({ cold_cache: (PROCESSES - 1) * CALLERS });
     expect(quantile(timesOf(others), 0.9)).toBeLessThan(20);
     // Of the work itself, also where somebody else had the processor meanwhile.
