@@ -1,5 +1,6 @@
 import type { Cluster } from 'ioredis';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
+import { inOneWrite } from './redis.cork.js';
 import { isCluster, ownClient, type RedisClient } from './redis.driver.js';
 import { refusalCode, unavailable } from './redis.errors.js';
 import { linkOptions, ownConnectionOptions, type RedisStoreOptions } from './redis.options.js';
@@ -75,6 +76,30 @@ export class RedisConnection {
         if (!isUnknown(error)) throw unavailable(operation, error);
         return this.#send(client, operation, () => this.scripts.loadAndRun(client, script, keys, args)).then(read);
       },
+    );
+  }
+
+  /**
+   * Runs a script once for each name, for they may live on different servers, but all in one write.
+   * @param call what it is run with, asked for once there is a connection
+   * @throws StoreUnavailableError in place of every driver error
+   */
+  async runEach(
+    operation: string,
+    script: RedisScript,
+    names: readonly string[],
+    call: (name: string) => { keys: string[]; args: RedisArgument[] },
+  ): Promise<unknown[]> {
+    if (names.length === 0) return [];
+    return this.run(operation, (client) =>
+      inOneWrite(client, () =>
+        Promise.all(
+          names.map((name) => {
+            const { keys, args } = call(name);
+            return this.scripts.run(client, script, keys, args);
+          }),
+        ),
+      ),
     );
   }
 

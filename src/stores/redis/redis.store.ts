@@ -11,13 +11,11 @@ import {
   type WriteOutcome,
 } from '../contract/cache-store.js';
 import { ownBytes } from '../../core/own-bytes.js';
-import { randomText } from '../../core/random/random.text.js';
 import type { LockStore, LockStoreSource } from '../../locks/contract/lock-store.js';
 import { RedisClusterLineage } from './redis.cluster-lineage.js';
 import { RedisClusterSubscriber } from './redis.cluster-subscriber.js';
 import { RedisConnection } from './redis.connection.js';
 import type { CommandLink } from './redis.common-server.js';
-import { inOneWrite } from './redis.cork.js';
 import { isCluster, type RedisClient } from './redis.driver.js';
 import { RedisKeyspace } from './redis.keyspace.js';
 import {
@@ -33,10 +31,11 @@ import { RedisLockStore } from './redis.lock-store.js';
 import { RedisMasters } from './redis.masters.js';
 import { placeOf, type RedisPlace } from './redis.place.js';
 import { RedisReadBatch } from './redis.read-batch.js';
-import { entryReport, releaseReport, tokenReport, updateReport } from './redis.reports.js';
+import { entryReport, releaseReport, updateReport } from './redis.reports.js';
 import type { RedisArgument } from './redis.script-loader.js';
 import * as scripts from './redis.scripts.js';
 import { RedisSubscriber } from './redis.subscriber.js';
+import { RedisTokens } from './redis.tokens.js';
 import { RedisUpdateTransaction, type RedisUpdate } from './redis.update-transaction.js';
 
 /** Default of `sendValuesUpTo`: a few of them still travel in one packet. */
@@ -52,6 +51,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   readonly #options: RedisStoreOptions;
   readonly #connection: RedisConnection;
   readonly #reads: RedisReadBatch;
+  readonly #tokens: RedisTokens;
   readonly #transaction: RedisUpdateTransaction;
   readonly #lineage: RedisLineage | RedisClusterLineage;
   #keyspace: RedisKeyspace;
@@ -88,6 +88,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
       if (this.#subscriber instanceof RedisSubscriber) this.#subscriber.compare();
     };
     this.#lineage = isOne ? new RedisLineage(connected, changed, found) : new RedisClusterLineage(connected, changed);
+    this.#tokens = new RedisTokens(this.#connection, this.#reads, this.#lineage, () => this.#keyspace);
   }
 
   open(listener: StoreListener): void {
@@ -161,41 +162,23 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   async remove(keys: readonly string[]): Promise<number> {
-    const removed = await this.#each('remove', keys, (client, key) =>
-      this.#connection.scripts.run(client, scripts.REMOVE, this.#pair(key), [
-        this.#keyspace.channel,
-        releaseReport(key),
-        this.#keyspace.updates,
-        entryReport(key),
-      ]),
-    );
+    const removed = await this.#connection.runEach('remove', scripts.REMOVE, keys, (key) => {
+      const { channel, updates } = this.#keyspace;
+      return { keys: this.#pair(key), args: [channel, releaseReport(key), updates, entryReport(key)] };
+    });
     return removed.reduce<number>((sum, one) => sum + Number(one), 0);
   }
 
-  async tokens(names: readonly string[]): Promise<string[]> {
-    if (names.length === 0) return [];
-    return this.#lineage.mark('tokens', async () => {
-      const found = await this.#reads.get(names.map((name) => this.#keyspace.token(name)));
-      const missing = names.filter((_, i) => found[i] === undefined);
-      const created = await this.#mint('tokens', scripts.CREATE_TOKEN, missing);
-      let next = 0;
-      return found.map((token) => token?.toString() ?? (created[next++] as string));
-    });
+  tokens(names: readonly string[]): Promise<string[]> {
+    return this.#tokens.read(names);
   }
 
-  async rotate(names: readonly string[], soft = false): Promise<string[]> {
-    const script = soft ? scripts.SOFTEN_TOKEN : scripts.ROTATE_TOKEN;
-    return this.#lineage.mark('rotate', () => this.#mint('rotate', script, names));
+  rotate(names: readonly string[], soft = false): Promise<string[]> {
+    return this.#tokens.rotate(names, soft);
   }
 
-  async stamp(name: string, stamp: string, graceMs: number): Promise<string> {
-    const random = randomText(16);
-    const { changes } = this.#keyspace;
-    const args = [random, stamp, String(Math.floor(graceMs)), changes, tokenReport(name)];
-    const [token] = await this.#lineage.mark('stamp', async () => [
-      String(await this.#run('stamp', scripts.STAMP_TOKEN, [this.#keyspace.token(name)], args)),
-    ]);
-    return token as string;
+  stamp(name: string, stamp: string, graceMs: number): Promise<string> {
+    return this.#tokens.stamp(name, stamp, graceMs);
   }
 
   async scan(prefix: string, cursor = '0'): Promise<ScanStep> {
@@ -264,36 +247,12 @@ export class RedisStore implements CacheStore, LockStoreSource {
     };
   }
 
-  async #mint(operation: string, script: scripts.RedisScript, names: readonly string[]): Promise<string[]> {
-    const minted = await this.#each(operation, names, (client, name) =>
-      this.#connection.scripts.run(
-        client,
-        script,
-        [this.#keyspace.token(name)],
-        [randomText(16), this.#keyspace.changes, tokenReport(name)],
-      ),
-    );
-    return minted.map(String);
-  }
-
   async #sendByScript({ entry, lease, frame, ttl, channel, report }: RedisUpdate): Promise<void> {
     await this.#run('write', scripts.SEND_UPDATE, [entry, lease], [frame, ttl, channel, report]);
   }
 
   #run(operation: string, script: scripts.RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
     return this.#connection.runScript(operation, script, keys, args, asIs);
-  }
-
-  /** One script per name, for they may live on different servers, but all in one write. */
-  async #each(
-    operation: string,
-    names: readonly string[],
-    send: (client: RedisClient, name: string) => Promise<unknown>,
-  ): Promise<unknown[]> {
-    if (names.length === 0) return [];
-    return this.#connection.run(operation, (client) =>
-      inOneWrite(client, () => Promise.all(names.map((name) => send(client, name)))),
-    );
   }
 
   /** Whether others are sent the frame with the news. */
