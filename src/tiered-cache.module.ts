@@ -7,7 +7,6 @@ import type {
   OnModuleInit,
 } from '@nestjs/common';
 import {
-  APP_FILTER,
   ApplicationConfig,
   DiscoveryModule,
   DiscoveryService,
@@ -18,10 +17,7 @@ import {
 import type { NamespaceOptions } from './core/cache.options.js';
 import type { CacheEngine } from './core/cache-engine.js';
 import { CacheService } from './core/cache.service.js';
-import { createEngine, createRemoteStore } from './engine-factory.js';
-import { CacheWarmer } from './functions/cache-warmer.js';
 import { checkCachedMethods } from './functions/check-cached-methods.js';
-import { ColdCacheFilter } from './functions/cold-cache.filter.js';
 import { FunctionRegistry } from './functions/function-registry.js';
 import { keepExpressShapes } from './http/express-shapes.js';
 import { versioningOf } from './http/lane/lane-policy.js';
@@ -30,23 +26,17 @@ import { checkPageParameters } from './http/policy/check-page-parameters.js';
 import { noteControllerPlaces } from './http/policy/controller-places.js';
 import { noteInjectedRequests } from './http/policy/injected-request.js';
 import { documentCachedAnswers } from './http/policy/document-cached-answers.js';
-import { ResponseCachePolicies } from './http/policy/response-cache.policies.js';
 import { ResponseCaches } from './http/response-caches.js';
 import { InjectedRequests } from './injected-parts.js';
-import { EntityInvalidationService } from './invalidation/entity-invalidation.service.js';
-import { EntityRules } from './invalidation/entity-rules.js';
 import { checkDeclaredMethods } from './invalidation/methods/declared-methods.js';
 import { DeclaredInvalidations } from './invalidation/methods/declared-invalidations.js';
 import { PurgeService } from './invalidation/purge/purge.service.js';
-import { TagInvalidations } from './invalidation/tag-invalidations.js';
-import { checkLocks, createLockEngine } from './lock-factory.js';
-import { CacheLockService } from './locks/cache-lock.service.js';
+import { checkLocks } from './lock-factory.js';
 import { IdempotencyRecords } from './locks/idempotency-records.js';
 import type { LockEngine } from './locks/lock-engine.js';
 import { checkIdempotentRoutes } from './locks/nest/check-idempotent-routes.js';
 import { checkLockRoutes } from './locks/nest/check-lock-routes.js';
 import { documentLockAnswers } from './locks/nest/document-lock-answers.js';
-import { LockCalls } from './locks/nest/lock-calls.js';
 import { NamespaceSettings } from './namespace-settings.js';
 import { fail } from './option-checks.js';
 import { forceMissWish, type ForceMissRequest } from './request-cache/force-miss.js';
@@ -56,14 +46,7 @@ import { mountRequestContext } from './request-cache/mount-request-context.js';
 import { OwnServices } from './request-cache/own-services.js';
 import { RequestCacheService } from './request-cache/request-cache.service.js';
 import { RequestContext } from './request-cache/request-context.js';
-import {
-  DEFAULT_NAMESPACE,
-  getCacheToken,
-  isCacheToken,
-  TIERED_CACHE_ENGINE,
-  TIERED_CACHE_LOCKS,
-  TIERED_CACHE_STORE,
-} from './tiered-cache.constants.js';
+import { isCacheToken, TIERED_CACHE_ENGINE, TIERED_CACHE_LOCKS } from './tiered-cache.constants.js';
 import { TieredCacheFeatureModule } from './tiered-cache.feature-module.js';
 import {
   ConfigurableModuleClass,
@@ -71,7 +54,8 @@ import {
   type OPTIONS_TYPE,
 } from './tiered-cache.module-definition.js';
 import type { TieredCacheOptions } from './tiered-cache.options.js';
-import { ARE_OPTIONS_ASKED_FOR, VALID_OPTIONS, validOptions } from './valid-options.provider.js';
+import { exportedProviders, tieredCacheProviders } from './tiered-cache.providers.js';
+import { ARE_OPTIONS_ASKED_FOR, VALID_OPTIONS } from './valid-options.provider.js';
 
 /** Who has one of these, or a namespace, can read through the request tier. State caches have the engine. */
 const READ_THROUGH: readonly unknown[] = [TIERED_CACHE_ENGINE, CacheService, FunctionRegistry, RequestCacheService];
@@ -86,149 +70,8 @@ const DRAIN_MS = 5000;
  */
 @Module({
   imports: [DiscoveryModule],
-  providers: [
-    validOptions,
-    {
-      provide: RequestContext,
-      inject: [VALID_OPTIONS],
-      useFactory: ({ requestTier = true, forceMiss }: TieredCacheOptions) =>
-        new RequestContext({ requestTier, forceMiss }),
-    },
-    {
-      provide: NamespaceSettings,
-      inject: [VALID_OPTIONS],
-      useFactory: (options: TieredCacheOptions) => new NamespaceSettings(options),
-    },
-    {
-      provide: TIERED_CACHE_STORE,
-      inject: [VALID_OPTIONS],
-      useFactory: createRemoteStore,
-    },
-    {
-      provide: TIERED_CACHE_ENGINE,
-      inject: [VALID_OPTIONS, NamespaceSettings, RequestContext, TIERED_CACHE_STORE, PurgeService],
-      useFactory: createEngine,
-    },
-    {
-      provide: TIERED_CACHE_LOCKS,
-      inject: [VALID_OPTIONS, TIERED_CACHE_STORE],
-      useFactory: createLockEngine,
-    },
-    {
-      provide: CacheLockService,
-      inject: [TIERED_CACHE_LOCKS, VALID_OPTIONS, RequestContext],
-      useFactory: (engine: LockEngine, { locks }: TieredCacheOptions, context: RequestContext) =>
-        new CacheLockService(engine, locks, context.runLocked),
-    },
-    {
-      provide: LockCalls,
-      inject: [CacheLockService, VALID_OPTIONS, { token: HttpAdapterHost, optional: true }],
-      useFactory: (service: CacheLockService, { locks }: TieredCacheOptions, host: HttpAdapterHost | undefined) =>
-        new LockCalls(service, host, locks?.mapException),
-    },
-    {
-      provide: IdempotencyRecords,
-      inject: [TIERED_CACHE_LOCKS],
-      useFactory: (engine: LockEngine) => new IdempotencyRecords(engine),
-    },
-    {
-      provide: CacheService,
-      inject: [TIERED_CACHE_ENGINE],
-      useFactory: (engine: CacheEngine) => engine.namespace(DEFAULT_NAMESPACE),
-    },
-    { provide: getCacheToken(DEFAULT_NAMESPACE), useExisting: CacheService },
-    { provide: APP_FILTER, useClass: ColdCacheFilter },
-    {
-      provide: EntityInvalidationService,
-      inject: [TIERED_CACHE_ENGINE, EntityRules],
-      useFactory: (engine: CacheEngine, rules: EntityRules) =>
-        new EntityInvalidationService(engine.namespace(DEFAULT_NAMESPACE), rules),
-    },
-    {
-      provide: TagInvalidations,
-      inject: [CacheService],
-      useFactory: (cache: CacheService) => new TagInvalidations(cache),
-    },
-    {
-      provide: EntityRules,
-      inject: [VALID_OPTIONS],
-      useFactory: ({ entities }: TieredCacheOptions) => new EntityRules(entities),
-    },
-    {
-      provide: DeclaredInvalidations,
-      inject: [TIERED_CACHE_ENGINE, EntityRules],
-      useFactory: (engine: CacheEngine, rules: EntityRules) =>
-        new DeclaredInvalidations(engine.namespace(DEFAULT_NAMESPACE), rules),
-    },
-    {
-      provide: PurgeService,
-      inject: [VALID_OPTIONS],
-      useFactory: ({ purge }: TieredCacheOptions) => new PurgeService(purge),
-    },
-    {
-      provide: RequestCacheService,
-      inject: [RequestContext],
-      useFactory: (context: RequestContext) => new RequestCacheService(context),
-    },
-    {
-      provide: CacheWarmer,
-      inject: [TIERED_CACHE_ENGINE, DiscoveryService],
-      useFactory: (engine: CacheEngine, discovery: DiscoveryService) => new CacheWarmer(engine, discovery),
-    },
-    {
-      provide: ResponseCachePolicies,
-      inject: [VALID_OPTIONS],
-      useFactory: ({ responses }: TieredCacheOptions) => new ResponseCachePolicies(responses),
-    },
-    {
-      provide: ResponseCaches,
-      inject: [
-        ResponseCachePolicies,
-        TIERED_CACHE_ENGINE,
-        { token: HttpAdapterHost, optional: true },
-        NamespaceSettings,
-        VALID_OPTIONS,
-      ],
-      useFactory: (
-        policies: ResponseCachePolicies,
-        engine: CacheEngine,
-        host: HttpAdapterHost | undefined,
-        settings: NamespaceSettings,
-        { responses }: TieredCacheOptions,
-      ) =>
-        new ResponseCaches(
-          policies,
-          engine,
-          host,
-          (namespace) => settings.complete(namespace),
-          responses?.name ?? 'tiered-cache',
-          responses?.surrogateKeys,
-        ),
-    },
-    {
-      provide: FunctionRegistry,
-      inject: [TIERED_CACHE_ENGINE],
-      useFactory: (engine: CacheEngine) => new FunctionRegistry(engine),
-    },
-  ],
-  exports: [
-    TIERED_CACHE_ENGINE,
-    NamespaceSettings,
-    CacheService,
-    CacheLockService,
-    LockCalls,
-    IdempotencyRecords,
-    getCacheToken(DEFAULT_NAMESPACE),
-    EntityInvalidationService,
-    TagInvalidations,
-    EntityRules,
-    DeclaredInvalidations,
-    PurgeService,
-    RequestCacheService,
-    CacheWarmer,
-    ResponseCaches,
-    FunctionRegistry,
-  ],
+  providers: tieredCacheProviders,
+  exports: exportedProviders,
 })
 export class TieredCacheModule
   extends ConfigurableModuleClass
