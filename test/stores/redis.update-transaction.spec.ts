@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
 import { redis, type RedisStoreOptions } from '../../src/stores/redis/index.js';
 import { frame } from '../../src/testing/conformance.subject.js';
@@ -128,6 +129,27 @@ it('goes on by scripts when the user may no more, or may not publish: the value 
     expect(await calls('evalsha')).toBe(2);
     await server.command('ACL', 'DELUSER', 'strict');
   }
+});
+
+it('leaves a connection that was lent to scripts: the user may have a transaction under way, which it would end', async () => {
+  const client = new Redis(server.url, { autoResendUnfulfilledCommands: false });
+  onTestFinished(() => client.disconnect());
+  const { store } = await openAtWork({ client });
+  await client.multi({ pipeline: false });
+  const writing = store.write('{a}', frame(), 10_000);
+  await client.set('theirs', '1');
+  expect(await client.exec()).toEqual([
+    [null, 'OK'],
+    [null, 1],
+  ]);
+  await writing;
+  expect([await calls('multi'), await calls('exec')]).toEqual([1, 1]);
+});
+
+it('goes by scripts where the driver changes what it is given', async () => {
+  const { store } = await openAtWork({ url: server.url, connection: { keyPrefix: 'app:' } });
+  for (let i = 0; i < 3; i++) expect(await store.write('{a}', frame(), 10_000)).toEqual({ written: true });
+  expect([await calls('multi'), await calls('evalsha')]).toEqual([0, 3]);
 });
 
 it('tells why the server refuses', async () => {

@@ -103,6 +103,11 @@ export class RedisConnection {
     );
   }
 
+  /** Whether others may send commands on it, too: the user who lent it. */
+  get isLent(): boolean {
+    return this.#lent !== undefined;
+  }
+
   /** Whether a command would be sent at once, and no other is under way. */
   get isIdle(): boolean {
     return !this.#watchdog.isDue && this.#usable() !== undefined;

@@ -33,16 +33,12 @@ export function sendPacked(
   return packed && (client.sendCommand(new PackedCommand(name, args, packed)) as Promise<unknown>);
 }
 
-/** Whether {@link sendTogether} can: the driver must not send some of the commands again on its next connection. */
-export function canSendTogether(client: RedisClient): client is Redis {
-  return writesOnly(client) && client.options.autoResendUnfulfilledCommands === false;
-}
-
 /**
- * Sends commands in one buffer; resolves to the reply of the last, rejects with the first refusal. `undefined` where it cannot.
+ * Sends commands in one buffer; resolves to the reply of the last, rejects with the first refusal. `undefined` where {@link sendPacked} is. Not on
+ * a connection on which the driver would send what was not answered again.
  */
 export function sendTogether(client: RedisClient, commands: readonly PackedParts[]): Promise<unknown> | undefined {
-  if (!canSendTogether(client)) return undefined;
+  if (!writesOnly(client)) return undefined;
   const packed = pack(commands);
   if (packed === undefined) return undefined;
   // The first takes all with it; the others wait for their replies only.
@@ -53,7 +49,8 @@ export function sendTogether(client: RedisClient, commands: readonly PackedParts
   return Promise.all(replies).then((all) => all.at(-1));
 }
 
-function writesOnly(client: RedisClient): client is Redis {
+/** Whether the driver only writes what it is given. */
+export function writesOnly(client: RedisClient): client is Redis {
   if (isCluster(client) || !(client instanceof Redis)) return false;
   const { keyPrefix, enableAutoPipelining, showFriendlyErrorStack } = client.options;
   return !keyPrefix && !enableAutoPipelining && !showFriendlyErrorStack;

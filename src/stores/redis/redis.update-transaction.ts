@@ -1,7 +1,7 @@
 import type { RedisClient } from './redis.driver.js';
 import type { RedisConnection } from './redis.connection.js';
 import { refusalCode } from './redis.errors.js';
-import { canSendTogether, sendTogether, type PackedParts } from './redis.packed-command.js';
+import { sendTogether, writesOnly, type PackedParts } from './redis.packed-command.js';
 import { RedisServerTime } from './redis.server-time.js';
 
 const MULTI: PackedParts = ['multi'];
@@ -31,7 +31,8 @@ export class RedisUpdateTransaction {
   constructor(private readonly connection: RedisConnection) {}
 
   watch(client: RedisClient): void {
-    if (canSendTogether(client)) this.#time.watch(client);
+    // On a connection that is lent, a transaction of the user's may be under way, which ours would end.
+    if (writesOnly(client) && !this.connection.isLent) this.#time.watch(client);
     else this.#isAllowed = false;
   }
 
@@ -58,11 +59,10 @@ export class RedisUpdateTransaction {
 
   async #isWritten(replies: Promise<unknown> | undefined): Promise<boolean> {
     try {
-      // `null`: who lent the connection watches a key.
-      const replied = (await replies) as unknown[] | null | undefined;
+      const replied = (await replies) as unknown[] | undefined;
       const refusal = replied?.[0];
       if (refusal instanceof Error) throw refusal;
-      return Array.isArray(replied);
+      return replied !== undefined;
     } catch (error) {
       const code = refusalCode(error);
       // The user may not, or a proxy does not know it: scripts are another matter. What else is refused they would be, too.
