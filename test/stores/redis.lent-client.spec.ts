@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster, Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
@@ -127,4 +129,30 @@ describe('a client that was lent and gives up commands early, on links that are 
     while (!isClosed && performance.now() - asked < 5000) await expect(store.now()).rejects.toThrow();
     expect(isClosed).toBe(true);
   });
+});
+
+it('is not cut for an answer that its driver forgot with the connection of before', async () => {
+  const server = await RedisServer.start();
+  onTestFinished(() => server.stop());
+  const proxy = await FaultProxy.start(server.port);
+  onTestFinished(() => proxy.stop());
+  const client = new Redis(proxy.port, { autoResendUnfulfilledCommands: false });
+  onTestFinished(() => client.disconnect());
+  client.on('error', () => undefined);
+  const store = redis({ client });
+  onTestFinished(() => store.close());
+  const told = new RecordingListener();
+  store.open(told);
+  await told.until('heard');
+  proxy.blackhole();
+  store.read(['{a}']).catch(() => undefined);
+  proxy.cut();
+  const back = once(client, 'ready');
+  await proxy.heal();
+  await back;
+  let closed = 0;
+  client.on('close', () => closed++);
+  // Longer than a connection that owes answers may be silent, and than it takes to look.
+  await sleep(1700);
+  expect(closed).toBe(0);
 });

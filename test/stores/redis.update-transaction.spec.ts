@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
 import { redis, type RedisStoreOptions } from '../../src/stores/redis/index.js';
 import { frame } from '../../src/testing/conformance.subject.js';
@@ -116,19 +116,99 @@ it('asks only where the user may: without MULTI, or EXEC, all goes by scripts', 
   }
 });
 
-it('goes on by scripts when the user may no more, or may not publish: the value is written all the same', async () => {
-  for (const taken of ['-exec', '-multi', 'resetchannels']) {
+it('writes all the same where the user may not publish', async () => {
+  const { store } = await openAtWork(await user('+multi +exec -publish'));
+  const written = frame();
+  expect(await store.write('{a}', written, 10_000)).toEqual({ written: true });
+  expect(await store.read(['{a}'])).toEqual([Buffer.from(written)]);
+  expect([await calls('multi'), await calls('evalsha')]).toEqual([0, 1]);
+});
+
+it('says so once when the user may no more, goes on by scripts, and by transactions when the user may again', async () => {
+  for (const [taken, given] of [
+    ['-exec', '+exec'],
+    ['-multi', '+multi'],
+    ['resetchannels', '&*'],
+  ] as const) {
     const { store } = await openAtWork(await user('+multi +exec'));
     await store.write('{a}', frame(), 10_000);
     expect(await calls('multi')).toBe(1);
     await server.command('ACL', 'SETUSER', 'strict', taken);
-    const [second, third] = [frame(), frame()];
-    expect(await store.write('{b}', second, 10_000)).toEqual({ written: true });
+    await expect(store.write('{b}', frame(), 10_000)).rejects.toMatchObject({ reason: 'refused' });
+    await server.command('ACL', 'SETUSER', 'strict', given);
+    const [third, fourth] = [frame(), frame()];
     expect(await store.write('{c}', third, 10_000)).toEqual({ written: true });
-    expect(await store.read(['{b}', '{c}'])).toEqual([Buffer.from(second), Buffer.from(third)]);
-    expect(await calls('evalsha')).toBe(2);
+    expect(await calls('evalsha')).toBe(1);
+    await store.now();
+    expect(await store.write('{d}', fourth, 10_000)).toEqual({ written: true });
+    expect(await store.read(['{c}', '{d}'])).toEqual([Buffer.from(third), Buffer.from(fourth)]);
+    expect(await calls('evalsha')).toBe(1);
     await server.command('ACL', 'DELUSER', 'strict');
   }
+});
+
+describe('what is called in one turn is done in its order', () => {
+  async function order(store: CacheStore): Promise<void> {
+    const [large, last] = [new Uint8Array(Buffer.alloc(3000, frame())), frame()];
+    for (let i = 0; i < 20; i++) {
+      await Promise.all([store.write('{removed}', frame(), 10_000), store.remove(['{removed}'])]);
+      await Promise.all([store.write('{large}', frame(), 10_000), store.write('{large}', large, 10_000)]);
+      const added = store.write('{last}', frame(), 10_000);
+      const add = store.write('{last}', last, 10_000, { absent: true });
+      await added;
+      expect((await add).written).toBe(false);
+      expect(await store.read(['{removed}', '{large}'])).toEqual([undefined, Buffer.from(large)]);
+      await store.remove(['{last}']);
+    }
+  }
+
+  it('from the first on', async () => {
+    const { store } = await open();
+    await order(store);
+  });
+
+  it('at work, and while anything else is under way', async () => {
+    const { store } = await openAtWork();
+    await order(store);
+    let isOver = false;
+    const others = (async () => {
+      while (!isOver) await store.read(['{other}']);
+    })();
+    await order(store);
+    isOver = true;
+    await others;
+  });
+
+  it('on a connection that was lent', async () => {
+    const client = new Redis(server.url);
+    onTestFinished(() => client.disconnect());
+    const { store } = await open({ client });
+    await order(store);
+  });
+
+  it('where the user may not', async () => {
+    const { store } = await open(await user('+unlink +getrange'));
+    await order(store);
+  });
+});
+
+it('keeps replies in step where somebody wraps the driver and passes on the command alone', async () => {
+  const { sendCommand } = Redis.prototype;
+  const alone: typeof sendCommand = function (this: Redis, command) {
+    return sendCommand.call(this, command);
+  };
+  Redis.prototype.sendCommand = alone;
+  onTestFinished(() => void (Redis.prototype.sendCommand = sendCommand));
+  const { store } = await openAtWork();
+  const written = frame();
+  const [outcome, tokens, found] = await Promise.all([
+    store.write('{a}', written, 10_000),
+    store.tokens(['t']),
+    store.read(['{before}', '{none}']),
+  ]);
+  expect([outcome.written, tokens.length, found.length]).toEqual([true, 1, 2]);
+  expect(await store.read(['{a}'])).toEqual([Buffer.from(written)]);
+  expect(await calls('multi')).toBe(1);
 });
 
 it('leaves a connection that was lent to scripts: the user may have a transaction under way, which it would end', async () => {
@@ -139,8 +219,8 @@ it('leaves a connection that was lent to scripts: the user may have a transactio
   const writing = store.write('{a}', frame(), 10_000);
   await client.set('theirs', '1');
   expect(await client.exec()).toEqual([
-    [null, 'OK'],
     [null, 1],
+    [null, 'OK'],
   ]);
   await writing;
   expect([await calls('multi'), await calls('exec')]).toEqual([1, 1]);

@@ -64,15 +64,15 @@ export class RedisConnection {
     const client = this.#usable();
     if (!client) return this.#firstUse(operation).then(() => this.runScript(operation, script, keys, args, read));
     if (this.#watchdog.isDue) this.#writes.join(client);
-    this.#watchdog.begin();
+    const due = this.#watchdog.begin();
     return attempt(() => evalsha(client, script, keys, args)).then(
       (reply) => {
-        this.#watchdog.end(true);
+        this.#watchdog.end(due, true);
         const waiting = this.beforeReply();
         return waiting ? waiting.then(() => read(reply)) : read(reply);
       },
       (error: unknown) => {
-        this.#watchdog.end(refusalCode(error) !== undefined);
+        this.#watchdog.end(due, refusalCode(error) !== undefined);
         if (!isUnknown(error)) throw unavailable(operation, error);
         return this.#send(client, operation, () => this.scripts.loadAndRun(client, script, keys, args)).then(read);
       },
@@ -126,7 +126,7 @@ export class RedisConnection {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#watchdog.stop();
+    this.#watchdog.close();
     clearTimeout(this.#reconnect);
     if (!this.#client) return;
     if (this.#lent) this.#lent.off('error', ignore);
@@ -135,14 +135,14 @@ export class RedisConnection {
 
   // By hand, and without `async`: each promise of a command costs as much as its reply does to parse.
   #send<T>(client: RedisClient, operation: string, command: (client: RedisClient) => Promise<T>): Promise<T> {
-    this.#watchdog.begin();
+    const due = this.#watchdog.begin();
     return attempt(() => command(client)).then(
       (reply) => {
-        this.#watchdog.end(true);
+        this.#watchdog.end(due, true);
         return this.beforeReply()?.then(() => reply) ?? reply;
       },
       (error: unknown) => {
-        this.#watchdog.end(refusalCode(error) !== undefined);
+        this.#watchdog.end(due, refusalCode(error) !== undefined);
         throw unavailable(operation, error);
       },
     );

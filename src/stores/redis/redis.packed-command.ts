@@ -33,20 +33,36 @@ export function sendPacked(
   return packed && (client.sendCommand(new PackedCommand(name, args, packed)) as Promise<unknown>);
 }
 
-/**
- * Sends commands in one buffer; resolves to the reply of the last, rejects with the first refusal. `undefined` where {@link sendPacked} is. Not on
- * a connection on which the driver would send what was not answered again.
- */
-export function sendTogether(client: RedisClient, commands: readonly PackedParts[]): Promise<unknown> | undefined {
-  if (!writesOnly(client)) return undefined;
+/** Commands that are to travel together. */
+export interface PackedCommands {
+  readonly commands: readonly PackedParts[];
+  readonly packed: Buffer;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** `undefined` if some text is not ASCII. */
+export function packTogether(commands: readonly PackedParts[]): PackedCommands | undefined {
   const packed = pack(commands);
-  if (packed === undefined) return undefined;
+  return packed && { commands, packed };
+}
+
+/**
+ * Sends them in one buffer; resolves to the outcome of each. Not on a connection on which the driver would send some of them again by themselves
+ * (`autoResendUnfulfilledCommands`, or an offline queue and `reconnectOnError`).
+ */
+export function sendTogether(
+  client: Redis,
+  { commands, packed }: PackedCommands,
+): Promise<Array<PromiseSettledResult<unknown>>> {
   // The first takes all with it; the others wait for their replies only.
   const nowhere = { isPipeline: true as const, write: () => true, destination: { redis: client } };
   const replies = commands.map(([name, ...args], i) =>
-    client.sendCommand(new PackedCommand(name, args, packed), i === 0 ? undefined : nowhere),
+    i === 0
+      ? client.sendCommand(new PackedCommand(name, args, packed))
+      : client.sendCommand(new PackedCommand(name, args, NOTHING), nowhere),
   );
-  return Promise.all(replies).then((all) => all.at(-1));
+  return Promise.allSettled(replies);
 }
 
 /** Whether the driver only writes what it is given. */

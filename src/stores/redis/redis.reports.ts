@@ -16,6 +16,9 @@ const [ENTRY, TOKEN, UPDATE, RELEASED, COLON, DOT] = [...Buffer.from('etur:.')] 
 ];
 const ZERO = 48;
 
+/** Says nothing to anybody; to see whether one may. */
+export const NO_REPORT = 'n';
+
 export function entryReport(key: string): string {
   return `e${key}`;
 }

@@ -1,11 +1,11 @@
 import type { Redis } from 'ioredis';
 
-/** Two clocks that nobody sets: quartz is off by up to 100 millionths. */
-const DRIFT = 1e-4;
+/** More than a clock goes wrong by itself (100 millionths), or is slowed down or hurried on by who keeps it right (500). */
+const DRIFT = 1e-3;
 
 /**
  * What the time of a connection's server is at least, without asking: it was so much when an answer was sent, and the answer has been here since.
- * Of each answer as much is lost as it was on its way.
+ * Of each answer as much is lost as it was on its way. A server whose clock is put back is believed to be ahead until its next answer.
  */
 export class RedisServerTime {
   /** By how much the server's time was ahead of this process's clock at {@link told}, at least. */
@@ -19,18 +19,21 @@ export class RedisServerTime {
     client.on('close', this.#forget);
   }
 
-  /** A client that is lent goes on without us. */
   close(): void {
     this.#client?.off('close', this.#forget);
     this.#client = undefined;
   }
 
-  /** Notes what `ask` resolves to, in milliseconds, unless the connection was replaced meanwhile. */
-  async note(ask: () => Promise<number>): Promise<number> {
-    const connections = this.#connections;
-    const time = await ask();
-    if (connections === this.#connections) this.#learn(time);
-    return time;
+  /** Which connection an answer belongs to. */
+  get connection(): number {
+    return this.#connections;
+  }
+
+  /** An answer, in milliseconds, to what was asked on that connection. The newest counts, be it less than the one before. */
+  learn(time: number, connection: number): void {
+    if (connection !== this.#connections) return;
+    this.#told = performance.now();
+    this.#ahead = time - this.#told;
   }
 
   /** In milliseconds; `undefined`: nothing was told on this connection yet. */
@@ -40,15 +43,14 @@ export class RedisServerTime {
     return now + this.#ahead - DRIFT * (now - this.#told);
   }
 
-  /** The newest, be it less than the one before: the server's clock may have been set. */
-  #learn(time: number): void {
-    this.#told = performance.now();
-    this.#ahead = time - this.#told;
-  }
-
   /** The next connection may be to another server. */
   readonly #forget = (): void => {
     this.#connections++;
     this.#ahead = -Infinity;
   };
+}
+
+/** Of the server's answer to TIME. */
+export function millisecondsOf([seconds, micros]: readonly unknown[]): number {
+  return Number(seconds) * 1000 + Number(micros) / 1000;
 }

@@ -34,6 +34,7 @@ import { RedisReadBatch } from './redis.read-batch.js';
 import { entryReport, releaseReport, updateReport } from './redis.reports.js';
 import type { RedisArgument } from './redis.script-loader.js';
 import * as scripts from './redis.scripts.js';
+import { millisecondsOf } from './redis.server-time.js';
 import { RedisSubscriber } from './redis.subscriber.js';
 import { RedisTokens } from './redis.tokens.js';
 import { RedisUpdateTransaction, type RedisUpdate } from './redis.update-transaction.js';
@@ -144,7 +145,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
         channel: updates,
         report: updateReport(key),
       };
-      if ((await this.#transaction.send(update)) !== true) await this.#sendByScript(update);
+      await (this.#transaction.send(update) ?? this.#sendByScript(update));
       return WRITTEN;
     }
     const args = [
@@ -191,10 +192,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
   }
 
   async now(): Promise<number> {
-    return this.#transaction.noteTime(async () => {
-      const [seconds, micros] = await this.#connection.run('now', (client) => client.time());
-      return Number(seconds) * 1000 + Number(micros) / 1000;
-    });
+    return millisecondsOf(await this.#connection.run('now', (client) => client.time()));
   }
 
   /** Locks on the same server, under the same prefix, through connections of their own. */

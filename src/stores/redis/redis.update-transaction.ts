@@ -1,11 +1,23 @@
-import type { RedisClient } from './redis.driver.js';
+import type { Redis } from 'ioredis';
 import type { RedisConnection } from './redis.connection.js';
+import type { RedisClient } from './redis.driver.js';
 import { refusalCode } from './redis.errors.js';
-import { sendTogether, writesOnly, type PackedParts } from './redis.packed-command.js';
-import { RedisServerTime } from './redis.server-time.js';
+import {
+  packTogether,
+  sendTogether,
+  writesOnly,
+  type PackedCommands,
+  type PackedParts,
+} from './redis.packed-command.js';
+import { NO_REPORT } from './redis.reports.js';
+import { millisecondsOf, RedisServerTime } from './redis.server-time.js';
 
 const MULTI: PackedParts = ['multi'];
+const TIME: PackedParts = ['time'];
 const EXEC: PackedParts = ['exec'];
+
+/** How servers say no to a user, and proxies to a command they do not know. */
+const NOT_ALLOWED: ReadonlySet<string> = new Set(['NOPERM', 'ERR', 'EXECABORT']);
 
 export interface RedisUpdate {
   readonly entry: string;
@@ -24,7 +36,7 @@ export interface RedisUpdate {
  */
 export class RedisUpdateTransaction {
   readonly #time = new RedisServerTime();
-  /** Whether this user may, and this driver can; `undefined`: not asked yet. */
+  /** Whether this user may, and this driver can; `undefined`: to be asked. */
   #isAllowed: boolean | undefined;
   #isAsking = false;
 
@@ -40,65 +52,63 @@ export class RedisUpdateTransaction {
     this.#time.close();
   }
 
-  /** The server's time in milliseconds, as `ask` resolves to it; noted on its way. */
-  noteTime(ask: () => Promise<number>): Promise<number> {
-    return this.#time.note(ask);
-  }
-
-  /** Whether it was written; `false`: by now it is to go by a script. `undefined`: so it is at once. */
-  send(update: RedisUpdate): Promise<boolean> | undefined {
+  /**
+   * On its way before this returns. `undefined`: it is to go by a script, at once too, lest what is called next comes first.
+   * @throws StoreUnavailableError (rejects)
+   */
+  send(update: RedisUpdate): Promise<void> | undefined {
     if (this.#isAllowed === false || !this.connection.isIdle) return undefined;
     const time = this.#time.least;
-    if (!this.#isAllowed || time === undefined) {
-      void this.#ask();
-      return undefined;
+    if (this.#isAllowed && time !== undefined) {
+      const packed = packTogether(commandsOf(update, time));
+      return packed && this.#run('write', packed);
     }
-    const commands = commandsOf(update, time);
-    return this.connection.run('write', (client) => this.#isWritten(sendTogether(client, commands)));
+    void this.#ask(update.channel);
+    return undefined;
   }
 
-  async #isWritten(replies: Promise<unknown> | undefined): Promise<boolean> {
-    try {
-      const replied = (await replies) as unknown[] | undefined;
-      const refusal = replied?.[0];
-      if (refusal instanceof Error) throw refusal;
-      return replied !== undefined;
-    } catch (error) {
-      const code = refusalCode(error);
-      // The user may not, or a proxy does not know it: scripts are another matter. What else is refused they would be, too.
-      if (code === 'NOPERM' || code === 'ERR') this.#isAllowed = false;
-      else if (code !== 'EXECABORT') throw error;
-      return false;
-    }
-  }
-
-  /** On a connection of which no more is known than that it is there. */
-  async #ask(): Promise<void> {
-    if (this.#isAsking) return;
+  /** Whether all that an update needs is allowed; and, on a new connection, what time it is. */
+  async #ask(channel: string): Promise<void> {
+    const packed = packTogether([MULTI, ['publish', channel, NO_REPORT], TIME, EXEC]);
+    if (this.#isAsking || !packed) return;
     this.#isAsking = true;
     try {
-      await this.noteTime(() => this.connection.run('now', (client) => this.#timeOf(client)));
+      await this.#run('now', packed);
       this.#isAllowed = true;
     } catch {
-      // Asked again, unless it was refused.
+      // Asked again at the next update, unless it was refused.
     } finally {
       this.#isAsking = false;
     }
   }
 
-  async #timeOf(client: RedisClient): Promise<number> {
-    try {
-      const [time] = (await sendTogether(client, [MULTI, ['time'], EXEC])) as [[seconds: unknown, micros: unknown]];
-      return Number(time[0]) * 1000 + Number(time[1]) / 1000;
-    } catch (error) {
-      if (refusalCode(error) !== undefined) this.#isAllowed = false;
-      throw error;
-    }
+  /** In each of our transactions the last command tells the time. */
+  #run(operation: 'now' | 'write', packed: PackedCommands): Promise<void> {
+    const { connection } = this.#time;
+    return this.connection.run(operation, async (client) => {
+      const outcomes = await sendTogether(client as Redis, packed);
+      const refused = outcomes.find((outcome) => outcome.status === 'rejected');
+      const replies = refused ? [refused.reason] : (outcomes.at(-1) as PromiseFulfilledResult<unknown[]>).value;
+      const failure: unknown = replies.find((reply) => reply instanceof Error);
+      if (failure === undefined) return this.#time.learn(millisecondsOf(replies.at(-1) as unknown[]), connection);
+      this.#failed(operation, failure, outcomes);
+      throw failure;
+    });
+  }
+
+  #failed(operation: 'now' | 'write', failure: unknown, outcomes: Array<PromiseSettledResult<unknown>>): void {
+    // What was allowed is so no more, perhaps in part only: where MULTI is refused, the others are carried out one by one.
+    if (NOT_ALLOWED.has(refusalCode(failure) ?? '')) this.#isAllowed = operation === 'now' ? false : undefined;
+    const [begun, ended] = [outcomes[0], outcomes.at(-1)];
+    if (begun?.status !== 'fulfilled' || ended?.status !== 'rejected') return;
+    // Before Redis 6.0.6 a transaction whose end was refused is still open.
+    const refusal = refusalCode(ended.reason);
+    if (refusal !== undefined && refusal !== 'EXECABORT') this.connection.leave();
   }
 }
 
 function commandsOf({ entry, lease, frame, ttl, channel, report }: RedisUpdate, time: number): PackedParts[] {
   const seconds = Math.floor(time / 1000);
   const head = `${report}${seconds}.${Math.floor((time - seconds * 1000) * 1000)}:`;
-  return [MULTI, ['set', entry, frame, 'PX', ttl], ['del', lease], ['publish', channel, [head, frame]], EXEC];
+  return [MULTI, ['set', entry, frame, 'PX', ttl], ['del', lease], ['publish', channel, [head, frame]], TIME, EXEC];
 }

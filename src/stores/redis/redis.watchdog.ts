@@ -10,6 +10,7 @@ const SILENCE_MS = 1000;
  */
 export class RedisWatchdog {
   #due = 0;
+  #connections = 0;
   /** The driver has given one up: its answer is as missing as before. */
   #isOwed = false;
   #since = 0;
@@ -18,7 +19,9 @@ export class RedisWatchdog {
   #client: RedisClient | undefined;
 
   watch(client: RedisClient): void {
-    if (!isCluster(client)) this.#client = client;
+    if (isCluster(client)) return;
+    this.#client = client;
+    client.on('close', this.#forget);
   }
 
   /** Whether answers are due. */
@@ -26,13 +29,16 @@ export class RedisWatchdog {
     return this.#due > 0;
   }
 
-  begin(): void {
+  /** Returns what {@link end} is to be given. */
+  begin(): number {
     if (this.#due++ === 0 && !this.#isOwed) this.#since = performance.now();
     if (this.#client && !this.#timer) this.#timer = setInterval(() => this.#check(), SILENCE_MS / 2).unref();
+    return this.#connections;
   }
 
   /** @param isAnswered be it by a refusal */
-  end(isAnswered: boolean): void {
+  end(connection: number, isAnswered: boolean): void {
+    if (connection !== this.#connections) return;
     this.#due--;
     if (isAnswered) this.#since = performance.now();
     // On a connection that has ended nothing is to be waited for.
@@ -43,6 +49,19 @@ export class RedisWatchdog {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+
+  /** A client that is lent goes on without us. */
+  close(): void {
+    this.stop();
+    this.#client?.off('close', this.#forget);
+  }
+
+  /** Of what was due on a connection that has gone, the driver may forget some without a word. */
+  readonly #forget = (): void => {
+    this.#connections++;
+    this.#due = 0;
+    this.#isOwed = false;
+  };
 
   #check(): void {
     const received = this.#received();
