@@ -3,6 +3,9 @@ import type { Redis } from 'ioredis';
 /** More than a clock goes wrong by itself (100 millionths), or is slowed down or hurried on by who keeps it right (500). */
 const DRIFT = 1e-3;
 
+/** A clock that is put back is noticed so soon. */
+const SOON_MS = 1000;
+
 /**
  * What the time of a connection's server is at least, without asking: it was so much when an answer was sent, and the answer has been here since.
  * Of each answer as much is lost as it was on its way. A server whose clock is put back is believed to be ahead until its next answer.
@@ -34,6 +37,11 @@ export class RedisServerTime {
     if (connection !== this.#connections) return;
     this.#told = performance.now();
     this.#ahead = time - this.#told;
+  }
+
+  /** Whether it is to be asked for along with what is asked anyway. */
+  get isDue(): boolean {
+    return performance.now() - this.#told > SOON_MS;
   }
 
   /** In milliseconds; `undefined`: nothing was told on this connection yet. */

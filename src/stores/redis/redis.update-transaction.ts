@@ -60,7 +60,7 @@ export class RedisUpdateTransaction {
     if (this.#isAllowed === false || !this.connection.isIdle) return undefined;
     const time = this.#time.least;
     if (this.#isAllowed && time !== undefined) {
-      const packed = packTogether(commandsOf(update, time));
+      const packed = packTogether(commandsOf(update, time, this.#time.isDue));
       return packed && this.#run('write', packed);
     }
     void this.#ask(update.channel);
@@ -82,7 +82,7 @@ export class RedisUpdateTransaction {
     }
   }
 
-  /** In each of our transactions the last command tells the time. */
+  /** Where a transaction tells the time, it is by its last command. */
   #run(operation: 'now' | 'write', packed: PackedCommands): Promise<void> {
     const { connection } = this.#time;
     return this.connection.run(operation, async (client) => {
@@ -90,9 +90,12 @@ export class RedisUpdateTransaction {
       const refused = outcomes.find((outcome) => outcome.status === 'rejected');
       const replies = refused ? [refused.reason] : (outcomes.at(-1) as PromiseFulfilledResult<unknown[]>).value;
       const failure: unknown = replies.find((reply) => reply instanceof Error);
-      if (failure === undefined) return this.#time.learn(millisecondsOf(replies.at(-1) as unknown[]), connection);
-      this.#failed(operation, failure, outcomes);
-      throw failure;
+      if (failure !== undefined) {
+        this.#failed(operation, failure, outcomes);
+        throw failure;
+      }
+      const time = replies.at(-1);
+      if (Array.isArray(time)) this.#time.learn(millisecondsOf(time), connection);
     });
   }
 
@@ -107,8 +110,17 @@ export class RedisUpdateTransaction {
   }
 }
 
-function commandsOf({ entry, lease, frame, ttl, channel, report }: RedisUpdate, time: number): PackedParts[] {
+function commandsOf(update: RedisUpdate, time: number, asksTime: boolean): PackedParts[] {
+  const { entry, lease, frame, ttl, channel, report } = update;
   const seconds = Math.floor(time / 1000);
   const head = `${report}${seconds}.${Math.floor((time - seconds * 1000) * 1000)}:`;
-  return [MULTI, ['set', entry, frame, 'PX', ttl], ['del', lease], ['publish', channel, [head, frame]], TIME, EXEC];
+  const commands: PackedParts[] = [
+    MULTI,
+    ['set', entry, frame, 'PX', ttl],
+    ['del', lease],
+    ['publish', channel, [head, frame]],
+  ];
+  if (asksTime) commands.push(TIME);
+  commands.push(EXEC);
+  return commands;
 }
