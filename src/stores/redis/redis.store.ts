@@ -45,7 +45,7 @@ const WRITTEN: WriteOutcome = { written: true };
 /** Keys the server looks at in one step of a scan: about a millisecond of its time. */
 const SCAN_STEP = 1000;
 
-/** Redis or Valkey, from version 6: every operation is one command or one script. See {@link RedisStoreOptions}. */
+/** Redis or Valkey, from version 6: every operation is one command, one script or one transaction. See {@link RedisStoreOptions}. */
 export class RedisStore implements CacheStore, LockStoreSource {
   readonly name = 'redis';
   readonly capabilities: StoreCapabilities;
