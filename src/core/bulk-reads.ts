@@ -11,6 +11,7 @@ import type { LoadingReads } from './loading-reads.js';
 import type { Namespace } from './namespace.js';
 import { MOST_ENTRIES, portionsOf } from './portions.js';
 import type { Found } from './tiers/found.js';
+import { MISS } from './tiers/memory.tier.js';
 import type { NearTiers } from './tiers/near-tiers.js';
 import type { RequestScope } from './tiers/request.scope.js';
 import { rememberRead } from './tiers/request.tier.js';
@@ -30,7 +31,11 @@ export class BulkReads {
     private readonly loading: LoadingReads,
   ) {}
 
-  /** What {@link getMany} would answer at once, if anything. */
+  async get<T>(key: CacheKey): Promise<CachedResponse<T>> {
+    return (await this.getMany<T>([key]))[0] as CachedResponse<T>;
+  }
+
+  /** What {@link get} would answer at once, if anything. */
   hit<T>(key: CacheKey): CachedResponse<T> | undefined {
     return this.engine.requestScope?.() === undefined ? this.fresh<T>(key, this.engine.clock.now()) : undefined;
   }
@@ -121,13 +126,15 @@ export class BulkReads {
     return inOrder(asked, await this.loading.value('(many keys)', async () => toMap(await loader(asked)), call));
   }
 
-  /** As in getOrSet, a plain key is looked up as it is before anything is built for it. */
+  /** As in getOrSet, a plain key is looked up as it is, and nothing is built but the answer. */
   private fresh<T>(key: CacheKey, now: number): CachedResponse<T> | undefined {
-    if (typeof key !== 'string' || !isPlain(key)) return undefined;
-    const found = this.engine.memory?.find(this.space.index.get(key), now);
-    if (found === undefined || now >= found.freshUntil) return undefined;
+    const { memory } = this.engine;
+    if (memory === undefined || typeof key !== 'string' || !isPlain(key)) return undefined;
+    const slot = this.space.index.get(key);
+    const value = memory.shared(slot, now);
+    if (value === MISS) return undefined;
     this.space.counters.memoryHits++;
-    return CachedResponse.found(encodeKey(key), found, now);
+    return CachedResponse.shared<T>(encodeKey(key), value, memory.ageMs(slot as number, now));
   }
 
   /** What the store does not answer stays as the near tiers have it. */

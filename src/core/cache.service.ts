@@ -66,8 +66,9 @@ export class CacheService {
   }
 
   /** What the tiers have, stale or not. Never loads. */
-  async get<T = unknown>(key: CacheKey): Promise<CachedResponse<T>> {
-    return this.bulk.hit<T>(key) ?? ((await this.bulk.getMany<T>([key]))[0] as CachedResponse<T>);
+  get<T = unknown>(key: CacheKey): Promise<CachedResponse<T>> {
+    const hit = this.bulk.hit<T>(key);
+    return hit === undefined ? this.bulk.get<T>(key) : Promise.resolve(hit);
   }
 
   /** The fresh value in the memory tier, synchronously, or `undefined`. */

@@ -8,7 +8,9 @@ import { CachedResponseError } from './errors/cache.error.js';
  * @example const hit = await cache.get('k'); if (hit.isFound) use(hit.value);
  */
 export class CachedResponse<T = unknown> {
-  readonly #source: ValueSource | undefined;
+  /** The value, or a ValueSource that has it. */
+  readonly #held: unknown;
+  readonly #isSource: boolean;
 
   private constructor(
     /** As encoded. */
@@ -21,26 +23,34 @@ export class CachedResponse<T = unknown> {
     readonly ageMs: number | undefined,
     /** Past `freshFor`: still usable, due for a refresh. */
     readonly isStale: boolean,
-    source: ValueSource | undefined,
+    held: unknown,
+    isSource: boolean,
   ) {
-    this.#source = source;
+    this.#held = held;
+    this.#isSource = isSource;
   }
 
   /** For the engine. @internal */
   static found<T>(key: string, found: Found, now: number): CachedResponse<T> {
     const ageMs = Math.max(0, now - found.createdAt);
     const isStale = found.isHeldOver || now >= found.freshUntil;
-    return new CachedResponse<T>(key, true, found.tier, ageMs, isStale, found.value);
+    return new CachedResponse<T>(key, true, found.tier, ageMs, isStale, found.value, true);
+  }
+
+  /** For the engine: a fresh value of the memory tier that its readers share. @internal */
+  static shared<T>(key: string, value: unknown, ageMs: number): CachedResponse<T> {
+    return new CachedResponse<T>(key, true, 'memory', ageMs, false, value, false);
   }
 
   /** For the engine. @internal */
   static miss<T>(key: string): CachedResponse<T> {
-    return new CachedResponse<T>(key, false, undefined, undefined, false, undefined);
+    return new CachedResponse<T>(key, false, undefined, undefined, false, undefined, false);
   }
 
   /** @throws CachedResponseError on a miss */
   get value(): T {
-    if (this.#source !== undefined) return this.#source.take() as T;
+    if (this.#isSource) return (this.#held as ValueSource).take() as T;
+    if (this.isFound) return this.#held as T;
     throw new CachedResponseError(
       `there is no value for key "${this.key}": test isFound first, or use getValueOrDefault()`,
     );

@@ -249,6 +249,18 @@ it('what was expired is stale to a process whose clock has fallen behind since i
   expect((await b.cache.get('k')).isStale).toBe(true);
 });
 
+it('what is kept because its refresh failed is told as stale by a read, though it is not tried again yet', async () => {
+  const { clock, a, b } = await world({ ttl: '1h', freshFor: '10s', backOff: '2s' });
+  await a.cache.set('k', 'old');
+  clock.advance(10_000);
+  expect(await a.cache.getOrSet('k', fail)).toBe('old');
+  for (const { cache } of [a, a, b]) {
+    const read = await cache.get('k');
+    expect([read.value, read.isStale]).toEqual(['old', true]);
+  }
+  expect(await a.cache.getOrSet('k', never)).toBe('old');
+});
+
 describe('errorTtl', () => {
   it('remembers a failure for this process, for as long as it says', async () => {
     const { clock, a } = await world();

@@ -62,6 +62,21 @@ export class MemoryTier {
     return ((slab.kinds[slot] as number) & PER_READER) === 0 ? payload : (payload as ValueSource).take();
   }
 
+  /** The value, if it is fresh at this moment and nothing else is to be said of it, and all readers share it; else MISS. Allocates nothing. */
+  shared(slot: number | undefined, now: number): unknown {
+    if (slot === undefined || now >= this.dropAt) return MISS;
+    const { slab } = this;
+    if (slab.kinds[slot] !== 0 || now >= (slab.freshUntil[slot] as number) || !isAlive(slab.fences[slot] as Fence))
+      return MISS;
+    slab.touch(slot);
+    return slab.payloads[slot];
+  }
+
+  /** Of an entry that is there: how long ago its value was loaded. */
+  ageMs(slot: number, now: number): number {
+    return Math.max(0, now - (this.slab.createdAt[slot] as number));
+  }
+
   slotOf(index: SlotIndex, key: EncodedKey): number | undefined {
     const slot = this.slab.slotOf(index, key.local, key.slot);
     if (slot !== undefined) key.slot = slot;
@@ -78,10 +93,10 @@ export class MemoryTier {
   }
 
   /** The entry with its life, stale or not, or `undefined`. */
-  find(slot: number | undefined, at?: number): Found | undefined {
+  find(slot: number | undefined): Found | undefined {
     if (slot === undefined) return undefined;
     const { slab } = this;
-    const now = at ?? this.clock.now();
+    const now = this.clock.now();
     if (now >= this.dropAt) {
       this.clear();
       this.dropAt = Infinity;
