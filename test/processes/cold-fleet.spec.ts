@@ -8,13 +8,15 @@ import { now } from '../servers/machine.clock.mjs';
 
 const PROCESSES = 50;
 const CALLERS = 20;
+const ROUNDS = 5;
+/** Nothing else is to have the processors while callers wait whose time is taken. */
+const QUIET_MS = 200;
 const SCRIPT = fileURLToPath(new URL('../servers/workers/cold-fleet.mjs', import.meta.url));
 
 interface Outcome {
   answers: Array<{ got: string; ms: number }>;
   loads: number;
   asked: string[];
-  cpuMs: number;
 }
 
 let server: RedisServer;
@@ -36,15 +38,16 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** All processes call; `spread` milliseconds between one and the next. */
+/** All processes call; `spread` milliseconds between one and the next. With `quietMs`, nobody tells or asks anything for so long. */
 function release(
   key: string,
   options: object,
-  { spread = 0, loadMs }: { spread?: number; loadMs?: number } = {},
+  { spread = 0, loadMs, quietMs }: { spread?: number; loadMs?: number; quietMs?: number } = {},
 ): Array<Promise<Outcome>> {
   const at = now() + 200;
+  const reportAt = quietMs === undefined ? undefined : at + quietMs;
   return workers.map((worker, i) =>
-    worker.call<Outcome>('call', [key, CALLERS, { at: at + i * spread, options, loadMs }]),
+    worker.call<Outcome>('call', [key, CALLERS, { at: at + i * spread, reportAt, options, loadMs }]),
   );
 }
 
@@ -56,6 +59,7 @@ async function outcomesOf(
   key: string,
   calls: Array<Promise<Outcome>>,
 ): Promise<{ winner: Outcome; others: Outcome[] }> {
+  await Promise.race(calls);
   await until(async () => (await runsOf(key)).length > 0, 10_000);
   const [pid] = await runsOf(key);
   const at = workers.findIndex((worker) => String(worker.pid) === pid);
@@ -101,17 +105,21 @@ describe(`${PROCESSES} processes with ${CALLERS} callers each`, () => {
   });
 
   // At one instant it is a question of processors: fifty processes need 35 ms of them, as they do for twenty bare GETs each.
-  it('on a cold key, onCold throw, all within 50 ms: refused within 20 ms', async () => {
-    const { others } = await outcomesOf('spread', release('spread', { onCold: 'throw' }, { spread: 1 }));
-    expect(tally(others)).toEqual({ cold_cache: (PROCESSES - 1) * CALLERS });
-    expect(quantile(timesOf(others), 0.9)).toBeLessThan(20);
-    // Of the work itself, also where somebody else had the processor meanwhile.
-    expect(
-      quantile(
-        others.map(({ cpuMs }) => cpuMs),
-        0.5,
-      ),
-    ).toBeLessThan(20);
+  it.each([
+    ['all', 'cold', 'within 50 ms', { spread: 1, share: 1 }],
+    ['all', 'stale', 'within 50 ms', { spread: 1, share: 1 }],
+    ['half of them', 'cold', 'at one instant', { spread: 0, share: 0.5 }],
+  ])('onCold throw: %s are answered within 20 ms who find a key %s %s', async (who, state, when, { spread, share }) => {
+    const slowest: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      const key = `${state} to ${who} ${when}, ${round}`;
+      if (state === 'stale') await workers[0]?.call('stale', [key]);
+      const { others } = await outcomesOf(key, release(key, { onCold: 'throw' }, { spread, quietMs: QUIET_MS }));
+      expect(tally(others)).toEqual({ [state === 'stale' ? 'old' : 'cold_cache']: (PROCESSES - 1) * CALLERS });
+      slowest.push(quantile(timesOf(others), share));
+    }
+    // Of the usual round: in one of them the machine may have had something else to do.
+    expect(quantile(slowest, 0.5)).toBeLessThan(20);
   });
 
   it('on a stale key: one computation, everybody else the stale value after two questions each process', async () => {

@@ -40,8 +40,11 @@ serve({
     const refused = () => cache.getOrSet(key, () => 1, { onCold: 'throw' }).catch(() => undefined);
     for (let i = 0; i < rounds; i++) await Promise.all(Array.from({ length: count }, refused));
   },
-  /** `count` concurrent callers from the moment `at`: what each got, after how long, and what it cost. */
-  async call(key, count, { at, options, loadMs }) {
+  /**
+   * `count` concurrent callers from the moment `at`: what each got, and after how long. Tells so at `reportAt`: reports take
+   * the processors from those who are still to be answered.
+   */
+  async call(key, count, { at, reportAt, options, loadMs }) {
     let loads = 0;
     const load = async () => {
       loads++;
@@ -52,7 +55,6 @@ serve({
     };
     asked.length = 0;
     if (at !== undefined) await sleep(Math.max(0, at - now()));
-    const before = process.cpuUsage();
     const answers = await Promise.all(
       Array.from({ length: count }, async () => {
         const began = performance.now();
@@ -60,12 +62,7 @@ serve({
         return { got, ms: performance.now() - began };
       }),
     );
-    const { user, system } = process.cpuUsage(before);
-    return {
-      answers,
-      loads,
-      asked: [...asked],
-      cpuMs: (user + system) / 1000,
-    };
+    if (reportAt !== undefined) await sleep(Math.max(0, reportAt - now()));
+    return { answers, loads, asked: [...asked] };
   },
 });
