@@ -25,8 +25,8 @@ export async function coherence(port) {
       await Promise.all([once(writer, 'message'), once(reader, 'message')]);
     }
     for (const run of runs) await updates(run, 1, WARM_UPS);
-    // In turns, for the speed of a shared machine changes from one second to the next; but a run is 1,000 updates without a break: of slices of
-    // 50, as there were once, the tenth slowest is the first update of a process that has had to stand aside.
+    // In turns, for the speed of a shared machine changes from one second to the next; but without a break within a run: the first update of
+    // processes that have stood aside takes twice as long as the others, and of each fifty it was one.
     for (let first = WARM_UPS + 1; first <= WARM_UPS + RUNS * UPDATES; first += UPDATES)
       for (const run of runs) run.times.push(...(await updates(run, first, first + UPDATES - 1)));
     const figures = new Map(
