@@ -126,15 +126,20 @@ export class BulkReads {
     return inOrder(asked, await this.loading.value('(many keys)', async () => toMap(await loader(asked)), call));
   }
 
-  /** As in getOrSet, a plain key is looked up as it is, and nothing is built but the answer. */
+  /** As in getOrSet, a plain key is looked up as it is before anything is built for it; for a value that is shared, nothing is but the answer. */
   private fresh<T>(key: CacheKey, now: number): CachedResponse<T> | undefined {
     const { memory } = this.engine;
     if (memory === undefined || typeof key !== 'string' || !isPlain(key)) return undefined;
     const slot = this.space.index.get(key);
+    if (slot === undefined) return undefined;
     const value = memory.shared(slot, now);
-    if (value === MISS) return undefined;
+    const found = value === MISS ? memory.find(slot) : undefined;
+    if (value === MISS && (found === undefined || now >= found.freshUntil)) return undefined;
     this.space.counters.memoryHits++;
-    return CachedResponse.shared<T>(encodeKey(key), value, memory.ageMs(slot as number, now));
+    const encoded = encodeKey(key);
+    return found
+      ? CachedResponse.found(encoded, found, now)
+      : CachedResponse.shared(encoded, value, memory.ageMs(slot, now));
   }
 
   /** What the store does not answer stays as the near tiers have it. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Cluster, Redis } from 'ioredis';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { CacheStore } from '../../src/stores/contract/cache-store.js';
 import { redis, redisLocks } from '../../src/stores/redis/index.js';
@@ -98,22 +98,34 @@ it('a client that was lent may give up commands early: nothing is believed befor
   expect(await store.tokens(['t'])).toEqual(await patient.tokens(['t']));
 });
 
+interface LentBehindProxy {
+  readonly client: Redis;
+  readonly proxy: FaultProxy;
+  readonly told: RecordingListener;
+  readonly store: CacheStore;
+}
+
+async function lentBehindProxy(options: RedisOptions): Promise<LentBehindProxy> {
+  const server = await RedisServer.start();
+  onTestFinished(() => server.stop());
+  const proxy = await FaultProxy.start(server.port);
+  onTestFinished(() => proxy.stop());
+  const client = new Redis({ ...options, port: proxy.port });
+  client.on('error', () => undefined);
+  onTestFinished(() => client.disconnect());
+  const store = redis({ client });
+  onTestFinished(() => store.close());
+  const told = new RecordingListener();
+  store.open(told);
+  await told.until('heard');
+  return { client, proxy, told, store };
+}
+
 describe('a client that was lent and gives up commands early, on links that are half open', () => {
-  async function silenced(): Promise<{ client: Redis; told: RecordingListener; store: CacheStore }> {
-    const server = await RedisServer.start();
-    onTestFinished(() => server.stop());
-    const proxy = await FaultProxy.start(server.port);
-    onTestFinished(() => proxy.stop());
-    const client = new Redis({ port: proxy.port, commandTimeout: 100 });
-    client.on('error', () => undefined);
-    onTestFinished(() => client.disconnect());
-    const store = redis({ client });
-    onTestFinished(() => store.close());
-    const told = new RecordingListener();
-    store.open(told);
-    await told.until('heard');
-    proxy.blackhole();
-    return { client, told, store };
+  async function silenced(): Promise<LentBehindProxy> {
+    const lent = await lentBehindProxy({ commandTimeout: 100 });
+    lent.proxy.blackhole();
+    return lent;
   }
 
   it('is told that nothing is heard any more', async () => {
@@ -132,18 +144,7 @@ describe('a client that was lent and gives up commands early, on links that are 
 });
 
 it('is not cut for an answer that its driver forgot with the connection of before', async () => {
-  const server = await RedisServer.start();
-  onTestFinished(() => server.stop());
-  const proxy = await FaultProxy.start(server.port);
-  onTestFinished(() => proxy.stop());
-  const client = new Redis(proxy.port, { autoResendUnfulfilledCommands: false });
-  onTestFinished(() => client.disconnect());
-  client.on('error', () => undefined);
-  const store = redis({ client });
-  onTestFinished(() => store.close());
-  const told = new RecordingListener();
-  store.open(told);
-  await told.until('heard');
+  const { client, proxy, store } = await lentBehindProxy({ autoResendUnfulfilledCommands: false });
   proxy.blackhole();
   store.read(['{a}']).catch(() => undefined);
   proxy.cut();

@@ -63,8 +63,8 @@ export class MemoryTier {
   }
 
   /** The value, if it is fresh at this moment and nothing else is to be said of it, and all readers share it; else MISS. Allocates nothing. */
-  shared(slot: number | undefined, now: number): unknown {
-    if (slot === undefined || now >= this.dropAt) return MISS;
+  shared(slot: number, now: number): unknown {
+    if (now >= this.dropAt) return MISS;
     const { slab } = this;
     if (slab.kinds[slot] !== 0 || now >= (slab.freshUntil[slot] as number) || !isAlive(slab.fences[slot] as Fence))
       return MISS;
