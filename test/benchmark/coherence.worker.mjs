@@ -1,19 +1,18 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { coherenceContestants } from './coherence.contestants.mjs';
 import { now } from '../servers/machine.clock.mjs';
 
-const PAUSE_MS = 3;
 const [, , name, port, role] = process.argv;
 const { read, update } = await coherenceContestants[name](Number(port));
 
 const roles = {
   /** When each update was begun. */
-  async writer({ first, last }) {
+  async writer({ first, last, pauseMs }) {
     const times = [];
     for (let version = first; version <= last; version++) {
       times.push(now());
       await update(version);
-      await sleep(PAUSE_MS);
+      await (pauseMs === 0 ? turn() : sleep(pauseMs));
     }
     return times;
   },
@@ -23,7 +22,7 @@ const roles = {
     for (let next = first; next <= last;) {
       const newest = await read();
       for (; next <= newest; next++) times.push(now());
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     }
     return times;
   },

@@ -232,6 +232,17 @@ it('goes by scripts where the driver changes what it is given', async () => {
   expect([await calls('multi'), await calls('evalsha')]).toEqual([0, 3]);
 });
 
+it('keeps every byte', async () => {
+  const other = await open();
+  const { store } = await openAtWork();
+  const every = Buffer.concat([frame(), Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))]);
+  await store.write('{a}', every, 10_000);
+  expect(await calls('multi')).toBe(1);
+  expect(await store.read(['{a}'])).toEqual([every]);
+  await other.heard.until('changed', '{a}');
+  expect(Buffer.from(other.heard.frames.get('{a}') as Uint8Array)).toEqual(every);
+});
+
 it('tells why the server refuses', async () => {
   const { store } = await openAtWork();
   await server.command('CONFIG', 'SET', 'maxmemory', '1');

@@ -96,7 +96,10 @@ export class EntryWriter {
     const { engine } = this;
     if (engine.storeClock.ready()) await engine.reader.ready(budget);
     const epochs = engine.tokens.known(names) ?? (await engine.tokens.read(names, budget));
-    return (await this.writeUnlessAlive(address, encoded, epochs, lives, condition, budget)) ? epochs : undefined;
+    const isWritten = condition
+      ? await this.writeUnlessAlive(address, encoded, epochs, lives, condition, budget)
+      : (await this.write(address, encoded, epochs, lives, undefined, budget)).written;
+    return isWritten ? epochs : undefined;
   }
 
   /** `add` must not be refused by an entry that is there physically but void or expired. */
@@ -105,7 +108,7 @@ export class EntryWriter {
     encoded: EncodedValue,
     epochs: readonly Epoch[],
     lives: Lives,
-    condition: WriteCondition | undefined,
+    condition: WriteCondition,
     budget: WaitBudget,
   ): Promise<boolean> {
     let current = condition;

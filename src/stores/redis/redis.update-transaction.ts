@@ -59,21 +59,18 @@ export class RedisUpdateTransaction {
   send(update: RedisUpdate): Promise<void> | undefined {
     if (this.#isAllowed === false || !this.connection.isIdle) return undefined;
     const time = this.#time.least;
-    if (this.#isAllowed && time !== undefined) {
-      const packed = packTogether(commandsOf(update, time, this.#time.isDue));
-      return packed && this.#run('write', packed);
-    }
+    if (this.#isAllowed && time !== undefined)
+      return this.#run('write', packTogether(commandsOf(update, time, this.#time.isDue)));
     void this.#ask(update.channel);
     return undefined;
   }
 
   /** Whether all that an update needs is allowed; and, on a new connection, what time it is. */
   async #ask(channel: string): Promise<void> {
-    const packed = packTogether([MULTI, ['publish', channel, NO_REPORT], TIME, EXEC]);
-    if (this.#isAsking || !packed) return;
+    if (this.#isAsking) return;
     this.#isAsking = true;
     try {
-      await this.#run('now', packed);
+      await this.#run('now', packTogether([MULTI, ['publish', channel, NO_REPORT], TIME, EXEC]));
       this.#isAllowed = true;
     } catch {
       // Asked again at the next update, unless it was refused.
