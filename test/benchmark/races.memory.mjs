@@ -44,8 +44,8 @@ function filledMap() {
   return new Map(KEYS.map((key) => [key, { value: valueOf(key), expiresAt: Date.now() + TTL_MS }]));
 }
 
-async function ours(tags = []) {
-  const cache = (await openEngine()).namespace('default');
+async function ours({ tags = [], isolation } = {}) {
+  const cache = (await openEngine({ namespaces: [{ name: 'raced', isolation }] })).namespace('raced');
   for (const key of KEYS) await cache.set(key, valueOf(key), { ttl: TTL_MS, tags });
   return cache;
 }
@@ -119,12 +119,42 @@ export const callContestants = {
 /** What a tag costs on a hit. */
 export const taggedContestants = {
   async 'with a tag'() {
-    const cache = await ours(['product']);
+    const cache = await ours({ tags: ['product'] });
     return calls((key) => cache.getOrSet(key, load));
   },
   async without() {
     const cache = await ours();
     return calls((key) => cache.getOrSet(key, load));
+  },
+};
+
+/** An object for each reader. */
+export const copyContestants = {
+  async getOrSet() {
+    const cache = await ours({ isolation: 'copy' });
+    return calls((key) => cache.getOrSet(key, load));
+  },
+  async get() {
+    const cache = await ours({ isolation: 'copy' });
+    return calls(async (key) => (await cache.get(key)).value);
+  },
+  'async function over a Map of JSON'() {
+    const map = new Map(
+      KEYS.map((key) => [key, { text: JSON.stringify(valueOf(key)), expiresAt: Date.now() + TTL_MS }]),
+    );
+    return calls(async (key) => {
+      const entry = map.get(key);
+      return entry !== undefined && entry.expiresAt > Date.now() ? JSON.parse(entry.text) : undefined;
+    });
+  },
+  'cache-manager'() {
+    const cache = createCache({ ttl: TTL_MS });
+    return calls((key) => cache.wrap(key, () => valueOf(key)));
+  },
+  bentocache() {
+    const layer = bentostore().useL1Layer(memoryDriver({ maxItems: 100_000 }));
+    const bento = new BentoCache({ default: 'memory', stores: { memory: layer } });
+    return calls((key) => bento.getOrSet({ key, ttl: TTL_MS, factory: () => valueOf(key) }));
   },
 };
 

@@ -1,7 +1,7 @@
 import { bulkContestants } from './races.bulk.mjs';
 import { functionContestants } from './races.functions.mjs';
 import { lockContestants } from './races.locks.mjs';
-import { callContestants, peekContestants, taggedContestants } from './races.memory.mjs';
+import { callContestants, copyContestants, peekContestants, taggedContestants } from './races.memory.mjs';
 import { remoteContestants } from './races.remote.mjs';
 
 /**
@@ -22,6 +22,11 @@ export const races = {
     // A hit may cost 1.3 times that of one without.
     targets: { without: 0.77 },
     bytesBelow: 300,
+  },
+  'memory hit, an object for each reader': {
+    contestants: copyContestants,
+    ours: 'getOrSet',
+    targets: {},
   },
   '@Cached, memory hit': {
     contestants: functionContestants,
