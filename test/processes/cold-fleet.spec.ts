@@ -104,7 +104,7 @@ describe(`${PROCESSES} processes with ${CALLERS} callers each`, () => {
     for (const { asked } of others) expect(asked).toEqual(['acquire']);
   });
 
-  // At one instant it is a question of processors: fifty processes need 35 to 45 ms of them, which is what twenty bare GETs each need, too.
+  // At one instant it is a question of processors: fifty processes need 35 to 45 ms of them (for twenty bare GETs each 30).
   it.each([
     ['all', 'cold', 'within 50 ms', { spread: 1, share: 1 }],
     ['all', 'stale', 'within 50 ms', { spread: 1, share: 1 }],

@@ -29,7 +29,7 @@ export function sendPacked(
   args: Array<string | Buffer>,
 ): Promise<unknown> | undefined {
   if (!writesOnly(client)) return undefined;
-  const packed = pack([[name, ...args]]);
+  const packed = pack([name, ...args]);
   return packed && (client.sendCommand(new PackedCommand(name, args, packed)) as Promise<unknown>);
 }
 
@@ -56,7 +56,7 @@ export function packTogether(commands: readonly PackedParts[]): PackedCommands {
         text += bulk(part);
         continue;
       }
-      const [head, tail] = headAndTail(part);
+      const [head, tail] = Array.isArray(part) ? part : ['', part];
       if (tail !== last) lastText = (last = tail).toString('latin1');
       text += bulk(head + lastText);
     }
@@ -93,31 +93,23 @@ function bulk(text: string): string {
   return `$${text.length}\r\n${text}\r\n`;
 }
 
-function headAndTail(part: Buffer | [text: string, bytes: Buffer]): [text: string, bytes: Buffer] {
-  return Array.isArray(part) ? part : ['', part];
-}
-
 /**
- * The wire format of requests (RESP): each an array of bulk strings, each with its length in bytes. The texts between the bytes are joined, for each
+ * The wire format of requests (RESP): an array of bulk strings, each with its length in bytes. The texts between the bytes are joined, for each
  * call into the runtime takes as long as all else here. `undefined` if a text is not ASCII: then its length is not that of its bytes.
  */
-function pack(commands: readonly PackedParts[]): Buffer | undefined {
+function pack(parts: ReadonlyArray<string | Buffer>): Buffer | undefined {
   const texts: string[] = [];
   const bytes: Buffer[] = [];
-  let text = '';
+  let text = `*${parts.length}\r\n`;
   let size = 0;
-  for (const parts of commands) {
-    text += `*${parts.length}\r\n`;
-    for (const part of parts) {
-      if (typeof part === 'string') {
-        text += bulk(part);
-      } else {
-        const [head, tail] = headAndTail(part);
-        texts.push(`${text}$${head.length + tail.length}\r\n${head}`);
-        bytes.push(tail);
-        size += tail.length;
-        text = '\r\n';
-      }
+  for (const part of parts) {
+    if (typeof part === 'string') {
+      text += bulk(part);
+    } else {
+      texts.push(`${text}$${part.length}\r\n`);
+      bytes.push(part);
+      size += part.length;
+      text = '\r\n';
     }
   }
   texts.push(text);
