@@ -3,6 +3,7 @@ import type { CacheKey, CallOptions, Loaded, ManyLoader } from './cache.options.
 import { CachedResponse } from './cached-response.js';
 import { StoreUnavailableError } from './errors/cache.error.js';
 import { BatchLoad, NotLoaded } from './flights/batch-load.js';
+import { coldError } from './flights/cold-error.js';
 import { planOf, PlannedOptions } from './freshness/load-plan.js';
 import type { Address } from './keys/address.js';
 import { addressOf, isPlain } from './keys/address.js';
@@ -86,10 +87,12 @@ export class BulkReads {
     if (asked.length === 0) return new Map();
     if (this.engine.passThrough) return this.loadUncached(asked, loader, options);
     // An id whose caller was given a stale value is still to be loaded: it is out of the batch when its flight has landed.
-    const { slots, newColdError, plan } = this.space;
+    const { slots, plan } = this.space;
     const batch = new BatchLoad<I, T>(asked, (missing) => {
       const work = async (): Promise<ReadonlyMap<I, T>> => toMap(await loader(missing));
-      return slots ? slots.run(plan.waitBudgetMs, () => newColdError('(many keys)', plan.leaseMs), work) : work();
+      return slots
+        ? slots.run(plan.waitBudgetMs, () => coldError(this.space, '(many keys)', plan.leaseMs), work)
+        : work();
     });
     const call = async (id: I): Promise<T> => {
       const pass = (): void => batch.pass(id);

@@ -4,7 +4,8 @@ import { COLD_CODE } from '../core/errors/cache.error.js';
 
 /**
  * There is no value, somebody else is computing it, and the caller would not or could not wait any longer: 503, with `Retry-After` where
- * the answer has headers. To a GraphQL client it is an error with `extensions.code` `COLD_CACHE`.
+ * the answer has headers. To a GraphQL client it is an error with `extensions.code` `COLD_CACHE`. Thrown by the cache it has
+ * no stack, only the `key`.
  * (After django-function-caching's `ColdCacheException`.)
  */
 export class ColdCacheException extends HttpException {

@@ -20,3 +20,21 @@ it.each([1, 24, 25, 90])(
     expect(vi.getTimerCount()).toBe(0);
   },
 );
+
+it('a use of the rough time by itself leaves no timer behind; in a run of them one reading serves a while, and is renewed within a millisecond', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const roughly = systemClock.roughly as () => number;
+  for (let use = 0; use < 100; use++) {
+    vi.advanceTimersByTime(1);
+    expect(roughly()).toBe(performance.now());
+    expect(vi.getTimerCount()).toBe(0);
+  }
+  const readings = vi.spyOn(performance, 'now');
+  for (let use = 0; use < 100; use++) roughly();
+  expect(readings.mock.calls.length).toBeLessThan(25);
+  expect(vi.getTimerCount()).toBe(1);
+  vi.advanceTimersByTime(1);
+  expect(roughly()).toBe(performance.now());
+  expect(vi.getTimerCount()).toBe(0);
+});

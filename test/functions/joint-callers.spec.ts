@@ -51,6 +51,20 @@ describe(`${CALLERS} callers who join at one moment`, () => {
     expect(new Set(await Promise.all([first, ...patient]))).toEqual(new Set(['v']));
   });
 
+  it('are refused without a look at the stack, and other errors have theirs', async () => {
+    const gate = new Gate<string>();
+    const first = a.cache.getOrSet('k', gate.load);
+    await gate.begun;
+    const refusal: unknown = await a.cache
+      .getOrSet('k', gate.load, { onCold: 'throw' })
+      .catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ name: 'ColdCacheError', key: 'k' });
+    expect((refusal as Error).stack).not.toContain('\n');
+    expect(new Error('another').stack).toContain('\n    at ');
+    gate.open('v');
+    await first;
+  });
+
   it('do not take those along who come later', async () => {
     const gate = new Gate<string>();
     const first = a.cache.getOrSet('k', gate.load);

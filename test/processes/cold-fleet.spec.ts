@@ -9,6 +9,8 @@ import { now } from '../servers/machine.clock.mjs';
 const PROCESSES = 50;
 const CALLERS = 20;
 const ROUNDS = 5;
+/** Of those at one instant: in some of them one process has bad luck. */
+const MANY_ROUNDS = 15;
 /** Nothing else is to have the processors while callers wait whose time is taken. */
 const QUIET_MS = 200;
 const SCRIPT = fileURLToPath(new URL('../servers/workers/cold-fleet.mjs', import.meta.url));
@@ -31,7 +33,6 @@ beforeAll(async () => {
     workers.push(...(await Promise.all(some)));
   }
   for (const worker of workers) await worker.call('warm');
-  await rehearse();
 }, 120_000);
 afterAll(async () => {
   await Promise.all(workers.map((worker) => worker.kill()));
@@ -76,18 +77,40 @@ function tally(outcomes: readonly Outcome[]): Record<string, number> {
   return counts;
 }
 
-/** A cold key is not a cold process: all have refused before, as they have in a fleet that serves. */
+/**
+ * A cold key is not a cold process: all have been at work for a while, as they have in a fleet that serves. Until the compiler has seen some two
+ * thousand refusals, between other things, a process takes half as long again for one.
+ */
 async function rehearse(): Promise<void> {
-  const [first, ...rest] = workers as [WorkerProcess, ...WorkerProcess[]];
-  const holding = first.call('call', ['rehearsed', 1, { options: { lease: '60s' } }]);
-  await until(async () => (await runsOf('rehearsed')).length > 0, 10_000);
-  for (const worker of rest) await worker.call('rehearse', ['rehearsed', CALLERS, 200]);
-  await server.command('RPUSH', `end:${first.pid}`, 1);
-  await holding;
+  const held = ['held by the first', 'held by the second'] as const;
+  const holders = workers.slice(0, 2);
+  const holding = holders.map((worker, i) => worker.call('call', [held[i], 1, { options: { lease: '60s' } }]));
+  for (const key of held) await until(async () => (await runsOf(key)).length > 0, 10_000);
+  for (let part = 0; part < 6; part++) {
+    const left = [...workers];
+    const rehearseSome = async (): Promise<void> => {
+      for (let worker = left.pop(); worker; worker = left.pop()) {
+        const others = worker === workers[0] ? held[1] : held[0];
+        await worker.call('rehearse', [others, 3, 350, { onCold: 'throw' }]);
+      }
+    };
+    await Promise.all([rehearseSome(), rehearseSome()]);
+  }
+  for (const { pid } of holders) await server.command('RPUSH', `end:${pid}`, 1);
+  await Promise.all(holding);
+  for (let round = 0; round < ROUNDS; round++) await timesOfOthers('cold', `rehearsed ${round}`, 0);
 }
 
 function timesOf(outcomes: readonly Outcome[]): number[] {
   return outcomes.flatMap(({ answers }) => answers.map(({ ms }) => ms));
+}
+
+/** What those got who were not given the lease, in milliseconds. */
+async function timesOfOthers(state: string, key: string, spread: number): Promise<number[]> {
+  if (state === 'stale') await workers[0]?.call('stale', [key]);
+  const { others } = await outcomesOf(key, release(key, { onCold: 'throw' }, { spread, quietMs: QUIET_MS }));
+  expect(tally(others)).toEqual({ [state === 'stale' ? 'old' : 'cold_cache']: (PROCESSES - 1) * CALLERS });
+  return timesOf(others);
 }
 
 describe(`${PROCESSES} processes with ${CALLERS} callers each`, () => {
@@ -104,30 +127,38 @@ describe(`${PROCESSES} processes with ${CALLERS} callers each`, () => {
     for (const { asked } of others) expect(asked).toEqual(['acquire']);
   });
 
-  // At one instant it is a question of processors: fifty processes need 35 to 45 ms of them (for twenty bare GETs each 30).
-  it.each([
-    ['all', 'cold', 'within 50 ms', { spread: 1, share: 1 }],
-    ['all', 'stale', 'within 50 ms', { spread: 1, share: 1 }],
-    ['half of them', 'cold', 'at one instant', { spread: 0, share: 0.5 }],
-  ])('onCold throw: %s are answered within 20 ms who find a key %s %s', async (who, state, when, { spread, share }) => {
-    const slowest: number[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
-      const key = `${state} to ${who} ${when}, ${round}`;
-      if (state === 'stale') await workers[0]?.call('stale', [key]);
-      const { others } = await outcomesOf(key, release(key, { onCold: 'throw' }, { spread, quietMs: QUIET_MS }));
-      expect(tally(others)).toEqual({ [state === 'stale' ? 'old' : 'cold_cache']: (PROCESSES - 1) * CALLERS });
-      slowest.push(quantile(timesOf(others), share));
-    }
-    // Of the usual round: in one of them the machine may have had something else to do.
-    expect(quantile(slowest, 0.5)).toBeLessThan(20);
-  });
-
   it('on a stale key: one computation, everybody else the stale value after two questions each process', async () => {
     await workers[0]?.call('stale', ['stale']);
     const { winner, others } = await outcomesOf('stale', release('stale', { onCold: 'throw' }));
     expect(tally([winner])).toEqual({ new: 1, old: CALLERS - 1 });
     expect(tally(others)).toEqual({ old: (PROCESSES - 1) * CALLERS });
     for (const { asked } of others) expect(asked).toEqual(['acquire', 'acquire']);
+  });
+
+  describe('that have served for a while', () => {
+    beforeAll(rehearse, 240_000);
+
+    // That is a question of processors: of two, fifty processes need 15 to 20 ms for it, and for a bare GET by each caller as much.
+    it('onCold throw: nine in ten are refused within 20 ms who find a key cold at one instant, and in three rounds of ten all', async () => {
+      const rounds: number[][] = [];
+      for (let round = 0; round < MANY_ROUNDS; round++)
+        rounds.push(await timesOfOthers('cold', `cold at one instant, ${round}`, 0));
+      const slowestOf = (share: number): number[] => rounds.map((times) => quantile(times, share));
+      expect(quantile(slowestOf(0.9), 0.5)).toBeLessThan(20);
+      // In ten to fifteen of fifteen on a quiet machine.
+      expect(quantile(slowestOf(1), 0.3)).toBeLessThan(20);
+    });
+
+    it.each(['cold', 'stale'])(
+      'onCold throw: all are answered within 20 ms who find a key %s within 50 ms',
+      async (state) => {
+        const slowest: number[] = [];
+        for (let round = 0; round < ROUNDS; round++)
+          slowest.push(quantile(await timesOfOthers(state, `${state} within 50 ms, ${round}`, 1), 1));
+        // Of the usual round: in one of them the machine may have had something else to do.
+        expect(quantile(slowest, 0.5)).toBeLessThan(20);
+      },
+    );
   });
 
   it('F10 when the holder is killed: the next has the key within its lease, in one computation', async () => {

@@ -29,10 +29,18 @@ export function fitsTimer(ms: number): boolean {
 /** What {@link fitsTimer} takes, for messages. */
 export const TIMER_RANGE = `a whole number of milliseconds from 1 to ${MOST_TIMER_MS}`;
 
-/** Reading the clock costs as much as a look-up in a Map, so a reading serves this many times, or a millisecond. */
+/** Reading the clock costs as much as a look-up in a Map, so in a run of uses a reading serves this many of them, or a millisecond. */
 const USES = 64;
+/**
+ * A run begins with so many uses that are no more than this apart. Before that there is no timer: by a process with nothing else to do it would
+ * have to be woken up once more for every single use.
+ */
+const RUN_USES = 16;
+const RUN_APART_MS = 0.01;
 let reading = 0;
 let usesLeft = 0;
+let usesInARow = 0;
+let lastUse = -Infinity;
 let renewal: NodeJS.Timeout | undefined;
 
 /** `performance.now()` and unreferenced timers. */
@@ -41,9 +49,14 @@ export const systemClock: Clock = {
   now: () => (reading = performance.now()),
   roughly() {
     if (usesLeft-- > 0) return reading;
-    usesLeft = USES;
     reading = performance.now();
-    if (renewal === undefined) renewal = setTimeout(dropReading, 1).unref();
+    usesInARow = renewal || reading - lastUse < RUN_APART_MS ? usesInARow + 1 : 0;
+    lastUse = reading;
+    if (usesInARow < RUN_USES) usesLeft = 0;
+    else {
+      usesLeft = USES;
+      renewal ??= setTimeout(dropReading, 1).unref();
+    }
     return reading;
   },
   after(ms, run) {

@@ -32,7 +32,7 @@ export class FencedFill {
   constructor(
     private readonly clock: Clock,
     private readonly guard: StoreGuard,
-    private readonly ready: (budget: WaitBudget) => Promise<void>,
+    private readonly ready: (budget: WaitBudget) => Promise<void> | undefined,
     private readonly entries: EntryCodec,
     private readonly tokens: TokenRegistry,
     private readonly memory: MemoryTier | undefined,

@@ -37,8 +37,14 @@ export interface FlightTask {
   readonly onIdle?: (() => void) | undefined;
 }
 
-/** What the remote tier decided: a value, the right to fill, or no word from the store. */
-export type Decision = { readonly kind: 'found'; readonly found: Found } | Won | Alone;
+/** What the remote tier decided: a value, the right to fill, nothing for who will not wait (longer) for the one who fills, or no word from the store. */
+export type Decision = { readonly kind: 'found'; readonly found: Found } | Won | Cold | Alone;
+
+interface Cold {
+  readonly kind: 'cold';
+  /** Of the other one's lease. */
+  readonly remainingMs: number;
+}
 
 export interface Won {
   readonly kind: 'lease';
@@ -100,6 +106,7 @@ export class ReadThrough {
       }
       if (decision.kind === 'found') return decision.found;
       if (decision.kind === 'lease') return await this.filling.fill(task, decision, budget);
+      if (decision.kind === 'cold') throw coldError(namespace, address.encoded, decision.remainingMs);
       return await this.filling.loadAlone(task, decision);
     } finally {
       landed(task);
@@ -122,7 +129,8 @@ export class ReadThrough {
     staleFirst: Found | undefined,
   ): Promise<Decision> {
     const { namespace, address, plan } = task;
-    await this.reader.ready(budget);
+    const opening = this.reader.ready(budget);
+    if (opening) await opening;
     const token = this.newToken();
     const names = namespace.tokenNames(address.encoded, plan.tags);
     const giveUpAt = this.clock.now() + plan.waitBudgetMs;
@@ -132,13 +140,11 @@ export class ReadThrough {
     };
     let seen = seenFirst;
     let stale = staleFirst;
-    // Joined before asking: what is told between the answer and going to sleep is not missed.
-    const waiter = this.waiters.join(address.store);
-    task.flight.listen(() => task.flight.aborted && waiter.notify());
+    const waiter = plan.onCold === 'wait' ? this.waiterOf(task) : undefined;
     try {
       for (;;) {
         if (task.flight.aborted) throw task.flight.aborted.reason;
-        const epochs = await this.tokens.read(names, budget);
+        const epochs = this.tokens.known(names) ?? (await this.tokens.read(names, budget));
         const fence = epochs.map((epoch) => epoch.token).join('.');
         const request = { token, leaseMs: plan.leaseMs, seen, fence, steal: task.forced };
         const answer = await this.reader
@@ -156,7 +162,7 @@ export class ReadThrough {
         if (stale && (plan.staleWhileLoading || this.reader.isFresh(stale))) return { kind: 'found', found: stale };
         if (plan.onCold === 'load') return { kind: 'alone', stale, isOutage: false };
         const patienceMs = giveUpAt - this.clock.now();
-        if (plan.onCold === 'throw' || patienceMs <= 0) throw coldError(namespace, address.encoded, answer.remainingMs);
+        if (!waiter || patienceMs <= 0) return { kind: 'cold', remainingMs: answer.remainingMs };
         task.onIdle?.();
         // Who will not wait for a loader will not wait for another process's, either.
         task.flight.depart();
@@ -167,8 +173,15 @@ export class ReadThrough {
         budget = this.guard.budget();
       }
     } finally {
-      waiter.leave();
+      waiter?.leave();
     }
+  }
+
+  /** To be had before the store is asked: what is told between the answer and going to sleep is not missed. */
+  private waiterOf({ address, flight }: FlightTask): Waiter {
+    const waiter = this.waiters.join(address.store);
+    flight.listen(() => flight.aborted && waiter.notify());
+    return waiter;
   }
 
   /** It may have been granted all the same: nobody is to wait for a lease that nobody knows of. Too early where the store is yet to be asked. */

@@ -145,7 +145,8 @@ export class RemoteReader implements ReportJudge {
 
   /** The frames. Namespaces' tokens that are not known are asked for in the same tick, so that they travel with the values. */
   private async fetch(questions: readonly Question[], budget: WaitBudget): Promise<Array<Uint8Array | undefined>> {
-    if (this.storeClock.ready()) await this.ready(budget);
+    const opening = this.ready(budget);
+    if (opening) await opening;
     const keys: string[] = [];
     const tokens: string[] = [];
     let last: Namespace | undefined;
@@ -164,10 +165,10 @@ export class RemoteReader implements ReportJudge {
     return frames;
   }
 
-  /** Waits, the first time, for the store's time. */
-  async ready(budget: WaitBudget): Promise<void> {
+  /** Resolves, the first time, when the store has told its time. Usually `undefined`: nothing to wait for. */
+  ready(budget: WaitBudget): Promise<void> | undefined {
     const waiting = this.storeClock.ready();
-    if (waiting) await this.guard.run('now', budget, () => waiting);
+    return waiting && this.guard.run('now', budget, () => waiting);
   }
 
   /** Whether a frame may be served: sound, alive, and loaded under the tokens of now. Synchronous unless a token must be asked for. */

@@ -5,19 +5,19 @@ import { isCluster, type RedisClient } from './redis.driver.js';
 export type PackedParts = readonly [name: string, ...args: Array<string | Buffer | [text: string, bytes: Buffer]>];
 
 /**
- * A command in one buffer from the start. Of bytes among its arguments the driver makes a buffer each, and joins them, which takes as long as
+ * A command in one buffer, or one text if it has no bytes, from the start. Of bytes among its arguments the driver makes a buffer each, and joins them, which takes as long as
  * all else that this process does for an update; of many keys it measures each, and converts their text while the server waits for it.
  */
 class PackedCommand extends Command {
   constructor(
     name: string,
     args: Array<string | Buffer | [string, Buffer]>,
-    private readonly packed: Buffer,
+    private readonly packed: Buffer | string,
   ) {
     super(name, args, { replyEncoding: null });
   }
 
-  override toWritable(): Buffer {
+  override toWritable(): Buffer | string {
     return this.packed;
   }
 }
@@ -30,7 +30,8 @@ export function sendPacked(
 ): Promise<unknown> | undefined {
   if (!writesOnly(client)) return undefined;
   const packed = pack([name, ...args]);
-  return packed && (client.sendCommand(new PackedCommand(name, args, packed)) as Promise<unknown>);
+  if (packed === undefined) return undefined;
+  return client.sendCommand(new PackedCommand(name, args, packed)) as Promise<unknown>;
 }
 
 /** Commands that are to travel together. */
@@ -97,7 +98,7 @@ function bulk(text: string): string {
  * The wire format of requests (RESP): an array of bulk strings, each with its length in bytes. The texts between the bytes are joined, for each
  * call into the runtime takes as long as all else here. `undefined` if a text is not ASCII: then its length is not that of its bytes.
  */
-function pack(parts: ReadonlyArray<string | Buffer>): Buffer | undefined {
+function pack(parts: ReadonlyArray<string | Buffer>): Buffer | string | undefined {
   const texts: string[] = [];
   const bytes: Buffer[] = [];
   let text = `*${parts.length}\r\n`;
@@ -117,6 +118,7 @@ function pack(parts: ReadonlyArray<string | Buffer>): Buffer | undefined {
     if (Buffer.byteLength(part) !== part.length) return undefined;
     size += part.length;
   }
+  if (bytes.length === 0) return text;
   const packed = Buffer.allocUnsafe(size);
   let at = 0;
   for (let i = 0; i < texts.length; i++) {

@@ -52,7 +52,6 @@ export function evalsha(
   args: RedisArgument[],
 ): Promise<unknown> {
   const all = [script.sha, String(keys.length), ...keys, ...args];
-  const packed = args.some((arg) => typeof arg !== 'string') ? sendPacked(client, 'evalsha', all) : undefined;
   // Not `callBuffer`: with the driver's auto-pipelining it would take the first argument for the command.
-  return packed ?? (client as unknown as Scripted).evalshaBuffer(...all);
+  return sendPacked(client, 'evalsha', all) ?? (client as unknown as Scripted).evalshaBuffer(...all);
 }
