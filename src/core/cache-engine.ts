@@ -258,7 +258,7 @@ export class CacheEngine {
   async drain(): Promise<void> {
     await this.singleFlight.drain();
     await this.filling.drain();
-    await this.guard.queue.flush();
+    await this.guard.queue.drain();
   }
 
   /** Ends what is under way; {@link drain} it first. */

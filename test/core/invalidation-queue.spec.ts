@@ -163,3 +163,28 @@ it('a removal that comes while the token of its namespace is on its way is sent 
   await sent(engine);
   expect((await there.get('k')).isFound).toBe(false);
 });
+
+it('what an attempt under way has failed to send is tried once more when the application closes', async () => {
+  const database = new MemoryDatabase();
+  const store = new SlowlyAnsweringStore({ database });
+  const engine = engineOn(store);
+  const here = engine.namespace('default');
+  const there = engineOn(new MemoryStore({ database })).namespace('default');
+  await there.set('k', 'old');
+  store.isDown = true;
+  await here.delete('k');
+  await here.invalidateTags(['t']);
+  // The removal fails, and the replacement of the tag's token is on its way.
+  const rotated = (store.rotated = gate());
+  store.remove = (keys) => {
+    store.isDown = false;
+    store.remove = (again) => MemoryStore.prototype.remove.call(store, again);
+    return Promise.reject(new Error(`down for ${keys.length}`));
+  };
+  await rotated.reached;
+  const drained = engine.drain();
+  rotated.open();
+  await drained;
+  expect(engine.inspect().pending).toEqual({ keys: 0, tokens: 0 });
+  expect((await there.get('k')).isFound).toBe(false);
+});

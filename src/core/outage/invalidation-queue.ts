@@ -120,6 +120,12 @@ export class InvalidationQueue {
     return (this.flushing ??= this.attempt().finally(() => (this.flushing = undefined)));
   }
 
+  /** Sends all that waits, once, and not by an attempt that began earlier: half of that may have failed already. */
+  async drain(): Promise<void> {
+    await this.flushing;
+    await this.flush();
+  }
+
   stop(): void {
     this.isStopped = true;
     this.cancelRetry?.();
