@@ -145,4 +145,4 @@ export type { ForceMissContext, ForceMissOptions, ForceMissRequest } from './req
 export { MemoryStore } from './stores/memory/memory.store.js';
 export type { MemoryDatabase, MemoryDatabaseOptions, MemoryStoreOptions } from './stores/memory/memory.store.js';
 export { NoneStore } from './stores/none/none.store.js';
-export type { CacheStore } from './stores/contract/cache-store.js';
+export { freshUntilOf, sameFrame, type CacheStore } from './stores/contract/cache-store.js';

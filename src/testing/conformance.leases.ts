@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { frame, freshKey, request, type Promised } from './conformance.subject.js';
+import { frame, frameFreshUntil, freshKey, request, type Promised } from './conformance.subject.js';
 
 /** One computation per cold key: acquire, renew, fill, release. */
 export function promiseLeases(it: Promised): void {
@@ -51,6 +51,29 @@ export function promiseLeases(it: Promised): void {
     await store.write(key, newer, 10_000);
     const got = await store.acquire(key, request({ seen }));
     assert.ok(got.outcome === 'value' && Buffer.from(got.frame).equals(Buffer.from(newer)));
+  });
+
+  it('acquire gives a frame that is not fresh any more beside the lease, and beside the word that it is held', async (world) => {
+    const [one, two] = [world.session(), world.session()];
+    const key = freshKey();
+    const now = await one.now();
+    const [old, renewed] = [frameFreshUntil(now - 1), frameFreshUntil(now + 10_000)];
+    await one.write(key, old, 10_000);
+    const asked = request();
+    const first = await one.acquire(key, asked);
+    // Or it says that it cannot tell.
+    const isTold = first.outcome === 'lease';
+    assert.deepEqual(toBuffer(first.outcome === 'value' ? first.frame : first.stale), toBuffer(old));
+    if (!isTold) assert.equal((await one.acquire(key, { ...asked, seen: old })).outcome, 'lease');
+    const second = await two.acquire(key, request());
+    assert.equal(second.outcome, isTold ? 'held' : 'value');
+    assert.deepEqual(toBuffer(second.outcome === 'value' ? second.frame : second.stale), toBuffer(old));
+    const again = await two.acquire(key, request({ seen: old }));
+    assert.ok(again.outcome === 'held' && again.stale === undefined);
+    assert.equal(await one.fill(key, asked.token, renewed, 10_000), true);
+    const got = await two.acquire(key, request({ seen: old }));
+    assert.ok(got.outcome === 'value');
+    assert.deepEqual(toBuffer(got.frame), toBuffer(renewed));
   });
 
   it('acquire takes the lease from a holder with another fence', async (world) => {
@@ -170,4 +193,9 @@ export function promiseLeases(it: Promised): void {
     await one.release(key, holder.token);
     assert.equal((await two.acquire(key, request())).outcome, 'lease');
   });
+}
+
+/** Of a driver that has its own kind of bytes. */
+function toBuffer(bytes: Uint8Array | undefined): Buffer | undefined {
+  return bytes && Buffer.from(bytes);
 }

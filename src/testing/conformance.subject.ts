@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import {
+  FRAME_HEAD_BYTES,
   FRAME_IDENTITY_BYTES,
+  FRESH_UNTIL_OFFSET,
   type CacheStore,
   type LeaseRequest,
   type StoreListener,
@@ -52,6 +54,13 @@ export function freshKey(): string {
 /** A frame as the engine builds them: a unique identity, then a payload. */
 export function frame(payload: string | Uint8Array = 'payload'): Uint8Array {
   return new Uint8Array(Buffer.concat([randomBytes(FRAME_IDENTITY_BYTES), Buffer.from(payload)]));
+}
+
+/** One that tells until when it is fresh, in the store's time; of others nobody can say. */
+export function frameFreshUntil(time: number): Uint8Array {
+  const bytes = randomBytes(FRAME_HEAD_BYTES);
+  bytes.writeDoubleBE(time, FRESH_UNTIL_OFFSET);
+  return new Uint8Array(bytes);
 }
 
 /** A lease request; the token is unique unless given. */

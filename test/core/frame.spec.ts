@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { jsonCodec } from '../../src/core/codec/json.codec.js';
 import type { FrameFields } from '../../src/core/envelope/frame.js';
 import { encodeFrame, MAX_FRAME_TAGS, parseFrame } from '../../src/core/envelope/frame.js';
+import { freshUntilOf } from '../../src/stores/contract/cache-store.js';
 
 const GOLDEN = new URL('./golden/', import.meta.url);
 const KEY = 'abcdef0123:books:{/book/#42}';
@@ -33,6 +34,12 @@ describe('frames', () => {
     const frame = parseFrame(encodeFrame(sent), KEY);
     expect(frame).toMatchObject({ ...sent, side: expect.anything(), payload: expect.anything() });
     expect(jsonCodec.decode(frame!.payload, frame!.side)).toEqual(VALUE);
+  });
+
+  it('tell a store until when they are fresh, wherever their bytes lie', () => {
+    const bytes = Buffer.concat([Buffer.from('in front'), encodeFrame(fields())]).subarray(8);
+    expect(freshUntilOf(bytes)).toBe(2000);
+    expect(freshUntilOf(bytes.subarray(0, 31))).toBe(Infinity);
   });
 
   it('reads the golden file of every released wire version', () => {

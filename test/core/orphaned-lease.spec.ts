@@ -1,7 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { CacheEngine } from '../../src/core/cache-engine.js';
+import type { CacheService } from '../../src/core/cache.service.js';
 import { systemClock, type Clock } from '../../src/core/clock/clock.js';
+import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
+import { tagToken } from '../../src/core/namespace.js';
 import type { Acquired, CacheStore, LeaseRequest } from '../../src/stores/contract/cache-store.js';
 import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
 import { until } from '../faults/subject.js';
@@ -109,3 +112,28 @@ it('so is one that was asked for behind invalidations that waited, when its call
   expect(await acquire.mock.results[0]?.value).toMatchObject({ outcome: 'lease' });
   expect(await there.getOrSet('k', () => 'theirs', options)).toBe('theirs');
 });
+
+it.each(['refused', 'connection'] as const)(
+  'a lease is given up whose stale value cannot be judged, for its tag is not told (%s)',
+  async (reason) => {
+    const database = new MemoryDatabase();
+    const [store, other] = [new MemoryStore({ database }), new MemoryStore({ database })];
+    const [here, there] = [store, other].map((one) => open(one).namespace('default')) as [CacheService, CacheService];
+    await there.set('k', 'old', { tags: ['t'] });
+    await there.expire('k');
+    const { tokens } = store;
+    vi.spyOn(store, 'tokens').mockImplementation(async (names) => {
+      if (names.includes(tagToken('t'))) throw new StoreUnavailableError('memory', 'tokens', reason);
+      return tokens.call(store, names);
+    });
+    const acquire = vi.spyOn(store, 'acquire');
+    expect(await here.getOrSet('k', () => 'new', { onCold: 'throw', lease: '1h' })).toBe('new');
+    expect(await acquire.mock.results[0]?.value).toMatchObject({
+      outcome: 'lease',
+      stale: expect.anything() as unknown,
+    });
+    const asked = vi.spyOn(other, 'acquire');
+    expect(await there.getOrSet('k', () => 'theirs', { onCold: 'throw', staleWhileLoading: false })).toBe('theirs');
+    expect(await asked.mock.results[0]?.value).toMatchObject({ outcome: 'lease' });
+  },
+);

@@ -12,7 +12,7 @@ import { crc32 } from 'node:zlib';
  * | 4 | 4 | CRC-32 of everything from offset 8, started from the flags |
  * | 8 | 8 | random id: with the bytes before it, what tells two versions of an entry apart |
  * | 16 | 8 | created, ms of the store's time (float64) |
- * | 24 | 8 | fresh until |
+ * | 24 | 8 | fresh until: stores read it, see {@link FRESH_UNTIL_OFFSET} |
  * | 32 | 8 | expires (Infinity = never) |
  * | 40 | 1 | codec id |
  * | 41 | 1 | number of tags |

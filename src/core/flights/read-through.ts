@@ -151,11 +151,13 @@ export class ReadThrough {
           .acquire(namespace, address, request, budget, late)
           .catch((error: StoreUnavailableError) => this.withdraw(address, token, error));
         const answeredAt = this.clock.now();
+        if (answer.reading) {
+          stale = answer.reading.found;
+          seen = answer.reading.frame;
+        }
         if (answer.outcome === 'lease')
           return { kind: 'lease', token, grantedAt: answer.grantedAt, epochs, stale, seen: stale && seen };
         if (answer.outcome === 'value') {
-          stale = answer.reading.found;
-          seen = answer.reading.frame;
           if (stale && this.isGood(task, stale)) return { kind: 'found', found: this.hit(task, stale) };
           continue;
         }
@@ -184,9 +186,12 @@ export class ReadThrough {
     return waiter;
   }
 
-  /** It may have been granted all the same: nobody is to wait for a lease that nobody knows of. Too early where the store is yet to be asked. */
+  /**
+   * It may have been granted all the same (also before what came with it could not be judged): nobody is to wait for a lease that nobody knows
+   * of. Too early where the store is yet to be asked.
+   */
   private withdraw(address: Address, token: string, error: StoreUnavailableError): never {
-    if (error.reason === 'timeout' || error.reason === 'connection') {
+    if (error.reason !== 'open' && error.reason !== 'closed') {
       const release = this.guard.run('release', this.guard.budget(), (store) => store.release(address.store, token));
       release.catch(() => undefined);
     }

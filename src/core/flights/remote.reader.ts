@@ -22,9 +22,10 @@ export interface Reading {
   readonly found: Found | undefined;
 }
 
-/** What became of a wish for the lease. */
+/** What became of a wish for the lease, and what the store had that was not seen: if that is a `value`, it stood in the way. */
 export type Claim =
-  Exclude<Acquired, { readonly outcome: 'value' }> | { readonly outcome: 'value'; readonly reading: Reading };
+  | { readonly outcome: 'value'; readonly reading: Reading }
+  | (Exclude<Acquired, { readonly outcome: 'value' }> & { readonly reading?: Reading });
 
 /** A promise only if a token had to be asked for. */
 export type Answer = Reading | Promise<Reading>;
@@ -104,7 +105,8 @@ export class RemoteReader implements ReportJudge {
   }
 
   /**
-   * Asks for the lease; a value that is there is judged and remembered like one that was read. Rejects with StoreUnavailableError.
+   * Asks for the lease; what is there is judged and remembered like what was read. Rejects with StoreUnavailableError, perhaps of a
+   * token that it takes to judge.
    * @param late given an answer that nobody waits for any more
    */
   async acquire(
@@ -117,10 +119,11 @@ export class RemoteReader implements ReportJudge {
     const moment = this.watch.begin();
     try {
       const answer = await this.guard.run('acquire', budget, (store) => store.acquire(address.store, request), late);
-      if (answer.outcome !== 'value') return answer;
-      const reading = await this.judge(namespace, address, answer.frame, budget);
+      const frame = answer.outcome === 'value' ? answer.frame : answer.stale;
+      if (frame === undefined) return answer as Exclude<Acquired, { outcome: 'value' }>;
+      const reading = await this.judge(namespace, address, frame, budget);
       this.remember(namespace, address, reading.found, moment);
-      return { outcome: 'value', reading };
+      return { ...answer, reading };
     } finally {
       this.watch.end();
     }

@@ -3,7 +3,8 @@
  * SQL can all keep the same promises. Every operation is one atomic step in the store.
  *
  * Keys are ASCII, at most 200 characters, and contain no white space or control characters; the store puts its own prefix in front.
- * A *frame* is opaque bytes; its first 16 bytes differ between any two writes, so they identify one version.
+ * A *frame* is bytes of which a store need know no more than this: the first 16 differ between any two writes, so they identify one version,
+ * and {@link freshUntilOf} reads until when it is fresh.
  *
  * How an operation maps to other servers:
  *
@@ -39,9 +40,11 @@ export interface CacheStore {
 
   /**
    * "The value, or the lease, or who holds it": one atomic step.
-   * A frame that is there and is not `request.seen` is returned as `value`. Otherwise the lease is granted if nobody holds it, if
-   * `request.token` itself already holds it (a repeated call is not refused), if its holder's `fence` differs from ours (what that
-   * holder loads is void already), or if `steal` is set.
+   * A frame that is there and is not `request.seen` is returned as `value`, unless it is not fresh any more by the store's time. Otherwise the
+   * lease is granted if nobody holds it, if `request.token` itself already holds it (a repeated call is not refused), if its holder's `fence`
+   * differs from ours (what that holder loads is void already), or if `steal` is set; a frame that is there and was not seen comes with the
+   * answer, so that of many who find a stale value at once each needs one answer. A store that cannot tell whether a frame is fresh may
+   * return it as `value`: then there is one more question.
    */
   acquire(key: string, request: LeaseRequest): Promise<Acquired>;
 
@@ -115,6 +118,17 @@ export const READS_AT_ONCE = 64;
 /** How many leading bytes of a frame identify one version of one entry. */
 export const FRAME_IDENTITY_BYTES = 16;
 
+/** Where a frame says until when it is fresh: a big-endian float64, in milliseconds of the store's time. */
+export const FRESH_UNTIL_OFFSET = 24;
+/** To read that, a store needs no more than so many leading bytes. */
+export const FRAME_HEAD_BYTES = FRESH_UNTIL_OFFSET + 8;
+
+/** As {@link CacheStore.now} tells the time. What is too short to be a frame is for its reader to judge: fresh for ever. */
+export function freshUntilOf(frame: Uint8Array): number {
+  if (frame.byteLength < FRAME_HEAD_BYTES) return Infinity;
+  return new DataView(frame.buffer, frame.byteOffset).getFloat64(FRESH_UNTIL_OFFSET);
+}
+
 /** What a store can do; features that need what it lacks are refused at boot by name. */
 export interface StoreCapabilities {
   /** Grants leases atomically, so that one process in the fleet computes a cold key. */
@@ -173,12 +187,12 @@ export interface LeaseRequest {
   readonly steal?: boolean;
 }
 
-/** Answer to a {@link LeaseRequest}: the value, the right to fill, or how long somebody else still has it. */
+/** Answer to a {@link LeaseRequest}: the value, the right to fill, or how long somebody else still has it; `stale`: what is there all the same. */
 export type Acquired =
   | { readonly outcome: 'value'; readonly frame: Uint8Array }
   /** `grantedAt` is the store's time in microseconds, comparable with that in tokens. */
-  | { readonly outcome: 'lease'; readonly grantedAt: number }
-  | { readonly outcome: 'held'; readonly remainingMs: number };
+  | { readonly outcome: 'lease'; readonly grantedAt: number; readonly stale?: Uint8Array | undefined }
+  | { readonly outcome: 'held'; readonly remainingMs: number; readonly stale?: Uint8Array | undefined };
 
 /** Write only if the current frame is `seen`, or (with `absent`) if there is no frame. */
 export interface WriteCondition {

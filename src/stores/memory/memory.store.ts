@@ -1,5 +1,6 @@
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
 import {
+  freshUntilOf,
   sameFrame,
   type Acquired,
   type CacheStore,
@@ -59,17 +60,21 @@ export class MemoryStore implements CacheStore {
 
   async acquire(key: string, request: LeaseRequest): Promise<Acquired> {
     const database = this.#use('acquire');
+    let stale: Uint8Array | undefined;
     if (!request.steal) {
       const frame = database.frame(key, this.#listener);
-      if (frame !== undefined && !sameFrame(frame, request.seen)) return { outcome: 'value', frame };
+      if (frame !== undefined && !sameFrame(frame, request.seen)) {
+        if (database.clock.now() < freshUntilOf(frame)) return { outcome: 'value', frame };
+        stale = frame;
+      }
       const lease = database.lease(key);
       if (lease !== undefined && lease.token !== request.token && lease.fence === request.fence) {
         lease.isWanted = true;
-        return { outcome: 'held', remainingMs: lease.until - database.clock.now() };
+        return { outcome: 'held', remainingMs: lease.until - database.clock.now(), stale };
       }
     }
     database.grant(key, request.token, request.fence, request.leaseMs);
-    return { outcome: 'lease', grantedAt: database.moment() };
+    return { outcome: 'lease', grantedAt: database.moment(), stale };
   }
 
   async renew(key: string, token: string, leaseMs: number): Promise<boolean> {

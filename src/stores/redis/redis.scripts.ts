@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import { SOFT_MARK, STAMP_MARK } from '../contract/cache-store.js';
+import {
+  FRAME_HEAD_BYTES,
+  FRAME_IDENTITY_BYTES,
+  FRESH_UNTIL_OFFSET,
+  SOFT_MARK,
+  STAMP_MARK,
+} from '../contract/cache-store.js';
 
 /** A constant Lua text and the name the server knows it by. */
 export interface RedisScript {
@@ -54,11 +60,17 @@ local function mint(random)
   return digits .. '.' .. random
 end`;
 
-/** KEYS entry, lease; ARGV token, lease ms, fence, identity seen, steal. Replies {0, microseconds} granted, {1, frame}, {2, ms left}. */
+/** KEYS entry, lease; ARGV token, lease ms, fence, identity seen, steal. Replies {0, microseconds, stale} granted, {1, frame}, {2, ms left, stale}. */
 export const ACQUIRE = script(`
+local stale
 if ARGV[5] ~= '1' then
-  local identity = redis.call('GETRANGE', KEYS[1], 0, 15)
-  if identity ~= '' and identity ~= ARGV[4] then return {1, redis.call('GET', KEYS[1])} end
+  local head = redis.call('GETRANGE', KEYS[1], 0, ${FRAME_HEAD_BYTES - 1})
+  if head ~= '' and string.sub(head, 1, ${FRAME_IDENTITY_BYTES}) ~= ARGV[4] then
+    local frame = redis.call('GET', KEYS[1])
+    local time = redis.call('TIME')
+    if #head < ${FRAME_HEAD_BYTES} or time[1] * 1000 + time[2] / 1000 < struct.unpack('>d', head, ${FRESH_UNTIL_OFFSET + 1}) then return {1, frame} end
+    stale = frame
+  end
   local lease = redis.call('GET', KEYS[2])
   if lease then
     local bar = string.find(lease, '|', 1, true)
@@ -66,13 +78,13 @@ if ARGV[5] ~= '1' then
     if string.sub(lease, 1, bar - 1) ~= ARGV[1] and string.sub(lease, bar + 1, wanted and -2 or -1) == ARGV[3] then
       local left = redis.call('PTTL', KEYS[2])
       if not wanted and left > 0 then redis.call('SET', KEYS[2], lease .. '+', 'PX', left) end
-      return {2, left}
+      return {2, left, stale}
     end
   end
 end
 redis.call('SET', KEYS[2], ARGV[1] .. '|' .. ARGV[3], 'PX', ARGV[2])
 local time = redis.call('TIME')
-return {0, time[1] * 1000000 + time[2]}`);
+return {0, time[1] * 1000000 + time[2], stale}`);
 
 /** KEYS lease; ARGV token, lease ms. */
 export const RENEW = script(`${OWNS}

@@ -106,10 +106,11 @@ export class RedisStore implements CacheStore, LockStoreSource {
   async acquire(key: string, request: LeaseRequest): Promise<Acquired> {
     const args = [request.token, lease(request.leaseMs), request.fence, identity(request.seen), flag(request.steal)];
     const reply = await this.#run('acquire', scripts.ACQUIRE, this.#pair(key), args);
-    const [outcome, detail] = reply as [number, unknown];
-    if (outcome === 0) return { outcome: 'lease', grantedAt: Number(detail) };
+    const [outcome, detail, beside] = reply as [number, unknown, Buffer?];
     if (outcome === 1) return { outcome: 'value', frame: ownBytes(detail as Buffer) };
-    return { outcome: 'held', remainingMs: Math.max(0, Number(detail)) };
+    const stale = beside && ownBytes(beside);
+    if (outcome === 0) return { outcome: 'lease', grantedAt: Number(detail), stale };
+    return { outcome: 'held', remainingMs: Math.max(0, Number(detail)), stale };
   }
 
   async renew(key: string, token: string, leaseMs: number): Promise<boolean> {

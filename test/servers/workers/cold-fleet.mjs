@@ -82,9 +82,11 @@ serve({
       return 'new';
     };
     asked.length = 0;
+    // Set before the measured calls: to set a timer takes a tenth of what they do.
+    const reporting = reportAt === undefined ? undefined : sleep(Math.max(0, reportAt - now()));
     if (at !== undefined) await sleep(Math.max(0, at - now()));
     const answers = await answersTo(count, key, load, options);
-    if (reportAt !== undefined) await sleep(Math.max(0, reportAt - now()));
+    await reporting;
     return { answers, loads, asked: [...asked] };
   },
 });
