@@ -5,6 +5,8 @@ import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
 import { CacheService, defineEntity, entityTags, TieredCacheModule } from '../../src/index.js';
 import { OutboxRelay, type OutboxRelaySettings } from '../../src/invalidation/outbox/outbox-relay.js';
 import { outboxInsert, OutboxRelayModule, outboxTableSql, pgListener } from '../../src/invalidation/outbox/index.js';
+import { answeredWithin } from '../../src/invalidation/outbox/answered-within.js';
+import type { NotifyListener } from '../../src/invalidation/outbox/pg-listener.js';
 import { boot, bootError, closeAll } from '../nest/boot.js';
 import { PostgresServer } from '../servers/postgres.server.js';
 
@@ -202,6 +204,53 @@ describe('a relay', () => {
     await expect.poll(() => seen, { timeout: 5000 }).toEqual(['a']);
   });
 
+  it('asks again on another connection where one has died without a word', async () => {
+    const warn = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    const own = new pg.Pool({ connectionString: postgres.url, application_name: 'relay' });
+    const seen: string[] = [];
+    const made = new OutboxRelay(
+      (text, values) => own.query(text, values),
+      async (tags) => void seen.push(...tags),
+      {
+        pollMs: 20,
+        queryTimeoutMs: 100,
+      },
+    );
+    made.start();
+    const pids = async (): Promise<number[]> => {
+      const { rows } = await pool.query<{ pid: number }>(
+        `SELECT pid FROM pg_stat_activity WHERE application_name = 'relay'`,
+      );
+      return rows.map(({ pid }) => pid);
+    };
+    await expect.poll(async () => (await pids()).length).toBe(1);
+    const [silent] = (await pids()) as [number];
+    process.kill(silent, 'SIGSTOP');
+    try {
+      await expect.poll(pids).toHaveLength(2);
+      await add('a');
+      await expect.poll(() => seen).toEqual(['a']);
+      expect(warn.mock.calls).toEqual([['the outbox tc_outbox waits: the database has not answered within 100 ms']]);
+    } finally {
+      process.kill(silent, 'SIGCONT');
+      await made.stop();
+      await own.end();
+    }
+  });
+
+  it('polls while a connection to listen on is long in coming, and looks at once when it is there', async () => {
+    const seen: string[] = [];
+    let isThere = (): void => undefined;
+    const coming = new Promise<void>((resolve) => (isThere = resolve));
+    const slow: NotifyListener = async (...args) => (await coming, listen(...args));
+    await add('a');
+    relay((tags) => void seen.push(...tags), { pollMs: 60_000, listen: slow });
+    await expect.poll(left).toBe(0);
+    await add('b');
+    isThere();
+    await expect.poll(() => seen).toEqual(['a', 'b']);
+  });
+
   it('looks no more often than it is told to', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
@@ -251,6 +300,36 @@ describe('a relay', () => {
   });
 });
 
+it('a statement has twice the time for each that is still unanswered', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const answers: Array<() => void> = [];
+    const ask = answeredWithin(10, () => new Promise<void>((resolve) => answers.push(resolve)));
+    const limits: number[] = [];
+    const given = async (): Promise<void> => {
+      const error = ask('', []).then(
+        () => 'answered',
+        (reason: unknown) => (reason as Error).message,
+      );
+      await vi.runAllTimersAsync();
+      limits.push(Number(/within (\d+) ms/.exec(await error)?.[1]));
+    };
+    for (let i = 0; i < 3; i++) await given();
+    for (const answer of answers.splice(0)) answer();
+    await vi.advanceTimersByTimeAsync(0);
+    await given();
+    expect(limits).toEqual([10, 20, 40, 10]);
+    const answered = ask('', []);
+    answers.at(-1)?.();
+    await answered;
+    expect(vi.getTimerCount()).toBe(0);
+    const refused = answeredWithin(10, () => Promise.reject(new Error('no')))('', []);
+    await expect(refused).rejects.toThrow('no');
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 describe('OutboxRelayModule', () => {
   it('makes its table, publishes to the cache, and ends with the application', async () => {
     await pool.query('CREATE SCHEMA app');
@@ -274,17 +353,15 @@ describe('OutboxRelayModule', () => {
       code: 'outbox_table_missing',
       message: expect.stringContaining('autoCreate') as string,
     });
-    for (const [pollEvery, code] of [
-      ['soon', 'invalid_duration'],
-      [0, 'invalid_option'],
-      ['2d', 'invalid_option'],
-    ])
-      expect(
-        await bootError([
-          TieredCacheModule.forRoot(),
-          OutboxRelayModule.forRoot({ query, pollEvery: pollEvery as never }),
-        ]),
-      ).toMatchObject({ code });
+    for (const option of ['pollEvery', 'queryTimeout'])
+      for (const [period, code] of [
+        ['soon', 'invalid_duration'],
+        [0, 'invalid_option'],
+        ['2d', 'invalid_option'],
+      ])
+        expect(
+          await bootError([TieredCacheModule.forRoot(), OutboxRelayModule.forRoot({ query, [option]: period })]),
+        ).toMatchObject({ code, message: expect.stringContaining(option) as string });
   });
 
   it('makes the table once when many start together', async () => {

@@ -7,7 +7,7 @@ import { TagInvalidations } from '../tag-invalidations.js';
 import { OutboxRelay } from './outbox-relay.js';
 import { checkOutboxTable, createOutboxTable, type OutboxTableOptions } from './outbox-table.js';
 import type { NotifyListener } from './pg-listener.js';
-import { isPollPeriod } from './poll-every.js';
+import { isPeriod } from './period.check.js';
 
 /** What `OutboxRelayModule.forRoot()` takes. */
 export interface OutboxRelayOptions extends OutboxTableOptions {
@@ -19,10 +19,22 @@ export interface OutboxRelayOptions extends OutboxTableOptions {
   pollEvery?: Duration;
   /** Is woken by the commit of an `outboxInsert()`, see `pgListener()`. Default: the table is only polled. */
   listen?: NotifyListener;
+  /**
+   * How long the relay waits for the answer to a statement, which takes milliseconds; then it asks again. Default `'10s'`, and twice as long for each
+   * that is still unanswered.
+   */
+  queryTimeout?: Duration;
 }
 
 const checkOptions = fields(
-  { query: isFunction, table: isText, autoCreate: isBoolean, pollEvery: isPollPeriod, listen: isFunction },
+  {
+    query: isFunction,
+    table: isText,
+    autoCreate: isBoolean,
+    pollEvery: isPeriod,
+    listen: isFunction,
+    queryTimeout: isPeriod,
+  },
   ['query'],
 );
 
@@ -49,12 +61,14 @@ export class OutboxRelayModule
   ) {
     super();
     checkOptions(options, 'outbox');
-    const { query, table, pollEvery, listen } = options;
+    const { query, table, pollEvery, listen, queryTimeout } = options;
     const pollMs = pollEvery === undefined ? undefined : durationMs(pollEvery, 'pollEvery');
+    const queryTimeoutMs = queryTimeout === undefined ? undefined : durationMs(queryTimeout, 'queryTimeout');
     this.relay = new OutboxRelay(query, (tags) => invalidations.send(tags), {
       table,
       pollMs,
       listen,
+      queryTimeoutMs,
     });
   }
 

@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
 import type { SqlQuery } from '../../sql/sql-result.js';
+import { answeredWithin } from './answered-within.js';
 import { OutboxRows, type OutboxRow } from './outbox-rows.js';
 import { OUTBOX_TABLE } from './outbox-table.js';
 import type { NotifyListener, StopListening } from './pg-listener.js';
@@ -11,6 +12,8 @@ const BATCH = 100;
 const DEFAULT_POLL_MS = 500;
 /** While the store or the database is down. */
 const MAX_PAUSE_MS = 2000;
+/** Its statements take milliseconds. */
+export const DEFAULT_QUERY_TIMEOUT_MS = 10_000;
 /** How long the end of the application waits for the database. */
 export const STOP_MS = 5000;
 
@@ -21,6 +24,8 @@ export interface OutboxRelaySettings {
   readonly pollMs?: number | undefined;
   /** Wakes the relay at a NOTIFY. */
   readonly listen?: NotifyListener | undefined;
+  /** A statement that is not answered for so long is given up, and asked for again. Default 10 s. */
+  readonly queryTimeoutMs?: number | undefined;
 }
 
 /**
@@ -37,6 +42,7 @@ export class OutboxRelay {
   private failures = 0;
   private isWoken = false;
   private wakeUp: () => void = () => undefined;
+  private listening: Promise<void> | undefined;
   private stopListening: StopListening | undefined;
 
   /** @param publish resolves when the store has acknowledged */
@@ -47,7 +53,8 @@ export class OutboxRelay {
   ) {
     this.table = settings.table ?? OUTBOX_TABLE;
     this.pollMs = settings.pollMs ?? DEFAULT_POLL_MS;
-    this.rows = new OutboxRows(query, this.table);
+    const limited = answeredWithin(settings.queryTimeoutMs ?? DEFAULT_QUERY_TIMEOUT_MS, query);
+    this.rows = new OutboxRows(limited, this.table);
   }
 
   /** Idempotent. */
@@ -63,7 +70,7 @@ export class OutboxRelay {
   }
 
   private async end(): Promise<void> {
-    await this.running;
+    await Promise.all([this.running, this.listening]);
     await this.stopListening?.();
   }
 
@@ -77,7 +84,7 @@ export class OutboxRelay {
       this.isWoken = false;
       let isMore = false;
       try {
-        await this.listen();
+        this.listening ??= this.listen();
         isMore = await this.round();
         this.failures = 0;
       } catch (error) {
@@ -124,19 +131,32 @@ export class OutboxRelay {
     this.logger.warn(`row ${id} of the outbox ${this.table} could not be published (attempt ${attempts}): ${reason}`);
   }
 
-  /** A connection that was lost is made again with the next round; until then the table is polled. */
+  /**
+   * Beside the rounds, for a connection may be long in coming, or never come; until it is there the table is polled. One that was lost is made
+   * again with the next round.
+   */
   private async listen(): Promise<void> {
     const { listen } = this.settings;
-    if (listen === undefined || this.stopListening !== undefined) return;
+    if (listen === undefined) return;
+    const forget = (): void => {
+      this.stopListening = undefined;
+      this.listening = undefined;
+    };
+    let [isThere, isLost] = [false, false];
+    const lost = (): void => {
+      isLost = true;
+      if (isThere) forget();
+    };
     try {
-      // It may be lost before the next line is reached.
-      let isLost = false;
-      const stop = await listen(this.table, this.wake, () => {
-        isLost = true;
-        this.stopListening = undefined;
-      });
-      if (!isLost) this.stopListening = stop;
+      // Not in this turn: the attempt is known as such when it fails.
+      const stop = await Promise.resolve().then(() => listen(this.table, this.wake, lost));
+      if (isLost) return forget();
+      isThere = true;
+      this.stopListening = stop;
+      // What was written before.
+      this.wake();
     } catch (error) {
+      forget();
       this.logger.debug(`the outbox ${this.table} is polled: ${messageOf(error)}`);
     }
   }

@@ -10,7 +10,7 @@ import { CacheUsageError } from '../../core/errors/cache.error.js';
 import { fields, isAnything, isBoolean, isText, listOf } from '../../option-checks.js';
 import { EntityInvalidationService } from '../entity-invalidation.service.js';
 import { EntityRules } from '../entity-rules.js';
-import { isPollPeriod } from '../outbox/poll-every.js';
+import { isPeriod } from '../outbox/period.check.js';
 import { TagInvalidations } from '../tag-invalidations.js';
 import { RunnerTransactions } from './runner-transactions.js';
 import type { TypeOrmInvalidationOptions } from './typeorm-invalidation.options.js';
@@ -25,7 +25,13 @@ const checkOptions = fields({
   },
 });
 
-const checkOutbox = fields({ table: isText, autoCreate: isBoolean, pollEvery: isPollPeriod, listen: isBoolean });
+const checkOutbox = fields({
+  table: isText,
+  autoCreate: isBoolean,
+  pollEvery: isPeriod,
+  listen: isBoolean,
+  queryTimeout: isPeriod,
+});
 
 const HEARING = Symbol('TYPEORM_INVALIDATION_HEARING');
 

@@ -5,7 +5,8 @@ import { askSql, type SqlQuery } from '../../sql/sql-result.js';
 import type { EntityChange } from '../entity-change.js';
 import type { EntityRules } from '../entity-rules.js';
 import { delayedInsert } from '../outbox/outbox-insert.js';
-import { OutboxRelay, STOP_MS } from '../outbox/outbox-relay.js';
+import { answeredWithin } from '../outbox/answered-within.js';
+import { DEFAULT_QUERY_TIMEOUT_MS, OutboxRelay, STOP_MS } from '../outbox/outbox-relay.js';
 import { OutboxRows } from '../outbox/outbox-rows.js';
 import { checkOutboxTable, createOutboxTable, OUTBOX_TABLE, type OutboxTableOptions } from '../outbox/outbox-table.js';
 import { pgListener } from '../outbox/pg-listener.js';
@@ -23,6 +24,8 @@ export interface TypeOrmOutboxOptions extends OutboxTableOptions {
   pollEvery?: Duration;
   /** Keeps one connection of the pool to be woken by rows that others write with `outboxInsert()`. Default `false`. */
   listen?: boolean;
+  /** How long a statement of the outbox that belongs to no transaction is waited for; then it is given up, or sent again. Default `'10s'`. */
+  queryTimeout?: Duration;
 }
 
 /** Keeps invalidations in the transaction that makes them necessary, until they are published: by who wrote them or, if that process dies, by a relay. */
@@ -45,11 +48,15 @@ export class TypeOrmOutbox {
     if (type !== 'postgres')
       throw new CacheUsageError('invalid_option', `outbox needs a DataSource of PostgreSQL; got one of ${type}`);
     this.table = options.table ?? OUTBOX_TABLE;
-    this.rows = new OutboxRows(this.query, this.table);
+    const { pollEvery, listen, queryTimeout } = options;
+    const queryTimeoutMs =
+      queryTimeout === undefined ? DEFAULT_QUERY_TIMEOUT_MS : durationMs(queryTimeout, 'outbox.queryTimeout');
+    this.rows = new OutboxRows(answeredWithin(queryTimeoutMs, this.query), this.table);
     this.relay = new OutboxRelay(this.query, (tags) => this.send(tags), {
       table: this.table,
-      pollMs: options.pollEvery === undefined ? undefined : durationMs(options.pollEvery, 'outbox.pollEvery'),
-      listen: options.listen ? pgListener(() => this.connect()) : undefined,
+      pollMs: pollEvery === undefined ? undefined : durationMs(pollEvery, 'outbox.pollEvery'),
+      listen: listen ? pgListener(() => this.connect()) : undefined,
+      queryTimeoutMs,
     });
   }
 
