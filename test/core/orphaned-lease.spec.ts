@@ -113,27 +113,64 @@ it('so is one that was asked for behind invalidations that waited, when its call
   expect(await there.getOrSet('k', () => 'theirs', options)).toBe('theirs');
 });
 
+/** Stale values under a tag of which the store of `here` tells nothing. */
+async function withUntoldTag(keys: readonly string[], reason: StoreUnavailableError['reason']) {
+  const database = new MemoryDatabase();
+  const store = new MemoryStore({ database });
+  const engine = open(store);
+  const [here, there] = [engine, open(new MemoryStore({ database }))].map((one) => one.namespace('default')) as [
+    CacheService,
+    CacheService,
+  ];
+  for (const key of keys) {
+    await there.set(key, 'old', { tags: ['t'] });
+    await there.expire(key);
+  }
+  await here.getOrSet('warm', () => 1);
+  const { tokens } = store;
+  vi.spyOn(store, 'tokens').mockImplementation(async (names) => {
+    if (names.includes(tagToken('t'))) throw new StoreUnavailableError('memory', 'tokens', reason);
+    return tokens.call(store, names);
+  });
+  return { engine, store, here, there };
+}
+
 it.each(['refused', 'connection'] as const)(
-  'a lease is given up whose stale value cannot be judged, for its tag is not told (%s)',
+  'a lease is used though what came with it cannot be judged, for its tag is not told (%s)',
   async (reason) => {
-    const database = new MemoryDatabase();
-    const [store, other] = [new MemoryStore({ database }), new MemoryStore({ database })];
-    const [here, there] = [store, other].map((one) => open(one).namespace('default')) as [CacheService, CacheService];
-    await there.set('k', 'old', { tags: ['t'] });
-    await there.expire('k');
-    const { tokens } = store;
-    vi.spyOn(store, 'tokens').mockImplementation(async (names) => {
-      if (names.includes(tagToken('t'))) throw new StoreUnavailableError('memory', 'tokens', reason);
-      return tokens.call(store, names);
-    });
+    const { store, here, there } = await withUntoldTag(['k'], reason);
     const acquire = vi.spyOn(store, 'acquire');
-    expect(await here.getOrSet('k', () => 'new', { onCold: 'throw', lease: '1h' })).toBe('new');
-    expect(await acquire.mock.results[0]?.value).toMatchObject({
-      outcome: 'lease',
-      stale: expect.anything() as unknown,
-    });
-    const asked = vi.spyOn(other, 'acquire');
-    expect(await there.getOrSet('k', () => 'theirs', { onCold: 'throw', staleWhileLoading: false })).toBe('theirs');
-    expect(await asked.mock.results[0]?.value).toMatchObject({ outcome: 'lease' });
+    const options = { onCold: 'throw', lease: '1h' } as const;
+    expect(await here.getOrSet('k', () => 'new', options)).toBe('new');
+    const stale = expect.anything() as unknown;
+    expect(await acquire.mock.results[0]?.value).toMatchObject({ outcome: 'lease', stale });
+    expect(await there.getOrSet('k', () => 'theirs', options)).toBe('new');
   },
 );
+
+it('so many of them that the store is held to be down leave none behind', async () => {
+  const keys = Array.from({ length: 10 }, (_, i) => `k${i}`);
+  const { engine, here, there } = await withUntoldTag(keys, 'connection');
+  const options = { onCold: 'throw', lease: '1h', staleWhileLoading: false } as const;
+  const calls = keys.map((key) => here.getOrSet(key, () => 'ours', options));
+  expect(new Set(await Promise.all(calls))).toEqual(new Set(['ours']));
+  expect(engine.inspect().isStoreDown).toBe(true);
+  await engine.drain();
+  const theirs = await Promise.all(keys.map((key) => there.getOrSet(key, () => 'theirs', options)));
+  expect(new Set(theirs)).toEqual(new Set(['theirs']));
+});
+
+it('a lease whose value the store refuses is given up, and what was loaded is kept here all the same', async () => {
+  const database = new MemoryDatabase();
+  const [store, other] = [new MemoryStore({ database }), new MemoryStore({ database })];
+  const [here, there] = [store, other].map((one) => open(one).namespace('default')) as [CacheService, CacheService];
+  const refusal = new StoreUnavailableError('memory', 'fill', 'refused');
+  vi.spyOn(store, 'fill').mockRejectedValue(refusal);
+  const options = { onCold: 'throw', lease: '1h' } as const;
+  const load = vi.fn(() => 'ours');
+  for (let times = 0; times < 2; times++) expect(await here.getOrSet('k', load, options)).toBe('ours');
+  expect(await there.getOrSet('k', () => 'theirs', options)).toBe('theirs');
+  // It heard of that.
+  expect(await here.getOrSet('k', load, options)).toBe('theirs');
+  expect(load).toHaveBeenCalledTimes(1);
+});

@@ -44,7 +44,10 @@ export class FencedFill {
   async fill(task: FlightTask, won: Won, budget: WaitBudget): Promise<Found> {
     const { namespace, address, plan } = task;
     const hold = new LeaseHold(this.clock, this.guard, address.store, won.token, plan.leaseMs);
-    const release = (): void => this.giveUp(hold, address.store);
+    const release = (): void => {
+      hold.stopRenewing();
+      this.giveUp(address, won.token);
+    };
     let loaded: Loaded;
     let encoded: EncodedValue;
     let target: Address;
@@ -116,10 +119,13 @@ export class FencedFill {
     await Promise.all(this.releases);
   }
 
-  private giveUp(hold: LeaseHold, storeKey: string): void {
-    const releasing = hold.release(() => this.waiters.notify(storeKey));
+  /** In the background. Also of a lease that may never have been granted. */
+  giveUp(address: Address, token: string): void {
+    const releasing = this.guard.release(address.store, token).then(() => {
+      this.releases.delete(releasing);
+      this.waiters.notify(address.store);
+    });
     this.releases.add(releasing);
-    void releasing.then(() => this.releases.delete(releasing));
   }
 
   private async load(task: FlightTask, stale: Found | undefined): Promise<Loaded> {
@@ -259,6 +265,7 @@ export class FencedFill {
       if (!isStored) namespace.counters.fenced++;
     } catch {
       namespace.counters.storeFailures++;
+      this.giveUp(address, won.token);
     }
     const disturbed = this.watch.isReported(address.store, moment);
     this.watch.end();

@@ -20,14 +20,6 @@ export class LeaseHold {
     this.cancel = undefined;
   }
 
-  /** Gives the lease up in the background; if that fails, it ends by itself. */
-  release(then: () => void): Promise<void> {
-    this.stopRenewing();
-    return this.guard
-      .run('release', this.guard.budget(), (store) => store.release(this.key, this.token))
-      .then(then, then);
-  }
-
   private schedule(): void {
     this.cancel = this.clock.after(this.leaseMs / 3, () => {
       this.guard

@@ -1,6 +1,6 @@
 import type { CacheKey } from '../cache.options.js';
 import type { Clock } from '../clock/clock.js';
-import type { Acquired, CacheStore } from '../../stores/contract/cache-store.js';
+import type { Acquired } from '../../stores/contract/cache-store.js';
 import { StoreUnavailableError } from '../errors/cache.error.js';
 import type { LoadPlan } from '../freshness/load-plan.js';
 import { isDue } from '../freshness/due.js';
@@ -14,7 +14,7 @@ import { coldError } from './cold-error.js';
 import type { FencedFill } from './fenced-fill.js';
 import type { Flight } from './flight.js';
 import type { LoadRun } from './load-run.js';
-import type { Answer, Reading, RemoteReader } from './remote.reader.js';
+import { NOTHING, type Answer, type Reading, type RemoteReader } from './remote.reader.js';
 import type { Waiter, Waiters } from './waiters.js';
 
 /** How often to look again while the store does not tell us about changes; with a bus it is only a back-stop. */
@@ -39,6 +39,11 @@ export interface FlightTask {
 
 /** What the remote tier decided: a value, the right to fill, nothing for who will not wait (longer) for the one who fills, or no word from the store. */
 export type Decision = { readonly kind: 'found'; readonly found: Found } | Won | Cold | Alone;
+
+/** What the remote tier had when it was asked last. */
+interface LastReading {
+  reading: Reading | undefined;
+}
 
 interface Cold {
   readonly kind: 'cold';
@@ -87,22 +92,25 @@ export class ReadThrough {
     const budget = this.guard.budget();
     try {
       let decision: Decision;
-      let reading: Reading | undefined;
+      const remote: LastReading = { reading: undefined };
       try {
         if (this.readsFirst(task)) {
           const tick = this.reader.ask({ namespace, address, budget });
           const at = tick.questions.length - 1;
           // Not awaited by a method of the reader: every remote hit passes here, and every promise on its way costs a tenth of it.
           const answer = (await tick.answers)[at] as Answer;
-          reading = answer instanceof Promise ? await answer : answer;
-          if (reading.found && this.isGood(task, reading.found)) return this.hit(task, reading.found);
+          const { found } = (remote.reading = answer instanceof Promise ? await answer : answer);
+          if (found && this.isGood(task, found)) return this.hit(task, found);
         }
-        decision = await this.elect(task, budget, reading?.frame, reading?.found);
+        decision = await this.elect(task, budget, remote);
       } catch (error) {
         if (!(error instanceof StoreUnavailableError)) throw error;
         namespace.counters.storeFailures++;
-        if (reading?.found && this.reader.isFresh(reading.found)) return this.hit(task, reading.found);
-        decision = { kind: 'alone', stale: reading?.found ?? task.near, isOutage: true };
+        // It does answer: perhaps it is full, or its rights end there.
+        if (error.reason === 'refused' && !task.forced) remote.reading ??= await this.readAlone(task, budget);
+        const found = remote.reading?.found;
+        if (found && this.reader.isFresh(found)) return this.hit(task, found);
+        decision = { kind: 'alone', stale: found ?? task.near, isOutage: true };
       }
       if (decision.kind === 'found') return decision.found;
       if (decision.kind === 'lease') return await this.filling.fill(task, decision, budget);
@@ -121,46 +129,51 @@ export class ReadThrough {
     return !forced && (plan.onCold !== 'throw' || onIdle !== undefined);
   }
 
-  /** Asks for the lease until there is a value, the lease, or no patience left. */
-  private async elect(
-    task: FlightTask,
-    budget: WaitBudget,
-    seenFirst: Uint8Array | undefined,
-    staleFirst: Found | undefined,
-  ): Promise<Decision> {
+  /** Where no lease is to be had. */
+  private async readAlone({ namespace, address }: FlightTask, budget: WaitBudget): Promise<Reading | undefined> {
+    try {
+      return (await this.reader.read(namespace, [address], budget))[0];
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Asks for the lease until there is a value, the lease, or no patience left.
+   * @param remote what was read before, if anything; told what is found out
+   */
+  private async elect(task: FlightTask, budget: WaitBudget, remote: LastReading): Promise<Decision> {
     const { namespace, address, plan } = task;
     const opening = this.reader.ready(budget);
     if (opening) await opening;
     const token = this.newToken();
     const names = namespace.tokenNames(address.encoded, plan.tags);
     const giveUpAt = this.clock.now() + plan.waitBudgetMs;
-    // Past the breaker, which may be open for this very answer.
-    const late = (answer: Acquired, store: CacheStore): void => {
-      if (answer.outcome === 'lease') store.release(address.store, token).catch(() => undefined);
+    const late = (answer: Acquired): void => {
+      if (answer.outcome === 'lease') this.filling.giveUp(address, token);
     };
-    let seen = seenFirst;
-    let stale = staleFirst;
     const waiter = plan.onCold === 'wait' ? this.waiterOf(task) : undefined;
     try {
       for (;;) {
         if (task.flight.aborted) throw task.flight.aborted.reason;
         const epochs = this.tokens.known(names) ?? (await this.tokens.read(names, budget));
         const fence = epochs.map((epoch) => epoch.token).join('.');
-        const request = { token, leaseMs: plan.leaseMs, seen, fence, steal: task.forced };
+        const request = { token, leaseMs: plan.leaseMs, seen: remote.reading?.frame, fence, steal: task.forced };
         const answer = await this.reader
           .acquire(namespace, address, request, budget, late)
           .catch((error: StoreUnavailableError) => this.withdraw(address, token, error));
         const answeredAt = this.clock.now();
-        if (answer.reading) {
-          stale = answer.reading.found;
-          seen = answer.reading.frame;
+        remote.reading = answer.reading ?? remote.reading;
+        const { found: stale, frame: seen } = remote.reading ?? NOTHING;
+        if (answer.reading && stale && this.isGood(task, stale)) {
+          // The store's time may be ahead of what this process takes it for. Values are judged by one clock, whatever was asked.
+          if (answer.outcome === 'lease') this.filling.giveUp(address, token);
+          return { kind: 'found', found: this.hit(task, stale) };
         }
+        if (answer.outcome === 'value') continue;
         if (answer.outcome === 'lease')
           return { kind: 'lease', token, grantedAt: answer.grantedAt, epochs, stale, seen: stale && seen };
-        if (answer.outcome === 'value') {
-          if (stale && this.isGood(task, stale)) return { kind: 'found', found: this.hit(task, stale) };
-          continue;
-        }
         if (stale && (plan.staleWhileLoading || this.reader.isFresh(stale))) return { kind: 'found', found: stale };
         if (plan.onCold === 'load') return { kind: 'alone', stale, isOutage: false };
         const patienceMs = giveUpAt - this.clock.now();
@@ -186,15 +199,9 @@ export class ReadThrough {
     return waiter;
   }
 
-  /**
-   * It may have been granted all the same (also before what came with it could not be judged): nobody is to wait for a lease that nobody knows
-   * of. Too early where the store is yet to be asked.
-   */
+  /** It may have been granted all the same: nobody is to wait for a lease that nobody knows of. Too early where the store is yet to be asked. */
   private withdraw(address: Address, token: string, error: StoreUnavailableError): never {
-    if (error.reason !== 'open' && error.reason !== 'closed') {
-      const release = this.guard.run('release', this.guard.budget(), (store) => store.release(address.store, token));
-      release.catch(() => undefined);
-    }
+    if (error.reason === 'timeout' || error.reason === 'connection') this.filling.giveUp(address, token);
     throw error;
   }
 

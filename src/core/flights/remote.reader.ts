@@ -1,8 +1,9 @@
-import type { Acquired, CacheStore, LeaseRequest } from '../../stores/contract/cache-store.js';
+import type { Acquired, LeaseRequest } from '../../stores/contract/cache-store.js';
 import type { StoreClock } from '../clock/store-clock.js';
 import type { Clock } from '../clock/clock.js';
 import type { Frame, FrameTag } from '../envelope/frame.js';
 import type { EntryCodec } from '../entry-codec.js';
+import { StoreUnavailableError } from '../errors/cache.error.js';
 import type { Address } from '../keys/address.js';
 import type { Namespace } from '../namespace.js';
 import type { StoreGuard, WaitBudget } from '../outage/store-guard.js';
@@ -25,12 +26,13 @@ export interface Reading {
 /** What became of a wish for the lease, and what the store had that was not seen: if that is a `value`, it stood in the way. */
 export type Claim =
   | { readonly outcome: 'value'; readonly reading: Reading }
-  | (Exclude<Acquired, { readonly outcome: 'value' }> & { readonly reading?: Reading });
+  | (Exclude<Acquired, { readonly outcome: 'value' }> & { readonly reading?: Reading | undefined });
 
 /** A promise only if a token had to be asked for. */
 export type Answer = Reading | Promise<Reading>;
 
-const NOTHING: Reading = { frame: undefined, found: undefined };
+/** Of a key that the store does not have. */
+export const NOTHING: Reading = { frame: undefined, found: undefined };
 
 /** A key to be read, and how long its caller may still wait for the store. */
 interface Question {
@@ -105,8 +107,7 @@ export class RemoteReader implements ReportJudge {
   }
 
   /**
-   * Asks for the lease; what is there is judged and remembered like what was read. Rejects with StoreUnavailableError, perhaps of a
-   * token that it takes to judge.
+   * Asks for the lease; what is there is judged and remembered like what was read. Rejects with StoreUnavailableError.
    * @param late given an answer that nobody waits for any more
    */
   async acquire(
@@ -114,18 +115,38 @@ export class RemoteReader implements ReportJudge {
     address: Address,
     request: LeaseRequest,
     budget: WaitBudget,
-    late: (answer: Acquired, store: CacheStore) => void,
+    late: (answer: Acquired) => void,
   ): Promise<Claim> {
     const moment = this.watch.begin();
     try {
-      const answer = await this.guard.run('acquire', budget, (store) => store.acquire(address.store, request), late);
+      const asking = this.guard.run('acquire', budget, (store) => store.acquire(address.store, request), late);
+      this.tokens.warm(() => this.guard.budget());
+      const answer = await asking;
       const frame = answer.outcome === 'value' ? answer.frame : answer.stale;
       if (frame === undefined) return answer as Exclude<Acquired, { outcome: 'value' }>;
-      const reading = await this.judge(namespace, address, frame, budget);
-      this.remember(namespace, address, reading.found, moment);
-      return { ...answer, reading };
+      const reading = await this.judgeBeside(answer, namespace, address, frame, budget);
+      if (reading) this.remember(namespace, address, reading.found, moment);
+      return { ...answer, reading } as Claim;
     } finally {
       this.watch.end();
+    }
+  }
+
+  /** What came with a lease and cannot be judged is done without: others wait for what its holder does with it. */
+  private async judgeBeside(
+    { outcome }: Acquired,
+    namespace: Namespace,
+    address: Address,
+    frame: Uint8Array,
+    budget: WaitBudget,
+  ): Promise<Reading | undefined> {
+    try {
+      return await this.judge(namespace, address, frame, budget);
+    } catch (error) {
+      if (outcome !== 'lease' || !(error instanceof StoreUnavailableError)) throw error;
+      // It may have been spent on this.
+      Object.assign(budget, this.guard.budget());
+      return undefined;
     }
   }
 

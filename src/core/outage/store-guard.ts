@@ -72,16 +72,26 @@ export class StoreGuard {
 
   /**
    * Runs one operation within the budget, after the invalidations that wait.
-   * @param late given what the store answers when nobody waits for it any more, and the store, whatever the breaker says
+   * @param late given what the store answers when nobody waits for it any more
    * @throws StoreUnavailableError
    */
   run<T>(
     operation: string,
     budget: WaitBudget,
     call: (store: CacheStore) => Promise<T>,
-    late?: (result: T, store: CacheStore) => void,
+    late?: (result: T) => void,
   ): Promise<T> {
     return this.attempt(operation, budget, () => call(this.queue.isEmpty ? this.store : this.gated), late);
+  }
+
+  /** Gives a lease up, also past a breaker that is open: who waits for the lease would wait for nothing. If that fails, it ends by itself. Never rejects. */
+  async release(key: string, token: string): Promise<void> {
+    if (this.closed) return;
+    try {
+      await this.withDeadline('release', this.deadlineMs, this.store.release(key, token));
+    } catch {
+      // Whatever it was: the breaker is told by those who are to be answered.
+    }
   }
 
   close(): void {
@@ -94,7 +104,7 @@ export class StoreGuard {
     operation: string,
     budget: WaitBudget,
     call: () => Promise<T>,
-    late?: (result: T, store: CacheStore) => void,
+    late?: (result: T) => void,
   ): Promise<T> {
     if (this.closed) throw this.unavailable(operation, 'closed');
     if (this.breaker.isOpen) throw this.unavailable(operation, 'open');
@@ -120,12 +130,7 @@ export class StoreGuard {
     }
   }
 
-  private withDeadline<T>(
-    operation: string,
-    ms: number,
-    pending: Promise<T>,
-    late?: (result: T, store: CacheStore) => void,
-  ): Promise<T> {
+  private withDeadline<T>(operation: string, ms: number, pending: Promise<T>, late?: (result: T) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       let isOver = false;
       const cancel = afterDeadline(this.clock, Math.ceil(ms / TIMER_STEP_MS) * TIMER_STEP_MS, () => {
@@ -134,7 +139,7 @@ export class StoreGuard {
       });
       pending.then(
         (result) => {
-          if (isOver) return late?.(result, this.gated);
+          if (isOver) return late?.(result);
           cancel();
           resolve(result);
         },

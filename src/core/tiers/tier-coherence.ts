@@ -16,7 +16,7 @@ export interface ReportJudge {
 }
 
 /**
- * Keeps what this process remembers true to what the store reports. Every report does the same four things to a key: the memory entry
+ * Keeps what this process remembers true to what the store reports. Every change does the same four things to a key: the memory entry
  * goes (or makes room for what came with the report), flights take no new callers, readings under way may not be remembered, and who
  * waits for the key looks again.
  */
@@ -57,14 +57,8 @@ export class TierCoherence implements StoreListener {
   }
 
   released(keys: readonly string[]): void {
-    // Perhaps by a removal of a key that had no entry yet: what flights load for it here may be older than that. More often by a load
-    // that has failed, here or elsewhere, which is no reason to forget what failed here.
-    for (const key of keys) {
-      this.tell(key, (namespace, local) => {
-        this.memory?.remove(namespace.index, local);
-        this.unsettle(namespace, local, key);
-      });
-    }
+    // By a load that has failed, or whose result could not be stored: no reason to forget anything here.
+    for (const key of keys) this.waiters.notify(key);
   }
 
   private tell(key: string, about: (namespace: Namespace, local: string) => void): void {

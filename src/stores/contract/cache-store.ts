@@ -151,7 +151,7 @@ export interface StoreCapabilities {
 
 /** What a store tells the engine of this process. The engine makes no assumption on whether its own writes are reported back to it. */
 export interface StoreListener {
-  /** Entries were written, removed, evicted or have expired, by whomever. */
+  /** Entries were written, removed, evicted or have expired, by whomever; also a removal where there was nothing but a lease. */
   changed(keys: readonly string[]): void;
   /**
    * As {@link changed}, for one entry that is `frame` since `at` of the store's time, in milliseconds: who remembers it from before may go on with
@@ -161,7 +161,7 @@ export interface StoreListener {
   updated(key: string, frame: Uint8Array, at: number, forMs: number): void;
   /** Everything may have changed (e.g. FLUSHALL). */
   flushed(): void;
-  /** Leases ended without a fill: given up, or destroyed by the removal of a key that had no entry. */
+  /** Leases were given up: who waits for one may ask again. What the store keeps is what it was. */
   released(keys: readonly string[]): void;
   /** Tokens were replaced or dropped. */
   rotated(names: readonly string[]): void;

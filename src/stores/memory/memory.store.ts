@@ -118,15 +118,15 @@ export class MemoryStore implements CacheStore {
   async remove(keys: readonly string[]): Promise<number> {
     const database = this.#use('remove');
     const changed: string[] = [];
-    const freed: string[] = [];
+    let removed = 0;
     for (const key of keys) {
       const held = database.dropLease(key);
-      if (database.drop(key)) changed.push(key);
-      else if (held) freed.push(key);
+      const isThere = database.drop(key);
+      if (isThere) removed++;
+      if (isThere || held) changed.push(key);
     }
     if (changed.length > 0) database.tell(this.#listener, (listener) => listener.changed(changed));
-    if (freed.length > 0) database.tell(this.#listener, (listener) => listener.released(freed));
-    return changed.length;
+    return removed;
   }
 
   async tokens(names: readonly string[]): Promise<string[]> {

@@ -1,6 +1,6 @@
 /**
  * What the scripts publish: a letter, and the name of an entry or a token; for an update the length of the key, the key, the time and the frame.
- * `released`: a lease has ended without a fill.
+ * `released`: a lease was given up.
  */
 export type Report =
   | { readonly kind: 'entry' | 'token' | 'released'; readonly name: string }

@@ -26,12 +26,19 @@ export class RedisScriptLoader {
     const running = this.#loading.get(script.sha);
     if (running) return running;
     const nodes = isCluster(client) ? client.nodes('master') : [client];
-    const loading = Promise.all(nodes.map((node) => node.script('LOAD', script.text))).finally(() =>
+    const loading = atLeastOne(nodes.map((node) => node.script('LOAD', script.text))).finally(() =>
       this.#loading.delete(script.sha),
     );
     this.#loading.set(script.sha, loading);
     return loading;
   }
+}
+
+/** One that is away keeps nobody from the others: if it is the one that matters, that shows when the script is run. */
+async function atLeastOne(loads: ReadonlyArray<Promise<unknown>>): Promise<void> {
+  const outcomes = await Promise.allSettled(loads);
+  const [first] = outcomes;
+  if (first?.status === 'rejected' && outcomes.every(({ status }) => status === 'rejected')) throw first.reason;
 }
 
 /** Whether the server says that it does not know the script. */

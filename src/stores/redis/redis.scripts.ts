@@ -133,13 +133,14 @@ if ARGV[8] == '1' then send(ARGV[6], ARGV[7], ARGV[1]) else report(ARGV[6], ARGV
 return 1`);
 
 /**
- * KEYS entry, lease; ARGV channel, message, report channel, report. Where only a lease was destroyed, those who wait for it are told. What is
- * not there is reported, too: it may have expired here and be remembered elsewhere.
+ * KEYS entry, lease; ARGV report channel, channel, report. What is not there is reported, too: it may have expired here and be remembered
+ * elsewhere. On a cluster only if a lease was destroyed: who loads, or waits, for it is told; of entries its servers tell.
  */
 export const REMOVE = script(`${REPORT}
 local removed = redis.call('UNLINK', KEYS[1])
-if redis.call('DEL', KEYS[2]) == 1 and removed == 0 then redis.pcall('PUBLISH', ARGV[1], ARGV[2]) end
-report(ARGV[3], ARGV[4])
+local freed = redis.call('DEL', KEYS[2])
+report(ARGV[1], ARGV[3])
+if ARGV[1] == '' and freed == 1 and removed == 0 then report(ARGV[2], ARGV[3]) end
 return removed`);
 
 /** KEYS token; ARGV random, report channel, report. Marked as no rotation by `0.`. */
