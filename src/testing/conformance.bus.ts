@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { sameFrame } from '../stores/contract/cache-store.js';
 import { frame, freshKey, request, type Promised } from './conformance.subject.js';
 
@@ -40,13 +41,15 @@ export function promiseBus(it: Promised): void {
     await heard.until('released', key);
   });
 
-  it('reports the removal of a missing entry that destroyed a lease', async (world) => {
+  it('reports the removal of what is not there, with and without a lease: others may remember it, or load it', async (world) => {
     const { heard } = await world.listening();
     const other = world.session();
-    const key = freshKey();
-    await other.acquire(key, request());
-    await other.remove([key]);
-    await heard.until('changed', key);
+    const [leased, missing] = [freshKey(), freshKey()];
+    await other.acquire(leased, request());
+    assert.equal(await other.remove([leased, missing]), 0);
+    await heard.until('changed', leased);
+    await heard.until('changed', missing);
+    assert.deepEqual(await other.read([leased, missing]), [undefined, undefined]);
   });
 
   it('reports rotated tokens', async (world) => {

@@ -2,7 +2,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import type { CacheService } from '../../src/core/cache.service.js';
 import type { Clock } from '../../src/core/clock/clock.js';
-import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
+import { ColdCacheError, StoreUnavailableError } from '../../src/core/errors/cache.error.js';
+import { tagToken } from '../../src/core/namespace.js';
 import type { Acquired, LeaseRequest } from '../../src/stores/contract/cache-store.js';
 import { MemoryDatabase, MemoryStore } from '../../src/stores/memory/memory.store.js';
 import { SteppedClock } from '../races/stepped.clock.js';
@@ -68,6 +69,36 @@ describe('who asks for the lease without a look before', () => {
     clock.advance(6000);
     store.refuses = ({ seen }) => (seen ? new Error('gone') : undefined);
     expect(await here.getOrSet('k', fail, { ...THROW, eagerRefresh: 0.5 })).toBe('good');
+  });
+
+  it('reads no second time where it is the reading that was refused', async () => {
+    const { store, here } = fleet();
+    await here.getOrSet('warm', () => 1);
+    const read = vi.spyOn(store, 'read').mockImplementation(async () => {
+      throw new StoreUnavailableError('memory', 'read', 'refused');
+    });
+    await Promise.all(Array.from({ length: 20 }, (_, i) => here.getOrSet(`k${i}`, () => 1)));
+    expect(read).toHaveBeenCalledTimes(1);
+  });
+
+  it('is refused while somebody else loads, though what is there cannot be judged', async () => {
+    const { store, here, there } = fleet();
+    await there.set('k', 'old', { tags: ['t'] });
+    await there.expire('k');
+    let end = (): void => undefined;
+    const loading = there.getOrSet('k', () => new Promise<string>((resolve) => (end = () => resolve('new'))), {
+      forceFresh: true,
+    });
+    await turn();
+    await here.getOrSet('warm', () => 1);
+    const { tokens } = store;
+    vi.spyOn(store, 'tokens').mockImplementation(async (names) => {
+      if (names.includes(tagToken('t'))) throw refusal();
+      return tokens.call(store, names);
+    });
+    await expect(here.getOrSet('k', fail, THROW)).rejects.toBeInstanceOf(ColdCacheError);
+    end();
+    expect(await loading).toBe('new');
   });
 
   it('keeps the tokens that it uses from being evicted, as who reads does', async () => {
@@ -136,3 +167,17 @@ it('a lease that is given up elsewhere is no reason to forget anything here', as
   expect([here.peek('k'), (await here.get('k')).value]).toEqual(['v', 'v']);
   expect(read).not.toHaveBeenCalled();
 });
+
+it.each(['fill', 'acquire'] as const)(
+  'what could not be stored, for the %s was not answered, is forgotten when the key is deleted elsewhere',
+  async (operation) => {
+    const { store, here, there } = fleet();
+    await here.getOrSet('warm', () => 1);
+    vi.spyOn(store, operation).mockRejectedValueOnce(new Error('no answer'));
+    expect(await here.getOrSet('k', () => 'old', THROW)).toBe('old');
+    expect(here.peek('k')).toBe('old');
+    await turn();
+    await there.delete('k');
+    expect(here.peek('k')).toBeUndefined();
+  },
+);

@@ -5,7 +5,7 @@ import { StoreUnavailableError } from '../../src/core/errors/cache.error.js';
 import { CacheService, defineEntity, entityTags, TieredCacheModule } from '../../src/index.js';
 import { OutboxRelay, type OutboxRelaySettings } from '../../src/invalidation/outbox/outbox-relay.js';
 import { outboxInsert, OutboxRelayModule, outboxTableSql, pgListener } from '../../src/invalidation/outbox/index.js';
-import { answeredWithin } from '../../src/invalidation/outbox/answered-within.js';
+import { Patience } from '../../src/invalidation/outbox/patience.js';
 import type { NotifyListener } from '../../src/invalidation/outbox/pg-listener.js';
 import { boot, bootError, closeAll } from '../nest/boot.js';
 import { PostgresServer } from '../servers/postgres.server.js';
@@ -251,6 +251,65 @@ describe('a relay', () => {
     await expect.poll(() => seen).toEqual(['a', 'b']);
   });
 
+  it('listens no more often than it polls, where the connection is lost as soon as it is there', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    try {
+      let [rounds, listens] = [0, 0];
+      const lossy: NotifyListener = async (_, __, lost) => {
+        listens++;
+        setTimeout(lost, 1);
+        return async () => undefined;
+      };
+      const restless = new OutboxRelay(
+        () => new Promise((resolve) => setTimeout(() => resolve({ rows: [], _: rounds++ }), 3)),
+        async () => undefined,
+        { pollMs: 500, listen: lossy },
+      );
+      relays.push(restless);
+      restless.start();
+      await vi.advanceTimersByTimeAsync(5000);
+      expect(listens).toBeGreaterThan(5);
+      expect(Math.max(listens, rounds / 2)).toBeLessThanOrEqual(12);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('gives a connection back that comes too late, and asks for another', async () => {
+    const comes: Array<() => void> = [];
+    const back: number[] = [];
+    const slow: NotifyListener = async () => {
+      const nth = comes.length;
+      await new Promise<void>((resolve) => comes.push(resolve));
+      return async () => void back.push(nth);
+    };
+    const made = relay(() => undefined, { pollMs: 20, listen: slow, queryTimeoutMs: 50 });
+    await expect.poll(() => comes.length).toBe(2);
+    for (const come of comes) come();
+    await expect.poll(() => back).toEqual([0]);
+    await made.stop();
+    expect(back).toEqual([0, 1]);
+  });
+
+  it('stops listening on a connection that dies at that very moment', async () => {
+    const client = await pool.connect();
+    const ended = new Promise<void>((resolve) => client.once('end', resolve));
+    const stop = await pgListener(async () => ({ client, release: (isBroken) => client.release(isBroken) }))(
+      'c',
+      () => undefined,
+      () => undefined,
+    );
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    // Heard with nothing under way: an error that nobody listens for ends the process.
+    const query = client.query.bind(client) as (text: string) => Promise<unknown>;
+    client.query = (async (text: string) => {
+      await pool.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid]);
+      await ended;
+      return query(text);
+    }) as never;
+    await expect(stop()).resolves.toBeUndefined();
+  });
+
   it('looks no more often than it is told to', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
@@ -300,31 +359,32 @@ describe('a relay', () => {
   });
 });
 
-it('a statement has twice the time for each that is still unanswered', async () => {
+it('a statement has twice the time for each that is still unanswered, until one is answered', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   try {
     const answers: Array<() => void> = [];
-    const ask = answeredWithin(10, () => new Promise<void>((resolve) => answers.push(resolve)));
-    const limits: number[] = [];
-    const given = async (): Promise<void> => {
-      const error = ask('', []).then(
-        () => 'answered',
-        (reason: unknown) => (reason as Error).message,
+    const patience = new Patience(10);
+    const late: string[] = [];
+    const ask = (name: string): Promise<string> =>
+      patience.wait(
+        () => new Promise<string>((resolve) => answers.push(() => resolve(name))),
+        (answer) => late.push(answer),
       );
+    const limit = async (name: string): Promise<number> => {
+      const told = ask(name).catch((reason: unknown) => (reason as Error).message);
       await vi.runAllTimersAsync();
-      limits.push(Number(/within (\d+) ms/.exec(await error)?.[1]));
+      return Number(/within (\d+) ms/.exec(await told)?.[1]);
     };
-    for (let i = 0; i < 3; i++) await given();
-    for (const answer of answers.splice(0)) answer();
+    expect([await limit('a'), await limit('b'), await limit('c')]).toEqual([10, 20, 40]);
+    answers[1]?.();
     await vi.advanceTimersByTimeAsync(0);
-    await given();
-    expect(limits).toEqual([10, 20, 40, 10]);
-    const answered = ask('', []);
+    expect([await limit('d'), late]).toEqual([40, ['b']]);
+    const answered = ask('e');
     answers.at(-1)?.();
-    await answered;
+    expect(await answered).toBe('e');
+    expect(await limit('f')).toBe(10);
     expect(vi.getTimerCount()).toBe(0);
-    const refused = answeredWithin(10, () => Promise.reject(new Error('no')))('', []);
-    await expect(refused).rejects.toThrow('no');
+    await expect(patience.wait(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
   } finally {
     vi.useRealTimers();
   }

@@ -107,7 +107,8 @@ export class ReadThrough {
         if (!(error instanceof StoreUnavailableError)) throw error;
         namespace.counters.storeFailures++;
         // It does answer: perhaps it is full, or its rights end there.
-        if (error.reason === 'refused' && !task.forced) remote.reading ??= await this.readAlone(task, budget);
+        if (error.reason === 'refused' && !task.forced && !this.readsFirst(task))
+          remote.reading ??= await this.readAlone(task, budget);
         const found = remote.reading?.found;
         if (found && this.reader.isFresh(found)) return this.hit(task, found);
         decision = { kind: 'alone', stale: found ?? task.near, isOutage: true };

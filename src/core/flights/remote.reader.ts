@@ -132,7 +132,7 @@ export class RemoteReader implements ReportJudge {
     }
   }
 
-  /** What came with a lease and cannot be judged is done without: others wait for what its holder does with it. */
+  /** What came beside a lease, ours or another's, and cannot be judged is done without: it is known who loads. */
   private async judgeBeside(
     { outcome }: Acquired,
     namespace: Namespace,
@@ -143,7 +143,7 @@ export class RemoteReader implements ReportJudge {
     try {
       return await this.judge(namespace, address, frame, budget);
     } catch (error) {
-      if (outcome !== 'lease' || !(error instanceof StoreUnavailableError)) throw error;
+      if (outcome === 'value' || !(error instanceof StoreUnavailableError)) throw error;
       // It may have been spent on this.
       Object.assign(budget, this.guard.budget());
       return undefined;

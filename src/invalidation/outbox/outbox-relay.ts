@@ -1,9 +1,9 @@
 import { Logger } from '@nestjs/common';
 import { StoreUnavailableError } from '../../core/errors/cache.error.js';
 import type { SqlQuery } from '../../sql/sql-result.js';
-import { answeredWithin } from './answered-within.js';
 import { OutboxRows, type OutboxRow } from './outbox-rows.js';
 import { OUTBOX_TABLE } from './outbox-table.js';
+import { Patience } from './patience.js';
 import type { NotifyListener, StopListening } from './pg-listener.js';
 import { settledWithin } from './settled-within.js';
 
@@ -42,7 +42,9 @@ export class OutboxRelay {
   private failures = 0;
   private isWoken = false;
   private wakeUp: () => void = () => undefined;
+  private readonly connecting: Patience;
   private listening: Promise<void> | undefined;
+  private listenedAt = -Infinity;
   private stopListening: StopListening | undefined;
 
   /** @param publish resolves when the store has acknowledged */
@@ -53,8 +55,10 @@ export class OutboxRelay {
   ) {
     this.table = settings.table ?? OUTBOX_TABLE;
     this.pollMs = settings.pollMs ?? DEFAULT_POLL_MS;
-    const limited = answeredWithin(settings.queryTimeoutMs ?? DEFAULT_QUERY_TIMEOUT_MS, query);
-    this.rows = new OutboxRows(limited, this.table);
+    const { queryTimeoutMs = DEFAULT_QUERY_TIMEOUT_MS } = settings;
+    const patience = new Patience(queryTimeoutMs);
+    this.connecting = new Patience(queryTimeoutMs);
+    this.rows = new OutboxRows((text, values) => patience.wait(() => query(text, values)), this.table);
   }
 
   /** Idempotent. */
@@ -84,7 +88,7 @@ export class OutboxRelay {
       this.isWoken = false;
       let isMore = false;
       try {
-        this.listening ??= this.listen();
+        this.listen();
         isMore = await this.round();
         this.failures = 0;
       } catch (error) {
@@ -131,34 +135,41 @@ export class OutboxRelay {
     this.logger.warn(`row ${id} of the outbox ${this.table} could not be published (attempt ${attempts}): ${reason}`);
   }
 
-  /**
-   * Beside the rounds, for a connection may be long in coming, or never come; until it is there the table is polled. One that was lost is made
-   * again with the next round.
-   */
-  private async listen(): Promise<void> {
+  /** One that was lost is made again, no more often than the table is polled. */
+  private listen(): void {
     const { listen } = this.settings;
-    if (listen === undefined) return;
-    const forget = (): void => {
-      this.stopListening = undefined;
-      this.listening = undefined;
-    };
+    const now = performance.now();
+    if (!listen || this.listening || now - this.listenedAt < this.pollMs) return;
+    this.listenedAt = now;
+    this.listening = this.beginToListen(listen);
+  }
+
+  /** Beside the rounds, for a connection may be long in coming, or never come; until it is there the table is polled. */
+  private async beginToListen(listen: NotifyListener): Promise<void> {
     let [isThere, isLost] = [false, false];
     const lost = (): void => {
+      if (isLost) return;
       isLost = true;
-      if (isThere) forget();
+      if (isThere) this.forgetListening();
     };
     try {
       // Not in this turn: the attempt is known as such when it fails.
-      const stop = await Promise.resolve().then(() => listen(this.table, this.wake, lost));
-      if (isLost) return forget();
+      const attempt = (): Promise<StopListening> => Promise.resolve().then(() => listen(this.table, this.wake, lost));
+      const stop = await this.connecting.wait(attempt, (late) => late());
+      if (isLost) return this.forgetListening();
       isThere = true;
       this.stopListening = stop;
       // What was written before.
       this.wake();
     } catch (error) {
-      forget();
+      this.forgetListening();
       this.logger.debug(`the outbox ${this.table} is polled: ${messageOf(error)}`);
     }
+  }
+
+  private forgetListening(): void {
+    this.stopListening = undefined;
+    this.listening = undefined;
   }
 
   private rest(): Promise<void> {

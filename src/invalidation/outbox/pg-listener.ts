@@ -29,16 +29,17 @@ export function pgListener(connect: () => Promise<PgConnection>): NotifyListener
   return async (channel, notified, lost) => {
     const { client, release } = await connect();
     const name = `"${channel.replaceAll('"', '""')}"`;
-    let isOver = false;
+    let [isStopping, isOver] = [false, false];
     const end = async (isBroken: boolean): Promise<void> => {
       if (isOver) return;
       isOver = true;
       client.off('notification', notified);
       await release(isBroken);
+      // Of one that is broken the listener for errors stays: an error that nobody hears ends the process.
+      if (!isBroken) for (const event of ['error', 'end'] as const) client.off(event, fail);
     };
     const fail = (): void => {
-      if (!isOver) lost();
-      // The listener for errors stays: an error that nobody hears ends the process.
+      if (!isStopping && !isOver) lost();
       void end(true);
     };
     client.on('notification', notified);
@@ -52,8 +53,7 @@ export function pgListener(connect: () => Promise<PgConnection>): NotifyListener
     }
     return async () => {
       if (isOver) return;
-      client.off('error', fail);
-      client.off('end', fail);
+      isStopping = true;
       const isBroken = await client.query(`UNLISTEN ${name}`).then(
         () => false,
         () => true,

@@ -5,10 +5,10 @@ import { askSql, type SqlQuery } from '../../sql/sql-result.js';
 import type { EntityChange } from '../entity-change.js';
 import type { EntityRules } from '../entity-rules.js';
 import { delayedInsert } from '../outbox/outbox-insert.js';
-import { answeredWithin } from '../outbox/answered-within.js';
 import { DEFAULT_QUERY_TIMEOUT_MS, OutboxRelay, STOP_MS } from '../outbox/outbox-relay.js';
 import { OutboxRows } from '../outbox/outbox-rows.js';
 import { checkOutboxTable, createOutboxTable, OUTBOX_TABLE, type OutboxTableOptions } from '../outbox/outbox-table.js';
+import { Patience } from '../outbox/patience.js';
 import { pgListener } from '../outbox/pg-listener.js';
 import { settledWithin } from '../outbox/settled-within.js';
 import type { TagInvalidations } from '../tag-invalidations.js';
@@ -51,7 +51,8 @@ export class TypeOrmOutbox {
     const { pollEvery, listen, queryTimeout } = options;
     const queryTimeoutMs =
       queryTimeout === undefined ? DEFAULT_QUERY_TIMEOUT_MS : durationMs(queryTimeout, 'outbox.queryTimeout');
-    this.rows = new OutboxRows(answeredWithin(queryTimeoutMs, this.query), this.table);
+    const patience = new Patience(queryTimeoutMs);
+    this.rows = new OutboxRows((text, values) => patience.wait(() => this.query(text, values)), this.table);
     this.relay = new OutboxRelay(this.query, (tags) => this.send(tags), {
       table: this.table,
       pollMs: pollEvery === undefined ? undefined : durationMs(pollEvery, 'outbox.pollEvery'),

@@ -151,7 +151,7 @@ export interface StoreCapabilities {
 
 /** What a store tells the engine of this process. The engine makes no assumption on whether its own writes are reported back to it. */
 export interface StoreListener {
-  /** Entries were written, removed, evicted or have expired, by whomever; also a removal where there was nothing but a lease. */
+  /** Entries were written, removed, evicted or have expired, by whomever; removals also where there was nothing. */
   changed(keys: readonly string[]): void;
   /**
    * As {@link changed}, for one entry that is `frame` since `at` of the store's time, in milliseconds: who remembers it from before may go on with

@@ -117,15 +117,13 @@ export class MemoryStore implements CacheStore {
 
   async remove(keys: readonly string[]): Promise<number> {
     const database = this.#use('remove');
-    const changed: string[] = [];
     let removed = 0;
     for (const key of keys) {
-      const held = database.dropLease(key);
-      const isThere = database.drop(key);
-      if (isThere) removed++;
-      if (isThere || held) changed.push(key);
+      database.dropLease(key);
+      if (database.drop(key)) removed++;
     }
-    if (changed.length > 0) database.tell(this.#listener, (listener) => listener.changed(changed));
+    // Also what is not there: it may be remembered, or loaded, elsewhere.
+    if (keys.length > 0) database.tell(this.#listener, (listener) => listener.changed(keys));
     return removed;
   }
 

@@ -1,6 +1,6 @@
 /** Names of all keys and channels of one prefix. An entry and its lease share a slot by the hash tag in the key. */
 export class RedisKeyspace {
-  /** Released leases and, where no updates are published, removed keys that had nothing but a lease; one a message. */
+  /** Released leases, one a message. */
   readonly channel: string;
   /** Filled entries and replaced tokens, one a message, for who cannot have the server track them; '' where they are not published. */
   readonly changes: string;

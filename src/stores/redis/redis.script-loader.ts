@@ -18,15 +18,18 @@ export class RedisScriptLoader {
   }
 
   async loadAndRun(client: RedisClient, script: RedisScript, keys: string[], args: RedisArgument[]): Promise<unknown> {
-    await this.#load(client, script);
-    return evalsha(client, script, keys, args);
+    const failure = await this.#load(client, script);
+    return evalsha(client, script, keys, args).catch((error: unknown) => {
+      throw failure !== undefined && isUnknown(error) ? failure : error;
+    });
   }
 
+  /** Resolves to why a server could not be told, if any. */
   #load(client: RedisClient, script: RedisScript): Promise<unknown> {
     const running = this.#loading.get(script.sha);
     if (running) return running;
     const nodes = isCluster(client) ? client.nodes('master') : [client];
-    const loading = atLeastOne(nodes.map((node) => node.script('LOAD', script.text))).finally(() =>
+    const loading = firstFailure(nodes.map((node) => node.script('LOAD', script.text))).finally(() =>
       this.#loading.delete(script.sha),
     );
     this.#loading.set(script.sha, loading);
@@ -34,11 +37,10 @@ export class RedisScriptLoader {
   }
 }
 
-/** One that is away keeps nobody from the others: if it is the one that matters, that shows when the script is run. */
-async function atLeastOne(loads: ReadonlyArray<Promise<unknown>>): Promise<void> {
+/** A master that is away keeps nobody from the others: whether it was the one that matters shows when the script is run. */
+async function firstFailure(loads: ReadonlyArray<Promise<unknown>>): Promise<unknown> {
   const outcomes = await Promise.allSettled(loads);
-  const [first] = outcomes;
-  if (first?.status === 'rejected' && outcomes.every(({ status }) => status === 'rejected')) throw first.reason;
+  return outcomes.find((outcome) => outcome.status === 'rejected')?.reason as unknown;
 }
 
 /** Whether the server says that it does not know the script. */

@@ -133,14 +133,14 @@ if ARGV[8] == '1' then send(ARGV[6], ARGV[7], ARGV[1]) else report(ARGV[6], ARGV
 return 1`);
 
 /**
- * KEYS entry, lease; ARGV report channel, channel, report. What is not there is reported, too: it may have expired here and be remembered
- * elsewhere. On a cluster only if a lease was destroyed: who loads, or waits, for it is told; of entries its servers tell.
+ * KEYS entry, lease; ARGV report channel, report. What is not there is reported, too: it may have expired here, or never have been stored, and be
+ * remembered or loaded elsewhere. Also to those who have the server track it, which names nothing but what changes.
  */
 export const REMOVE = script(`${REPORT}
 local removed = redis.call('UNLINK', KEYS[1])
-local freed = redis.call('DEL', KEYS[2])
-report(ARGV[1], ARGV[3])
-if ARGV[1] == '' and freed == 1 and removed == 0 then report(ARGV[2], ARGV[3]) end
+redis.call('DEL', KEYS[2])
+report(ARGV[1], ARGV[2])
+if removed == 0 and not redis.pcall('SET', KEYS[1], '').err then redis.call('UNLINK', KEYS[1]) end
 return removed`);
 
 /** KEYS token; ARGV random, report channel, report. Marked as no rotation by `0.`. */

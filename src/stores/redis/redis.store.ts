@@ -165,8 +165,7 @@ export class RedisStore implements CacheStore, LockStoreSource {
 
   async remove(keys: readonly string[]): Promise<number> {
     const removed = await this.#connection.runEach('remove', scripts.REMOVE, keys, (key) => {
-      const { channel, updates } = this.#keyspace;
-      return { keys: this.#pair(key), args: [updates, channel, entryReport(key)] };
+      return { keys: this.#pair(key), args: [this.#keyspace.updates, entryReport(key)] };
     });
     return removed.reduce<number>((sum, one) => sum + Number(one), 0);
   }
