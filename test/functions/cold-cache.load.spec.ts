@@ -93,15 +93,15 @@ it(
     expect(await request(port, '/cold', agent)).toMatchObject({ status: 200, retryAfter: undefined });
     agent.destroy();
 
-    // What this does to others it does in every round; what else runs on the machine, in one or another.
-    const usual = (rounds: number[][], share: number): number =>
-      quantile(
-        rounds.map((times) => quantile(times, share)),
-        0.5,
-      );
+    // Of all rounds together: a round has some thirty of them, and a stall of the machine delays one. The second worst of all is at 100 to 200, whoever
+    // refuses.
     const { refused, cold } = seen;
-    for (const share of [0.5, 0.99])
-      expect(usual(cold.others, share)).toBeLessThan(2 * usual(refused.others, share) + 50);
+    for (const [share, noise] of [
+      [0.5, 50],
+      [0.95, 50],
+      [0.99, 150],
+    ] as const)
+      expect(quantile(cold.others.flat(), share)).toBeLessThan(2 * quantile(refused.others.flat(), share) + noise);
     expect(quantile(cold.lags, 0.5)).toBeLessThan(2 * quantile(refused.lags, 0.5) + 20);
   },
 );
