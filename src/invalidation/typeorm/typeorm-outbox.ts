@@ -24,7 +24,7 @@ export interface TypeOrmOutboxOptions extends OutboxTableOptions {
   pollEvery?: Duration;
   /** Keeps one connection of the pool to be woken by rows that others write with `outboxInsert()`. Default `false`. */
   listen?: boolean;
-  /** How long a statement of the outbox that belongs to no transaction is waited for; then it is given up, or sent again. Default `'10s'`. */
+  /** How long rows are waited for that this process takes, or removes when they are published; then it asks again. Default `'10s'`. */
   queryTimeout?: Duration;
 }
 
